@@ -1,0 +1,3 @@
+//! The face: everything that is printed, asked and exited with.
+
+pub(crate) mod failure;

@@ -1,0 +1,11 @@
+#![doc = include_str!("../README.md")]
+#![expect(clippy::multiple_crate_versions, reason = "dependencies choose their own versions")]
+
+pub mod id;
+pub mod limits;
+pub mod name;
+pub mod rate;
+pub mod rng;
+pub mod time;
+
+pub mod wire;

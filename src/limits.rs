@@ -1,0 +1,141 @@
+//! Every bound of the program, each with the reason for its value.
+//!
+//! A bound keeps one stranger from costing everybody: it limits memory, threads, time or bytes. Each has a
+//! test that hits it (`tests/limits.rs` lists which) and shows the error a user gets.
+
+use crate::time::Span;
+
+// --- names and texts on the wire ---
+
+/// One component of a name: what Linux file systems allow.
+pub const COMPONENT_BYTES_MAX: usize = 255;
+/// A whole content name: deep trees fit, and a name still fits into one datagram.
+pub const NAME_BYTES_MAX: usize = 1_000;
+/// A peer's name: one component.
+pub const PEER_NAME_BYTES_MAX: usize = 255;
+/// A host: the longest DNS name.
+pub const HOST_BYTES_MAX: usize = 255;
+/// A title, as read from an RFC: two full lines.
+pub const TITLE_BYTES_MAX: usize = 255;
+/// A media type (RFC 6838 §4.2 allows 127 on each side; those in use are far shorter).
+pub const MEDIA_TYPE_BYTES_MAX: usize = 127;
+/// An operating system's name and version.
+pub const OS_BYTES_MAX: usize = 64;
+/// The text of an error: one line that names the thing and the fix.
+pub const ERROR_TEXT_BYTES_MAX: usize = 255;
+
+// --- frames ---
+
+/// A datagram: passes every path with an MTU of 1,280 (IPv6's minimum) in one packet.
+pub const DATAGRAM_BYTES_MAX: usize = 1_200;
+/// The payload of one `C`: big enough that its label is noise, small enough to hear control between two.
+pub const CHUNK_BYTES_MAX: usize = 256 * 1024;
+/// The value of any frame but `C`: a page is read in one gulp and allocated only after this check.
+pub const FRAME_BYTES_MAX: usize = 128 * 1024;
+/// Holders named for one content in an answer: more than any getter asks at once.
+pub const HOLDERS_PER_LISTING_MAX: usize = 64;
+/// Entries in one page: below what [`FRAME_BYTES_MAX`] would allow, so a page is never a long wait.
+pub const PAGE_ENTRIES_MAX: usize = 1_024;
+/// Piece values in one manifest page: 3,072 of 32 bytes stay below [`FRAME_BYTES_MAX`].
+pub const MANIFEST_PAGE_PIECES_MAX: usize = 3_072;
+/// A have-map: one bit for each piece of 16 TiB in pieces of 16 MiB.
+pub const HAVE_MAP_BYTES_MAX: usize = 128 * 1024 - 64;
+/// Pieces named in one request or have-update.
+pub const PIECES_PER_FRAME_MAX: usize = 1_024;
+
+// --- pieces (DESIGN: a fixed function of the size, so that all holders agree) ---
+
+/// The smallest piece: below it the per-piece cost shows.
+pub const PIECE_BYTES_MIN: u64 = 64 * 1024;
+/// The largest piece: what a liar can cost at most.
+pub const PIECE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// How many pieces a content is cut into while pieces may still grow.
+pub const PIECES_TARGET_MAX: u64 = 1_024;
+
+// --- the registration server ---
+
+/// A lease, in the original systems and by default.
+pub const LEASE_SECS: u32 = 7_200;
+/// How often a peer renews it: 24 chances before it runs out.
+pub const KEEP_ALIVE: Span = Span::from_secs(300);
+/// A peer silent for two keep-alives is probed, so a lost host is noticed long before its lease ends.
+pub const SILENCE_BEFORE_PROBE: Span = Span::from_secs(660);
+/// A probe that connects within this is an answer; three of them fit into the 30 s in which the dead must go.
+pub const PROBE_TIMEOUT: Span = Span::from_secs(5);
+/// The same peer is not probed more often, however often it is reported.
+pub const PROBE_INTERVAL_MIN: Span = Span::from_secs(5);
+/// Probes that may wait for a prober; more reports are dropped, for their getters will report again.
+pub const PROBES_WAITING_MAX: usize = 1_024;
+/// The days over which registrations are counted.
+pub const REGISTRATIONS_DAYS: i64 = 30;
+/// Time stamps of registrations kept per peer: the count is shown as this many when there were more.
+pub const REGISTRATIONS_KEPT_MAX: usize = 256;
+/// Peer records, active or not: ten times the cluster this is built for; the longest inactive goes first.
+pub const PEERS_MAX: usize = 1_000_000;
+/// Content records of one peer: a peer that shares more should share fewer, larger directories.
+pub const RECORDS_PER_PEER_MAX: usize = 200_000;
+/// Worker threads of the RS when none are asked for.
+pub const RS_WORKERS: usize = 8;
+/// The most worker threads that help.
+pub const RS_WORKERS_MAX: usize = 256;
+/// Open connections at the RS: with it, the oldest idle one goes.
+pub const RS_CONNECTIONS_MAX: usize = 16_384;
+/// Threads that probe reported peers.
+pub const RS_PROBERS: usize = 4;
+/// Answers waiting for one slow reader, in bytes; its requests are not read until it has taken some.
+pub const RS_ANSWERS_WAITING_BYTES_MAX: usize = 512 * 1024;
+/// The queue of connections the kernel may hold before we accept them.
+pub const LISTEN_BACKLOG: i32 = 4_096;
+/// How long an address token lives: long enough for slow clients, short enough for stolen ones.
+pub const TOKEN_PERIOD: Span = Span::from_secs(60);
+
+// --- connections ---
+
+/// From the first byte of a frame to its last: any working link does 128 KiB in it.
+pub const FRAME_DEADLINE: Span = Span::from_secs(15);
+/// The version exchange: one short frame each way.
+pub const HELLO_DEADLINE: Span = Span::from_secs(10);
+/// One `C` and what is left of the last, to a reader that reads: 2 KiB/s is still served.
+pub const SEND_DEADLINE: Span = Span::from_secs(120);
+/// A peer's connection without a request; the RS keeps idle ones until it needs their place.
+pub const PEER_IDLE: Span = Span::from_secs(120);
+/// Opening a connection.
+pub const CONNECT_TIMEOUT: Span = Span::from_secs(5);
+/// Waiting for the first byte of an answer, or the next byte of content.
+pub const ANSWER_TIMEOUT: Span = Span::from_secs(20);
+/// Connections a peer serves at once when none are asked for; each is a thread.
+pub const PEER_CONNECTIONS: usize = 256;
+/// The most connections (threads) a peer may be told to serve.
+pub const PEER_CONNECTIONS_MAX: usize = 16_384;
+
+// --- requests over UDP ---
+
+/// The first wait for an answer; it doubles with every try.
+pub const RETRY_FIRST: Span = Span::from_millis(200);
+/// The longest wait between two tries.
+pub const RETRY_MAX: Span = Span::from_secs(2);
+/// Tries before the RS counts as unreachable: about 12 s in all.
+pub const TRIES_MAX: u32 = 9;
+
+// --- a peer's own work ---
+
+/// Between two looks at the shared directories: with hashing, a change is registered within 5 s.
+pub const RESCAN: Span = Span::from_secs(1);
+/// Waiting before the RS is tried again after it failed.
+pub const REJOIN_WAIT: Span = Span::from_secs(2);
+/// Between two rounds of asking other peers for their index, in mode gossip.
+pub const GOSSIP_ROUND: Span = Span::from_secs(60);
+/// Learned contents kept in mode gossip; the ones that end first go first.
+pub const LEARNED_CONTENTS_MAX: usize = 1_000_000;
+/// Holders remembered for one content.
+pub const LEARNED_HOLDERS_MAX: usize = 256;
+/// Pages read from one peer or RS in one listing: 1,024 entries each.
+pub const PAGES_MAX: usize = 4_096;
+/// Bytes read from a document to find its number and title.
+pub const HEADING_BYTES: u64 = 8 * 1024;
+/// The encoding of one directory tree: about a million entries.
+pub const TREE_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// One paced step of a limited link lasts about this long: smooth, and few system calls.
+pub const PACE_STEP: Span = Span::from_millis(5);
+/// The smallest paced step: below it headers outweigh content.
+pub const PACE_STEP_BYTES_MIN: u64 = 1_024;

@@ -1,0 +1,2 @@
+//! The `p2pdi` program: see `p2pdi help`.
+fn main() {}

@@ -1,0 +1,125 @@
+//! One filled-in message of every PDU, and of every value of its choices.
+//!
+//! The spec's hex examples, the round-trip tests, the benchmarks and the fuzz corpus are made from them, so a
+//! PDU without a sample fails `tests/wire.rs`.
+
+use super::*;
+use crate::id::{AddressToken, ContentId, Cookie, PeerNumber, PieceIndex, RequestNumber, RfcNumber};
+use crate::name::{ContentName, Host, PeerName};
+
+fn some<T, E>(value: Result<T, E>) -> T {
+    value.unwrap_or_else(|_| unreachable!("the literals below are valid names"))
+}
+
+fn content() -> ContentInfo {
+    ContentInfo {
+        kind: ContentKind::File,
+        name: some(ContentName::new("rfc/rfc768.txt")),
+        id: ContentId([0x5a; 32]),
+        bytes: 5_896,
+        modified: 335_836_800,
+        media_type: Text::cut("text/plain"),
+        number: Some(RfcNumber(768)),
+        title: Some(Text::cut("User Datagram Protocol")),
+    }
+}
+
+fn listings() -> List<Listing, { crate::limits::PAGE_ENTRIES_MAX }> {
+    let holder = Holder {
+        name: some(PeerName::new("b")),
+        host: some(Host::new("192.0.2.2")),
+        port: 6_001,
+        complete: true,
+    };
+    List::first_of([Listing { content: content(), holders_total: 1, holders: List::first_of([holder]) }])
+}
+
+/// The samples, in the order of the table.
+pub fn samples() -> Vec<Message> {
+    let request = RequestNumber(0x0000_0001_0000_0007);
+    let cookie = Cookie(*b"0123456789abcdef");
+    let content = content();
+    let key = content.key();
+    let id = content.id;
+    let name = some(PeerName::new("a"));
+    let host = some(Host::new("192.0.2.1"));
+    let peer = PeerInfo {
+        number: PeerNumber(3),
+        name: name.clone(),
+        host: host.clone(),
+        port: 6_000,
+        os: Text::cut("Linux 6.1"),
+        lease_secs: 7_200,
+        registrations: 2,
+        registered: 1_700_000_000,
+    };
+    let claim = GossipRecord {
+        name: name.clone(),
+        host: Some(host.clone()),
+        port: 6_000,
+        sequence: 0x0000_0001_0000_0e10,
+        remaining_secs: 7_100,
+        withdrawn: false,
+        complete: true,
+    };
+    let address = PeerAddress { host: host.clone(), port: 6_000 };
+    let range = Part::Range(ByteRange { offset: 0, bytes: u64::MAX });
+    vec![
+        hello(features::HOLDER),
+        Join {
+            request,
+            nonce: 0x1122_3344_5566_7788,
+            cookie: None,
+            name: name.clone(),
+            host: None,
+            port: 6_000,
+            os: Text::cut("Linux"),
+        }
+        .into(),
+        Leave { request, cookie }.into(),
+        KeepAlive { request, cookie }.into(),
+        PQuery { request, cookie: Some(cookie), after: PeerNumber(0) }.into(),
+        Peers { request, more: false, peers: List::first_of([peer]) }.into(),
+        Register { request, cookie, content: content.clone(), complete: true }.into(),
+        Deregister { request, cookie, key: key.clone() }.into(),
+        Search { request, wanted: Wanted::Number(RfcNumber(768)), after: None }.into(),
+        Search { request, wanted: Wanted::Name(key.name.clone()), after: None }.into(),
+        Found { request, more: false, contents: listings() }.into(),
+        ListContents { request, kind: ContentKind::File, after: Some(key.clone()) }.into(),
+        Contents { request, more: true, contents: listings() }.into(),
+        ReportHolder { request, holder: address.clone() }.into(),
+        IndexQuery { request, after: None }.into(),
+        Index {
+            request,
+            more: false,
+            contents: List::first_of([IndexEntry {
+                content: content.clone(),
+                holders: List::first_of([claim.clone(), GossipRecord { host: None, ..claim }]),
+            }]),
+        }
+        .into(),
+        Download { request, wanted: Wanted::Id(id), part: range }.into(),
+        Download { request, wanted: Wanted::Id(id), part: Part::Pieces(List::first_of([PieceIndex(1)])) }.into(),
+        Content { request, piece: PieceIndex(0), offset: 0, payload: Rest(b"Introduction".to_vec()) }.into(),
+        Final {
+            request,
+            id,
+            bytes: content.bytes,
+            modified: content.modified,
+            date: 1_700_000_000,
+            media_type: content.media_type,
+            os: Text::cut("Linux 6.1"),
+        }
+        .into(),
+        Ack { request, cookie: Some(cookie), lease_secs: 7_200, host: Some(host) }.into(),
+        Error { request, code: Refusal::NotFound, text: Text::cut("no content of this name") }.into(),
+        Challenge { request, token: AddressToken(*b"\x01\x23\x45\x67\x89\xab\xcd\xef") }.into(),
+        ManifestQuery { request, id, first: PieceIndex(0) }.into(),
+        Manifest { request, bytes: 100_000, first: PieceIndex(0), values: List::first_of([[1; 32], [2; 32]]) }.into(),
+        HaveMap { request, id, map: Rest(vec![0b1010_0000]) }.into(),
+        HaveUpdate { request, pieces: List::first_of([PieceIndex(3)]), holders: List::first_of([address]) }.into(),
+        Credit { request, pieces: 2 }.into(),
+        Choice { request, piece: PieceIndex(3) }.into(),
+        Cancel { request, piece: PieceIndex(3) }.into(),
+    ]
+}
