@@ -8,4 +8,5 @@ pub mod rate;
 pub mod rng;
 pub mod time;
 
+pub mod proto;
 pub mod wire;
