@@ -8,5 +8,7 @@ pub mod rate;
 pub mod rng;
 pub mod time;
 
+pub mod net;
 pub mod proto;
+pub mod storage;
 pub mod wire;
