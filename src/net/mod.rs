@@ -3,6 +3,7 @@
 //! Invariant: every blocking call ends: by a deadline, or by [`Stop`].
 #![allow(clippy::disallowed_types, reason = "this floor is where sockets and clocks live")]
 
+mod client;
 mod clock;
 mod conn;
 mod datagrams;
@@ -13,6 +14,7 @@ mod rs_session;
 mod socket;
 mod stop;
 
+pub use client::{RsClient, read_index};
 pub use clock::Clock;
 pub use conn::{Conn, ConnError, Incoming};
 pub use datagrams::serve_datagrams;

@@ -85,6 +85,11 @@ impl Index {
         }
     }
 
+    /// The port others reach this peer by.
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Notes an address others reach this peer by.
     pub fn add_own_address(&mut self, address: HostPort) {
         self.own.insert(address);

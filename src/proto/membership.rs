@@ -138,8 +138,8 @@ impl Membership {
         self.identity.cookie
     }
 
-    /// A number for a request outside this machine (a query over the same link).
-    pub const fn next_request(&mut self) -> RequestNumber {
+    /// The number of the next request: state changes alone need theirs to grow.
+    const fn next_request(&mut self) -> RequestNumber {
         self.next = self.next.next();
         self.next
     }

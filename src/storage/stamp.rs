@@ -38,3 +38,16 @@ impl Stamp {
         self.modified_secs
     }
 }
+
+/// A file untouched for this long is taken as written to its end.
+const SETTLED: std::time::Duration = std::time::Duration::from_secs(1);
+
+impl Stamp {
+    /// True if the file has been left alone for a while. One from the future tells nothing.
+    pub fn is_old(&self) -> bool {
+        let secs = u64::try_from(self.changed_secs).unwrap_or(0);
+        let nanos = u32::try_from(self.changed_nanos).unwrap_or(0);
+        let changed = std::time::UNIX_EPOCH + std::time::Duration::new(secs, nanos);
+        std::time::SystemTime::now().duration_since(changed).is_ok_and(|age| age >= SETTLED)
+    }
+}
