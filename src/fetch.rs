@@ -157,9 +157,8 @@ impl Arrival {
 
 impl<'a> Fetcher<'a> {
     /// Fetches into `out`, no faster than `down` allows.
-    pub const fn new(out: PathBuf, down: &'a Pacer, stop: Stop) -> Self {
-        let (conns, buffer) = (BTreeMap::new(), Vec::new());
-        Self { out, down, stop, conns, request: RequestNumber(0), buffer }
+    pub fn new(out: PathBuf, down: &'a Pacer, stop: Stop) -> Self {
+        Self { out, down, stop, conns: BTreeMap::new(), request: RequestNumber(0), buffer: Vec::new() }
     }
 
     /// Fetches a content from the first of `holders` that delivers it. Holders are drawn one by one, so the

@@ -39,7 +39,8 @@ impl Request {
         Some(Self { readings, id_prefix, text: text.to_owned() })
     }
 
-    fn accepts(&self, content: &ContentInfo) -> bool {
+    /// True if the content's id begins as the request says.
+    pub fn accepts(&self, content: &ContentInfo) -> bool {
         content.id.to_string().starts_with(&self.id_prefix)
     }
 

@@ -1,2 +1,7 @@
 //! The `p2pdi` program: see `p2pdi help`.
-fn main() {}
+
+mod cli;
+
+fn main() -> std::process::ExitCode {
+    cli::run(std::env::args_os().skip(1).collect())
+}

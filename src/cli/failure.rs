@@ -4,7 +4,7 @@ use core::fmt;
 
 /// The exit codes, in rising order of weight where several apply (DESIGN: 5 over 4 over 3 over 1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exit {
+pub(crate) enum Exit {
     /// 1: it failed.
     Failed,
     /// 2: the command line is wrong.
@@ -21,7 +21,7 @@ pub enum Exit {
 
 impl Exit {
     /// The number.
-    pub const fn code(self) -> u8 {
+    pub(crate) const fn code(self) -> u8 {
         match self {
             Self::Failed => 1,
             Self::Usage => 2,
@@ -35,26 +35,26 @@ impl Exit {
 
 /// A failure: what to exit with, and the line for stderr that names the thing and what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
+pub(crate) struct Failure {
     /// The exit code.
-    pub exit: Exit,
+    pub(crate) exit: Exit,
     /// One line, without the program's name before it.
-    pub text: String,
+    pub(crate) text: String,
 }
 
 impl Failure {
     /// A failure with this code and line.
-    pub fn new(exit: Exit, text: impl Into<String>) -> Self {
+    pub(crate) fn new(exit: Exit, text: impl Into<String>) -> Self {
         Self { exit, text: text.into() }
     }
 
     /// A wrong command line.
-    pub fn usage(text: impl Into<String>) -> Self {
+    pub(crate) fn usage(text: impl Into<String>) -> Self {
         Self::new(Exit::Usage, text)
     }
 
     /// The environment failed at `what` (a file, an address).
-    pub fn io(what: impl fmt::Display, error: &std::io::Error) -> Self {
+    pub(crate) fn io(what: impl fmt::Display, error: &std::io::Error) -> Self {
         Self::new(Exit::Failed, format!("{what}: {error}"))
     }
 }

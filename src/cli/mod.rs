@@ -1,3 +1,85 @@
 //! The face: everything that is printed, asked and exited with.
+//!
+//! Belongs here: the command line, help, tables, JSON, progress, the menu, exit codes. Does not: anything
+//! that works without being looked at. Invariant: stdout carries results only, stderr everything else, and
+//! whatever came from the network is made printable first.
+#![allow(clippy::disallowed_types, reason = "the face reads files, clocks and addresses for people")]
 
-pub(crate) mod failure;
+mod commands;
+mod failure;
+mod get;
+mod hash;
+mod line;
+mod menu;
+mod peer;
+mod progress;
+mod query;
+mod rs;
+mod say;
+mod show;
+mod signals;
+
+use commands::{COMMANDS, nearest};
+use failure::{Exit, Failure};
+use line::Line;
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+/// Runs a command line.
+pub(crate) fn run(args: Vec<OsString>) -> ExitCode {
+    match dispatch(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            say::note(&format!("p2pdi: {failure}"));
+            ExitCode::from(failure.exit.code())
+        }
+    }
+}
+
+fn dispatch(args: Vec<OsString>) -> Result<(), Failure> {
+    let mut words = Vec::new();
+    for arg in args {
+        let text = arg.into_string().map_err(|arg| Failure::usage(format!("{}: not UTF-8", arg.display())))?;
+        words.push(text);
+    }
+    let asks_help = words.iter().any(|word| word == "--help" || word == "-h");
+    let Some(first) = words.first().cloned() else {
+        say::note(&commands::overview());
+        return Err(Failure::usage("which command? `p2pdi help` lists them"));
+    };
+    match first.as_str() {
+        "help" | "--help" | "-h" => {
+            match words.get(1).and_then(|name| commands::find(name)) {
+                Some(command) => say::result(&commands::help(command)),
+                None => say::result(&commands::overview()),
+            }
+            return Ok(());
+        }
+        "version" | "--version" | "-V" => {
+            say::result(&format!("p2pdi {}", env!("CARGO_PKG_VERSION")));
+            return Ok(());
+        }
+        _ => {}
+    }
+    let Some(command) = commands::find(&first) else {
+        let names = COMMANDS.iter().map(|command| command.name);
+        let hint = nearest(&first, names).map_or(String::new(), |name| format!("; did you mean `{name}`?"));
+        return Err(Failure::usage(format!("unknown command `{first}`{hint} (`p2pdi help` lists them)")));
+    };
+    if asks_help {
+        say::result(&commands::help(command));
+        return Ok(());
+    }
+    let line = Line::parse(command, words.split_off(1))?;
+    match command.name {
+        "rs" => rs::run(line),
+        "peer" => peer::run(line),
+        "get" => get::run(line),
+        "list" => query::list(line),
+        "peers" => query::peers(line),
+        "search" => query::search(line),
+        "index" => query::index(line),
+        "hash" => hash::run(line),
+        other => Err(Failure::new(Exit::Failed, format!("{other} is in the table of commands and nowhere else"))),
+    }
+}

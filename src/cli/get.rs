@@ -1,0 +1,290 @@
+//! `p2pdi get`.
+
+use super::failure::{Exit, Failure};
+use super::line::Line;
+use super::peer::{choose_name, modes, open_state};
+use super::progress::{Progress, Showing};
+use super::query::transport;
+use super::show::{fetched_json, short_id, size};
+use super::signals::{Signalled, stop_on_signals};
+use super::say;
+use core::cell::RefCell;
+use p2pdi::fetch::{FetchFault, Fetched, Fetcher, HolderAccount, Weight};
+use p2pdi::limits::PEER_CONNECTIONS;
+use p2pdi::locate::{LocateFault, Located, Locator, Request};
+use p2pdi::name::{HostPort, PeerName, printable};
+use p2pdi::net::{Clock, Pacer, RsClient, RsLink, Stop};
+use p2pdi::peer::{Peer, PeerSettings};
+use p2pdi::wire::ContentInfo;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long to serve after the last fetch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Linger {
+    Secs(u64),
+    Forever,
+}
+
+fn linger(text: &str) -> Option<Linger> {
+    if text == "forever" { Some(Linger::Forever) } else { text.parse().ok().map(Linger::Secs) }
+}
+
+/// What the command line asks for.
+struct Task {
+    requests: Vec<Request>,
+    all: bool,
+    showing: Showing,
+    out: PathBuf,
+    linger: Linger,
+}
+
+fn task(line: &mut Line) -> Result<Task, Failure> {
+    let (json, quiet, all) = (line.switch("--json"), line.switch("--quiet"), line.switch("--all"));
+    let showing = match (json, quiet) {
+        (true, _) => Showing::Events,
+        (false, true) => Showing::Quiet,
+        (false, false) => Showing::Bar,
+    };
+    let out = line.path("--out")?.unwrap_or_else(|| PathBuf::from("."));
+    let linger = line.value("--linger", "seconds or forever", linger)?.unwrap_or(Linger::Secs(0));
+    let mut requests = Vec::new();
+    for text in line.operands() {
+        let bad = || Failure::usage(format!("{}: not a name, an id or a number", printable(text)));
+        requests.push(Request::parse(text).ok_or_else(bad)?);
+    }
+    match (all, requests.is_empty()) {
+        (false, true) => Err(Failure::usage("get what? give a name, an id, name@id-prefix, or --all")),
+        (true, false) => Err(Failure::usage("--all means everything: leave the names out")),
+        _ => Ok(Task { requests, all, showing, out, linger }),
+    }
+}
+
+pub(super) fn run(mut line: Line) -> Result<(), Failure> {
+    let task = task(&mut line)?;
+    let rs = line.address("--rs")?;
+    let peers = line.addresses("--peer")?;
+    if rs.is_none() && peers.is_empty() {
+        return Err(Failure::usage("from where? give --rs HOST:PORT or --peer HOST:PORT"));
+    }
+    let modes = modes(&mut line)?;
+    let transport = transport(&mut line)?;
+    let (up_limit, down_limit) = (line.rate("--up-limit")?, line.rate("--down-limit")?);
+    let (name, state) = (line.peer_name()?, line.path("--state")?);
+    let listen = line.listen("0.0.0.0:0")?;
+    say::start_log("warn");
+    let stop = Stop::new();
+    let signalled = stop_on_signals(&stop)?;
+    let clock = Clock::start();
+
+    let serving = if task.linger == Linger::Secs(0) {
+        None
+    } else {
+        let mut state = open_state(state, "get")?;
+        let name = choose_name(name.clone(), &mut state)?;
+        let settings = PeerSettings {
+            rs: rs.clone(),
+            transport,
+            central: modes.central,
+            listen,
+            advertise: None,
+            name,
+            directories: Vec::new(),
+            up_limit,
+            connections_max: PEER_CONNECTIONS,
+        };
+        let peer = Peer::start(settings, state, clock, &stop).map_err(|error| Failure::io("listening", &error))?;
+        let listening = format!("listening on {}", peer.address());
+        if task.showing == Showing::Events { say::note(&listening) } else { say::result(&listening) }
+        if let Some(member) = peer.member() {
+            member.want(true);
+        }
+        Some(peer)
+    };
+
+    let client = rs.map(|rs| RsClient::new(RsLink::new(rs, transport, clock, stop.clone())));
+    let me = name.or_else(|| PeerName::new("get").ok()).ok_or_else(|| Failure::usage("--name"))?;
+    let locator = Locator::new(client.as_ref(), modes.central, modes.gossip, &peers, me, clock, stop.clone());
+    let down = Pacer::new(clock, down_limit);
+    let mut getting = Getting {
+        locator: RefCell::new(locator),
+        fetcher: Fetcher::new(task.out.clone(), &down, stop.clone()),
+        showing: task.showing,
+        serving: serving.clone(),
+    };
+    let ended = getting.get_all(&task).map_err(|failure| match signalled.is_set() {
+        true => Failure::new(Exit::Interrupted, "interrupted; the same command goes on where it stopped"),
+        false => failure,
+    });
+    if let Some(peer) = serving {
+        if ended.is_ok() {
+            wait(task.linger, &stop, &signalled);
+        }
+        stop.trigger();
+        peer.join();
+    }
+    ended
+}
+
+fn wait(linger: Linger, stop: &Stop, signalled: &Signalled) {
+    match linger {
+        Linger::Secs(secs) => match Instant::now().checked_add(Duration::from_secs(secs)) {
+            Some(end) => drop(stop.wait_until(end)),
+            None => stop.wait(),
+        },
+        Linger::Forever => stop.wait(),
+    }
+    log::debug!("lingered; signalled: {}", signalled.is_set());
+}
+
+struct Getting<'a> {
+    locator: RefCell<Locator<'a>>,
+    fetcher: Fetcher<'a>,
+    showing: Showing,
+    serving: Option<Arc<Peer>>,
+}
+
+impl Getting<'_> {
+    /// Gets everything; one that fails does not keep the others. The heaviest failure is the command's.
+    fn get_all(&mut self, task: &Task) -> Result<(), Failure> {
+        let mut worst: Option<Failure> = None;
+        let mut note = |failure: Failure| {
+            let heavier = worst.as_ref().is_none_or(|worst| failure.exit.code() > worst.exit.code());
+            if let Some(lighter) = if heavier { worst.replace(failure) } else { Some(failure) } {
+                say::note(&format!("p2pdi: {lighter}"));
+            }
+        };
+        if task.all {
+            let found = self.locator.get_mut().all().map_err(|fault| locate_failure("--all", fault))?;
+            let mut names = std::collections::BTreeSet::new();
+            for located in found {
+                if names.insert(located.info.name.clone()) {
+                    self.get_one(located).unwrap_or_else(&mut note);
+                } else {
+                    let (name, id) = (&located.info.name, short_id(located.info.id));
+                    let text = format!("{name}: a second content has this name; get it apart as {name}@{id}");
+                    note(Failure::new(Exit::Refused, text));
+                }
+            }
+        }
+        for request in &task.requests {
+            let located = self.locator.get_mut().locate(request);
+            let located = located.map_err(|fault| locate_failure(request.text(), fault));
+            located.and_then(|located| self.get_one(located)).unwrap_or_else(&mut note);
+        }
+        worst.map_or(Ok(()), Err)
+    }
+
+    fn get_one(&mut self, located: Located) -> Result<(), Failure> {
+        let info = located.info;
+        let mut holders = Holders { known: located.holders.into(), asked: Vec::new(), locator: &self.locator, id: info.id };
+        let mut progress = Progress::new(self.showing, &info);
+        let fetched = self.fetcher.fetch(&info, &mut holders, &mut progress);
+        progress.finish();
+        match fetched {
+            Ok(fetched) => {
+                self.report_lost(&fetched.holders);
+                if let Some(peer) = &self.serving {
+                    peer.add_fetched(&fetched.path, &info);
+                }
+                self.show(&info, &fetched);
+                Ok(())
+            }
+            Err(fault) => {
+                if let FetchFault::NoHolderLeft(_, accounts) = &fault {
+                    self.report_lost(accounts);
+                }
+                Err(fetch_failure(&info, fault))
+            }
+        }
+    }
+
+    /// Tells the RS which holders did not serve: it looks after them.
+    fn report_lost(&self, accounts: &[HolderAccount]) {
+        for account in accounts.iter().filter(|account| !account.failures.is_empty()) {
+            self.locator.borrow_mut().report(&account.address);
+        }
+    }
+
+    fn show(&self, info: &ContentInfo, fetched: &Fetched) {
+        match self.showing {
+            Showing::Events => say::result(&fetched_json(info, fetched).to_string()),
+            Showing::Quiet => {}
+            Showing::Bar => {
+                let from: Vec<String> = fetched
+                    .holders
+                    .iter()
+                    .filter(|account| account.bytes > 0 || account.failures.is_empty())
+                    .map(|account| account.address.to_string())
+                    .collect();
+                let from = if from.is_empty() { "what was here".to_owned() } else { from.join(", ") };
+                let (bytes, secs) = (size(info.bytes), fetched.took.as_secs_f64());
+                say::result(&format!("{}  {bytes}  verified  from {from} in {secs:.2} s", info.name));
+            }
+        }
+    }
+}
+
+/// The holders of a content: those known, and when they have failed, whoever else can be found.
+struct Holders<'l, 'a> {
+    known: std::collections::VecDeque<HostPort>,
+    asked: Vec<HostPort>,
+    locator: &'l RefCell<Locator<'a>>,
+    id: p2pdi::id::ContentId,
+}
+
+impl Iterator for Holders<'_, '_> {
+    type Item = HostPort;
+
+    fn next(&mut self) -> Option<HostPort> {
+        if self.known.is_empty() {
+            let more = self.locator.borrow_mut().more_holders(self.id);
+            self.known = more.into_iter().filter(|holder| !self.asked.contains(holder)).collect();
+        }
+        let holder = self.known.pop_front()?;
+        self.asked.push(holder.clone());
+        Some(holder)
+    }
+}
+
+/// What could not be located, and why.
+pub(super) fn locate_failure(what: &str, fault: LocateFault) -> Failure {
+    let what = printable(what);
+    let reasons = |said: Vec<String>| if said.is_empty() { String::new() } else { format!(" ({})", said.join("; ")) };
+    match fault {
+        LocateFault::NotFound(said) => {
+            Failure::new(Exit::NotFound, format!("{what}: nobody active has it{}", reasons(said)))
+        }
+        LocateFault::Unreachable(said) => {
+            Failure::new(Exit::Failed, format!("{what}: nobody could be asked{}", reasons(said)))
+        }
+        LocateFault::Ambiguous(contents) => {
+            let choices: Vec<String> =
+                contents.iter().map(|info| format!("{}@{} ({})", info.name, short_id(info.id), size(info.bytes))).collect();
+            Failure::new(Exit::Refused, format!("{what} means several contents: ask for {}", choices.join(" or ")))
+        }
+    }
+}
+
+/// What could not be fetched, who was tried, and why each failed.
+pub(super) fn fetch_failure(info: &ContentInfo, fault: FetchFault) -> Failure {
+    let name = &info.name;
+    match fault {
+        FetchFault::Interrupted => Failure::new(Exit::Interrupted, format!("{name}: interrupted; what has come is kept")),
+        FetchFault::Disk(error) => Failure::new(Exit::Failed, error.to_string()),
+        FetchFault::NoHolderLeft(heaviest, accounts) => {
+            let exit = match heaviest {
+                Some(Weight::Unverified) => Exit::Unverified,
+                Some(Weight::Refused) => Exit::Refused,
+                Some(Weight::Lost) | None => Exit::NotFound,
+            };
+            let tried: Vec<String> = accounts
+                .iter()
+                .map(|account| format!("{}: {}", account.address, account.failures.join(", ")))
+                .collect();
+            let tried = if tried.is_empty() { "it has no active holder".to_owned() } else { tried.join("; ") };
+            Failure::new(exit, format!("{name}: no holder is left; what has come is kept ({tried})"))
+        }
+    }
+}
