@@ -32,6 +32,7 @@ fn blocks() -> Vec<Block> {
         Block::new(WIRE, "versions", bounds::versions),
         Block::new(WIRE, "features", bounds::features),
         Block::new(WIRE, "datagrams", bounds::datagrams),
+        Block::new(WIRE, "retransmission", bounds::retransmission),
         Block::new(WIRE, "table", pdus::table),
     ];
     for row in p2pdi::wire::TABLE {

@@ -147,15 +147,21 @@ pub(crate) fn paragraph(text: &str) -> String {
 pub(crate) const COLUMNS: usize = 72;
 const INDENT: usize = 3;
 
+/// Lines of at most `width`; two blanks after a sentence, as in the prose.
 fn wrap(text: &str, width: usize) -> Vec<String> {
+    if text.starts_with(' ') {
+        // A cell that is aligned already.
+        return vec![text.to_owned()];
+    }
     let mut lines = vec![String::new()];
     for word in text.split_whitespace() {
         let line = lines.last_mut().expect("at least one line");
-        if !line.is_empty() && line.len() + 1 + word.len() > width {
+        let blanks = if line.ends_with('.') { 2 } else { 1 };
+        if !line.is_empty() && line.len() + blanks + word.len() > width {
             lines.push(word.to_owned());
         } else {
             if !line.is_empty() {
-                line.push(' ');
+                line.push_str(&" ".repeat(blanks));
             }
             line.push_str(word);
         }

@@ -154,10 +154,23 @@ pub(crate) fn datagrams() -> String {
     ))
 }
 
+/// When a datagram is sent again, and for how long a token is good.
+pub(crate) fn retransmission() -> String {
+    let millis = |span: p2pdi::time::Span| grouped(span.0 / 1_000);
+    paragraph(&format!(
+        "An asker that has no answer after {} ms sends the same datagram again.  It doubles the wait with every try up \
+         to {} ms and gives up after {TRIES_MAX} tries.  A token is valid in the period of {} s in which it was made \
+         and in the one after it.",
+        millis(RETRY_FIRST),
+        millis(RETRY_MAX),
+        TOKEN_PERIOD.0 / 1_000_000
+    ))
+}
+
 /// Piece sizes on both sides of every border that matters.
 pub(crate) fn pieces() -> String {
     let widths = &[22, 16, 16];
-    let mut out = row(widths, &["content bytes", "piece bytes", "pieces"]);
+    let mut out = row(widths, &["       content bytes", "   piece bytes", "  pieces"]);
     let smallest = PIECE_BYTES_MIN * PIECES_TARGET_MAX;
     let largest = PIECE_BYTES_MAX * PIECES_TARGET_MAX;
     for bytes in [

@@ -3,7 +3,7 @@
 use crate::block::{grouped, paragraph, row};
 use p2pdi::wire::{Direction, Field, FieldRow, Layout, PduRow, TABLE, Transport, TreeEntry};
 
-const FIELD_WIDTHS: &[usize] = &[14, 24, 27];
+const FIELD_WIDTHS: &[usize] = &[16, 24, 25];
 
 /// A layout in the words of the section on field layouts.
 fn words(layout: &Layout) -> String {

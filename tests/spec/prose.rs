@@ -2,7 +2,7 @@
 
 use crate::block::{COLUMNS, read, written_by_hand};
 use crate::{SPECS, bounds};
-use p2pdi::limits::{KEEP_ALIVE, LEASE_SECS, RETRY_FIRST, RETRY_MAX, TOKEN_PERIOD, TRIES_MAX};
+use p2pdi::limits::{KEEP_ALIVE, LEASE_SECS};
 use p2pdi::wire::{Refusal, TABLE};
 
 #[test]
@@ -95,9 +95,7 @@ fn numbers_in_the_prose_come_from_the_code() {
         .map(|(_, value)| *value)
         .chain(TABLE.iter().map(|row| row.bytes_max as u64))
         .chain(Refusal::TABLE.iter().map(|(code, ..)| u64::from(*code)))
-        .chain([u64::from(LEASE_SECS), u64::from(TRIES_MAX)])
-        .chain([KEEP_ALIVE, TOKEN_PERIOD, RETRY_FIRST, RETRY_MAX].map(|span| span.0 / 1_000_000))
-        .chain([RETRY_FIRST.0 / 1_000])
+        .chain([u64::from(LEASE_SECS), KEEP_ALIVE.0 / 1_000_000])
         .collect();
     // Facts of the world and of the original systems, which no constant of ours can change.
     const FACTS: &[u64] = &[100, 128, 1_001, 7_734, 65_423];
