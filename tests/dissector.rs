@@ -263,3 +263,57 @@ fn a_stream_of_noise_is_malformed_and_no_more() {
         "the dissector failed: {rows:?}"
     );
 }
+
+#[test]
+fn packets_cut_by_the_capture_are_not_called_malformed() {
+    let Some(tshark) = Tshark::find() else { return };
+    let samples = samples();
+    let mut capture = Capture::new();
+    // Ethernet, IPv4 and TCP take 54 bytes; below them there is nothing of ours.
+    for kept in 54..200 {
+        capture.snap_to(kept);
+        let client = 20_000 + u16::try_from(kept).expect("a short packet");
+        let stream = stream_of(&samples);
+        capture.tcp(
+            Flow {
+                client,
+                server: RS_PORT,
+            },
+            &[&stream],
+            &[&stream],
+        );
+        let datagrams = Flow {
+            client,
+            server: RS_PORT,
+        };
+        capture.udp_to_server(datagrams, &datagram(&samples[1], TOKEN));
+        capture.udp_to_client(datagrams, &frame_of(&samples[5]));
+    }
+    let rows = tshark.fields(&capture, &["p2pdi.malformed", "_ws.lua.error", "_ws.malformed"]);
+    for (number, row) in rows.iter().enumerate() {
+        assert!(row.iter().all(String::is_empty), "packet {}: {row:?}", number + 1);
+    }
+}
+
+#[test]
+fn decode_as_reaches_peers_on_ports_of_other_protocols() {
+    let Some(tshark) = Tshark::find() else { return };
+    let mut capture = Capture::new();
+    let stream = stream_of(&samples());
+    capture.tcp(
+        Flow {
+            client: 41_000,
+            server: 6_000,
+        },
+        &segments(&stream),
+        &[],
+    );
+    let rows = tshark
+        .decode_as("tcp.port==6000,p2pdi")
+        .fields(&capture, &["p2pdi.pdu", "p2pdi.malformed"]);
+    let named: usize = rows
+        .iter()
+        .map(|row| row[0].split(',').filter(|name| !name.is_empty()).count())
+        .sum();
+    assert_eq!(named, samples().len());
+}

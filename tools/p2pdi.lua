@@ -4,8 +4,8 @@
 -- or copy it to the personal plugin folder (Help, About Wireshark, Folders).
 --
 -- The RS's ports are a preference (p2pdi.ports). Peers listen anywhere; their
--- streams are known by the version frame both ends begin with. The parts
--- between markers are rendered from the code by tests/spec.rs.
+-- streams are known by the version frame they begin with, or by Decode As where
+-- another protocol owns the port. Marked parts are rendered by tests/spec.rs.
 
 local p2pdi = Proto("p2pdi", "p2pdi file distribution")
 
@@ -25,20 +25,9 @@ local ENVELOPE_BYTES = 2 + 8
 local MAGIC = "P2PDI"
 
 -- begin generated: refusals
-local refusals = {
-  [404] = "NotFound",
-  [400] = "BadFrame",
-  [505] = "BadVersion",
-  [501] = "NotServed",
-  [401] = "BadCookie",
-  [409] = "StaleNumber",
-  [410] = "NameTaken",
-  [429] = "LimitReached",
-  [503] = "Busy",
-  [413] = "UseTcp",
-  [416] = "BadRange",
-  [417] = "ContentLost",
-}
+local refusals = { [404] = "NotFound", [400] = "BadFrame", [505] = "BadVersion", [501] = "NotServed",
+  [401] = "BadCookie", [409] = "StaleNumber", [410] = "NameTaken", [429] = "LimitReached", [503] = "Busy",
+  [413] = "UseTcp", [416] = "BadRange", [417] = "ContentLost", }
 -- end generated
 
 -- Layouts. Each knows how to make its protocol field and how to show a value
@@ -99,9 +88,7 @@ local function u(bytes)
   end)
 end
 
-local function as_bytes(abbr, row)
-  return ProtoField.bytes(abbr, row.name, base.NONE, row.doc)
-end
+local function as_bytes(abbr, row) return ProtoField.bytes(abbr, row.name, base.NONE, row.doc) end
 
 local function bytes(count) return fixed(count, as_bytes) end
 
@@ -210,9 +197,7 @@ local function declare(owner, rows)
   return declared
 end
 
-local function as_branch(abbr, row)
-  return ProtoField.none(abbr, row.name, row.doc)
-end
+local function as_branch(abbr, row) return ProtoField.none(abbr, row.name, row.doc) end
 
 local function record(owner, rows)
   local declared = declare(owner, rows)
@@ -400,10 +385,10 @@ local function show_value(cursor, tree, letter, pinfo)
   end
 end
 
--- One frame that should fill the whole buffer.
-local function show_frame(tvb, pinfo, root, envelope_bytes)
+-- One frame that should fill the whole buffer, of which the capture may have less.
+local function show_frame(tvb, bytes, pinfo, root, envelope_bytes)
   local tree = root:add(p2pdi, tvb:range())
-  local cursor = { tvb = tvb, at = 0, stop = tvb:len(), snapped = tvb:len() < tvb:reported_len() }
+  local cursor = { tvb = tvb, at = 0, stop = tvb:len(), snapped = tvb:len() < bytes }
   local type = take(cursor, tree, 1, "type")
   local length = type and take(cursor, tree, 4, "length")
   if not length then return end
@@ -413,7 +398,7 @@ local function show_frame(tvb, pinfo, root, envelope_bytes)
   if not letter then return unknown(cursor, tree, "type", type:uint()) end
   local max = letter.max + envelope_bytes
   if length:uint() > max then return too_long(cursor, tree, "length", length:uint(), max) end
-  if length:uint() ~= tvb:reported_len() - HEADER_BYTES then
+  if length:uint() ~= bytes - HEADER_BYTES then
     return fault(cursor, tree, string.format("length: %d does not end with the bytes", length:uint()))
   end
   if envelope_bytes > 0 then
@@ -428,18 +413,30 @@ end
 
 -- Bytes of the frame at an offset. A header that no frame has takes all that
 -- is there: behind it nothing can be found again.
-local function frame_bytes(tvb, _, offset)
+local function frame_bytes(tvb, offset)
+  local all = tvb:reported_len() - offset
+  if all < HEADER_BYTES then return HEADER_BYTES end
+  if tvb:len() - offset < HEADER_BYTES then return all end
   local letter = letters[string.char(tvb:range(offset, 1):uint())]
   local length = tvb:range(offset + 1, 4):uint()
-  if not letter or length > letter.max then
-    return tvb:reported_len() - offset
-  end
+  if not letter or length > letter.max then return all end
   return HEADER_BYTES + length
 end
 
-local function show_stream_frame(tvb, pinfo, root)
-  show_frame(tvb, pinfo, root, 0)
-  return tvb:len()
+-- Not dissect_tcp_pdus, which fails where the capture ends between two frames.
+local function show_stream(tvb, pinfo, root)
+  local at = 0
+  while at < tvb:len() do
+    local bytes = frame_bytes(tvb, at)
+    local missing = bytes - (tvb:reported_len() - at)
+    if missing > 0 and pinfo.can_desegment > 0 then
+      pinfo.desegment_offset = at
+      pinfo.desegment_len = bytes > HEADER_BYTES and missing or DESEGMENT_ONE_MORE_SEGMENT
+      return
+    end
+    show_frame(tvb:range(at, math.min(bytes, tvb:len() - at)):tvb(), bytes, pinfo, root, 0)
+    at = at + bytes
+  end
 end
 
 p2pdi.prefs.ports = Pref.range("RS ports", "65423", "TCP and UDP ports of registration servers", 65535)
@@ -460,9 +457,9 @@ local function dissect(tvb, pinfo, root)
   pinfo.cols.protocol = "P2PDI"
   pinfo.cols.info:clear()
   if pinfo.port_type == PORT_TYPE_UDP then
-    show_frame(tvb, pinfo, root, is_rs_port(pinfo.dst_port) and ENVELOPE_BYTES or 0)
+    show_frame(tvb, tvb:reported_len(), pinfo, root, is_rs_port(pinfo.dst_port) and ENVELOPE_BYTES or 0)
   else
-    dissect_tcp_pdus(tvb, root, HEADER_BYTES, frame_bytes, show_stream_frame)
+    show_stream(tvb, pinfo, root)
   end
   pinfo.cols.info:fence()
   return tvb:len()

@@ -14,6 +14,7 @@ pub(crate) struct Flow {
 pub(crate) struct Capture {
     bytes: Vec<u8>,
     packets: u32,
+    snap_bytes: usize,
     file: NamedTempFile,
 }
 
@@ -44,8 +45,14 @@ impl Capture {
         Self {
             bytes,
             packets: 0,
+            snap_bytes: usize::MAX,
             file: NamedTempFile::new().expect("a temporary file"),
         }
+    }
+
+    /// Keeps of the packets to come only this many bytes each.
+    pub(crate) fn snap_to(&mut self, bytes: usize) {
+        self.snap_bytes = bytes;
     }
 
     /// The file, written as far as the capture goes.
@@ -84,9 +91,10 @@ impl Capture {
             .extend_from_slice(&(1_700_000_000 + self.packets / 1_000).to_be_bytes());
         self.bytes
             .extend_from_slice(&(self.packets % 1_000 * 1_000).to_be_bytes());
+        let kept = ethernet.len().min(self.snap_bytes);
+        self.bytes.extend_from_slice(&wide(kept).to_be_bytes());
         self.bytes.extend_from_slice(&wide(ethernet.len()).to_be_bytes());
-        self.bytes.extend_from_slice(&wide(ethernet.len()).to_be_bytes());
-        self.bytes.extend_from_slice(&ethernet);
+        self.bytes.extend_from_slice(&ethernet[..kept]);
     }
 
     fn udp(&mut self, flow: Flow, to_server: bool, payload: &[u8]) {

@@ -4,7 +4,9 @@ use crate::capture::Capture;
 use std::process::{Command, Stdio};
 
 /// A `tshark` that is there.
-pub(crate) struct Tshark(());
+pub(crate) struct Tshark {
+    decode_as: Option<&'static str>,
+}
 
 impl Tshark {
     /// The installed one; where there is none, says so.
@@ -15,10 +17,17 @@ impl Tshark {
             .stderr(Stdio::null())
             .status();
         if found.is_ok_and(|status| status.success()) {
-            return Some(Self(()));
+            return Some(Self { decode_as: None });
         }
         eprintln!("tshark is not installed: the dissector is not tested here");
         None
+    }
+
+    /// The same, told which dissector a port belongs to.
+    pub(crate) fn decode_as(self, rule: &'static str) -> Self {
+        Self {
+            decode_as: Some(rule),
+        }
     }
 
     /// One row a packet, one column a field; several values in a packet are joined by commas.
@@ -36,6 +45,9 @@ impl Tshark {
             "-E",
             "aggregator=,",
         ]);
+        if let Some(rule) = self.decode_as {
+            command.args(["-d", rule]);
+        }
         for field in fields {
             command.args(["-e", field]);
         }

@@ -21,17 +21,10 @@ fn expression(layout: &Layout) -> String {
     }
 }
 
-/// A call with the rows of an owner, as many on a line as it holds.
-fn call(out: &mut String, head: &str, rows: &[FieldRow]) {
+/// `head` and the cells, as many on a line as it holds.
+fn filled(out: &mut String, head: &str, cells: impl IntoIterator<Item = String>) {
     let mut line = head.to_owned();
-    for (position, row) in rows.iter().enumerate() {
-        let doc = row.doc.trim().replace('\\', "\\\\").replace('"', "\\\"");
-        let end = if position + 1 == rows.len() { " })" } else { "," };
-        let cell = format!(
-            "{{ \"{}\", {}, \"{doc}\" }}{end}",
-            row.name,
-            expression(&row.layout)
-        );
+    for cell in cells {
         if line.len() + 1 + cell.len() > COLUMNS {
             writeln!(out, "{line}").expect("a String takes all");
             line = " ".to_owned();
@@ -40,6 +33,20 @@ fn call(out: &mut String, head: &str, rows: &[FieldRow]) {
         line.push_str(&cell);
     }
     writeln!(out, "{line}").expect("a String takes all");
+}
+
+/// A call with the rows of an owner.
+fn call(out: &mut String, head: &str, rows: &[FieldRow]) {
+    let cells = rows.iter().enumerate().map(|(position, row)| {
+        let doc = row.doc.trim().replace('\\', "\\\\").replace('"', "\\\"");
+        let end = if position + 1 == rows.len() { " })" } else { "," };
+        format!(
+            "{{ \"{}\", {}, \"{doc}\" }}{end}",
+            row.name,
+            expression(&row.layout)
+        )
+    });
+    filled(out, head, cells);
 }
 
 /// Records and choices, then the PDUs.
@@ -68,10 +75,10 @@ pub(crate) fn layouts() -> String {
 
 /// The words for the codes of an `E`.
 pub(crate) fn refusals() -> String {
-    let mut out = String::from("local refusals = {\n");
-    for (code, name, _) in Refusal::TABLE {
-        writeln!(out, "  [{code}] = \"{name}\",").expect("a String takes all");
-    }
-    out.push_str("}\n");
+    let mut out = String::new();
+    let cells = Refusal::TABLE
+        .iter()
+        .map(|(code, name, _)| format!("[{code}] = \"{name}\","));
+    filled(&mut out, "local refusals = {", cells.chain(["}".to_owned()]));
     out
 }
