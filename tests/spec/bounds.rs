@@ -35,6 +35,27 @@ pub(crate) const WIRE_BOUNDS: &[(&str, u64)] = bounds![
     PIECES_TARGET_MAX,
 ];
 
+#[test]
+fn every_bound_of_the_wire_is_specified() {
+    const SECTIONS: &[&str] = &[
+        "// --- names and texts on the wire",
+        "// --- frames",
+        "// --- pieces",
+    ];
+    let source = crate::block::read("src/limits.rs");
+    let mut inside = false;
+    let mut found = Vec::new();
+    for line in source.lines() {
+        if line.starts_with("// --- ") {
+            inside = SECTIONS.iter().any(|section| line.starts_with(section));
+        } else if let Some(constant) = line.strip_prefix("pub const ").filter(|_| inside) {
+            found.push(constant.split(':').next().expect("a name"));
+        }
+    }
+    let specified: Vec<&str> = WIRE_BOUNDS.iter().map(|(name, _)| *name).collect();
+    assert_eq!(found, specified);
+}
+
 /// The reason of a bound, from its documentation.
 fn reason(name: &str) -> String {
     let source = crate::block::read("src/limits.rs");
