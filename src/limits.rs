@@ -38,7 +38,7 @@ pub const HOLDERS_PER_LISTING_MAX: usize = 64;
 pub const PAGE_ENTRIES_MAX: usize = 1_024;
 /// Piece values in one manifest page: 3,072 of 32 bytes stay below [`FRAME_BYTES_MAX`].
 pub const MANIFEST_PAGE_PIECES_MAX: usize = 3_072;
-/// A have-map: one bit for each piece of 16 TiB in pieces of 16 MiB.
+/// A have-map: one bit for each piece of nearly 16 TiB in pieces of 16 MiB, the most a frame takes.
 pub const HAVE_MAP_BYTES_MAX: usize = 128 * 1024 - 64;
 /// Pieces named in one request or have-update.
 pub const PIECES_PER_FRAME_MAX: usize = 1_024;

@@ -80,11 +80,10 @@ impl Tree {
         let mut left = Reader::new(input.rest());
         while !left.is_empty() {
             let entry = TreeEntry::take(&mut left, "entry")?;
-            let path = entry.path.as_str();
-            let follows = entries.last().is_none_or(|last| {
-                let below = path.strip_prefix(last.path.as_str()).is_some_and(|rest| rest.starts_with('/'));
-                last.path < entry.path && !below
-            });
+            if entry.node == TreeNode::EmptyDirectory(true) {
+                return Err(DecodeError::new("node", Fault::Unknown(1)));
+            }
+            let follows = entries.last().is_none_or(|last| last.path < entry.path) && !lies_below(&entry, &entries);
             if !follows {
                 return Err(DecodeError::new("path", Fault::Name(NameFault::Escapes)));
             }
@@ -92,6 +91,13 @@ impl Tree {
         }
         Ok(Self(entries))
     }
+}
+
+/// True if something above the entry's path is itself an entry; not always the last one: `a`, `a b`, `a/x`.
+fn lies_below(entry: &TreeEntry, sorted: &[TreeEntry]) -> bool {
+    let path = entry.path.as_str();
+    let is_entry = |above: &str| sorted.binary_search_by(|other| other.path.as_str().cmp(above)).is_ok();
+    path.match_indices('/').any(|(end, _)| is_entry(&path[..end]))
 }
 
 #[cfg(test)]
@@ -125,5 +131,10 @@ mod tests {
         assert!(Tree::decode(&swapped).is_err(), "not sorted");
         let nested = Tree(vec![file("a"), file("a/b")]).encode();
         assert!(Tree::decode(&nested).is_err(), "a file below a file");
+        let apart = Tree(vec![file("a"), file("a b"), file("a/b")]).encode();
+        assert!(Tree::decode(&apart).is_err(), "a file below a file, with another between them in the order");
+        let mut directory = file("d");
+        directory.node = TreeNode::EmptyDirectory(true);
+        assert!(Tree::decode(&Tree(vec![directory]).encode()).is_err(), "a second encoding of one directory");
     }
 }
