@@ -133,13 +133,25 @@ impl Arrival {
         } else {
             landing.hash_written(&mut hasher)?;
         }
-        Ok(Self { landing, hasher, accounts: Vec::new(), heaviest: None })
+        Ok(Self {
+            landing,
+            hasher,
+            accounts: Vec::new(),
+            heaviest: None,
+        })
     }
 
     fn account(&mut self, holder: &HostPort) -> &mut HolderAccount {
-        let known = self.accounts.iter().position(|account| account.address == *holder);
+        let known = self
+            .accounts
+            .iter()
+            .position(|account| account.address == *holder);
         let place = known.unwrap_or_else(|| {
-            self.accounts.push(HolderAccount { address: holder.clone(), bytes: 0, failures: Vec::new() });
+            self.accounts.push(HolderAccount {
+                address: holder.clone(),
+                bytes: 0,
+                failures: Vec::new(),
+            });
             self.accounts.len() - 1
         });
         &mut self.accounts[place]
@@ -158,7 +170,14 @@ impl Arrival {
 impl<'a> Fetcher<'a> {
     /// Fetches into `out`, no faster than `down` allows.
     pub fn new(out: PathBuf, down: &'a Pacer, stop: Stop) -> Self {
-        Self { out, down, stop, conns: BTreeMap::new(), request: RequestNumber(0), buffer: Vec::new() }
+        Self {
+            out,
+            down,
+            stop,
+            conns: BTreeMap::new(),
+            request: RequestNumber(0),
+            buffer: Vec::new(),
+        }
     }
 
     /// Fetches a content from the first of `holders` that delivers it. Holders are drawn one by one, so the
@@ -186,7 +205,11 @@ impl<'a> Fetcher<'a> {
             whole = self.try_holder(&holder, content, &mut arrival, watcher)?;
         }
         let path = arrival.landing.finish().map_err(FetchFault::Disk)?;
-        Ok(Fetched { path, took: begun.elapsed(), holders: arrival.accounts })
+        Ok(Fetched {
+            path,
+            took: begun.elapsed(),
+            holders: arrival.accounts,
+        })
     }
 
     /// True if the content is whole and right after this holder.
@@ -235,8 +258,16 @@ impl<'a> Fetcher<'a> {
     ) -> Result<(), AttemptFault> {
         self.request = self.request.next();
         let request = self.request;
-        let range = ByteRange { offset: arrival.landing.written(), bytes: u64::MAX };
-        let download: Message = Download { request, wanted: Wanted::Id(content.id), part: Part::Range(range) }.into();
+        let range = ByteRange {
+            offset: arrival.landing.written(),
+            bytes: u64::MAX,
+        };
+        let download: Message = Download {
+            request,
+            wanted: Wanted::Id(content.id),
+            part: Part::Range(range),
+        }
+        .into();
         let (mut conn, first) = self.ask(holder, &download)?;
         let mut next = Some(first);
         loop {
@@ -247,10 +278,16 @@ impl<'a> Fetcher<'a> {
             match incoming {
                 Incoming::Content(label, bytes) => {
                     if label.request != request || label.offset != arrival.landing.written() {
-                        return Err(AttemptFault::Lie(format!("sent bytes of another place ({})", label.offset)));
+                        return Err(AttemptFault::Lie(format!(
+                            "sent bytes of another place ({})",
+                            label.offset
+                        )));
                     }
                     if arrival.landing.written() + bytes as u64 > content.bytes {
-                        return Err(AttemptFault::Lie(format!("sent more than the {} bytes there are", content.bytes)));
+                        return Err(AttemptFault::Lie(format!(
+                            "sent more than the {} bytes there are",
+                            content.bytes
+                        )));
                     }
                     self.receive_payload(&mut conn, bytes, arrival)?;
                     arrival.account(holder).bytes += bytes as u64;
@@ -293,7 +330,12 @@ impl<'a> Fetcher<'a> {
         Ok((conn, first))
     }
 
-    fn receive_payload(&mut self, conn: &mut Conn, bytes: usize, arrival: &mut Arrival) -> Result<(), AttemptFault> {
+    fn receive_payload(
+        &mut self,
+        conn: &mut Conn,
+        bytes: usize,
+        arrival: &mut Arrival,
+    ) -> Result<(), AttemptFault> {
         if self.buffer.len() < bytes {
             self.buffer.resize(CHUNK_BYTES_MAX, 0);
         }
@@ -301,10 +343,15 @@ impl<'a> Fetcher<'a> {
         conn.read_payload(payload).map_err(ConnError::Io)?;
         arrival.hasher.update(payload);
         arrival.landing.write(payload).map_err(AttemptFault::Disk)?;
-        if self.down.wait(bytes, &self.stop) { Err(AttemptFault::Interrupted) } else { Ok(()) }
+        if self.down.wait(bytes, &self.stop) {
+            Err(AttemptFault::Interrupted)
+        } else {
+            Ok(())
+        }
     }
 }
 
 fn receive(conn: &mut Conn) -> Result<Incoming, ConnError> {
-    conn.receive(ANSWER_TIMEOUT)?.ok_or_else(|| ConnError::Io(io::ErrorKind::UnexpectedEof.into()))
+    conn.receive(ANSWER_TIMEOUT)?
+        .ok_or_else(|| ConnError::Io(io::ErrorKind::UnexpectedEof.into()))
 }

@@ -115,7 +115,11 @@ impl RfcNumber {
         let file = name.rsplit('/').next()?;
         let digits = file.strip_prefix("rfc")?.strip_suffix(".txt")?;
         let plain = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
-        if plain { digits.parse().ok().map(Self) } else { None }
+        if plain {
+            digits.parse().ok().map(Self)
+        } else {
+            None
+        }
     }
 }
 
@@ -145,7 +149,13 @@ mod tests {
     fn only_rfc_names_carry_a_number() {
         assert_eq!(RfcNumber::of_name("rfc793.txt"), Some(RfcNumber(793)));
         assert_eq!(RfcNumber::of_name("docs/rfc1.txt"), Some(RfcNumber(1)));
-        for name in ["rfc.txt", "rfc+1.txt", "rfc1.pdf", "myrfc1.txt", "rfc99999999999.txt"] {
+        for name in [
+            "rfc.txt",
+            "rfc+1.txt",
+            "rfc1.pdf",
+            "myrfc1.txt",
+            "rfc99999999999.txt",
+        ] {
             assert_eq!(RfcNumber::of_name(name), None, "{name}");
         }
     }

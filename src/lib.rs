@@ -1,5 +1,8 @@
 #![doc = include_str!("../README.md")]
-#![expect(clippy::multiple_crate_versions, reason = "dependencies choose their own versions")]
+#![expect(
+    clippy::multiple_crate_versions,
+    reason = "dependencies choose their own versions"
+)]
 
 pub mod fetch;
 pub mod id;

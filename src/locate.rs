@@ -26,7 +26,11 @@ impl Request {
     /// Reads an id, a name, `name@id-prefix`, or an RFC's number. `None` if it can be none of them.
     pub fn parse(text: &str) -> Option<Self> {
         if let Some(id) = ContentId::parse(text) {
-            return Some(Self { readings: vec![Wanted::Id(id)], id_prefix: String::new(), text: text.to_owned() });
+            return Some(Self {
+                readings: vec![Wanted::Id(id)],
+                id_prefix: String::new(),
+                text: text.to_owned(),
+            });
         }
         let (name, id_prefix) = match text.rsplit_once('@') {
             Some((name, prefix)) if is_id_prefix(prefix) => (name, prefix.to_ascii_lowercase()),
@@ -36,7 +40,11 @@ impl Request {
         if let Some(number) = rfc_number(name) {
             readings.push(Wanted::Number(number));
         }
-        Some(Self { readings, id_prefix, text: text.to_owned() })
+        Some(Self {
+            readings,
+            id_prefix,
+            text: text.to_owned(),
+        })
     }
 
     /// True if the content's id begins as the request says.
@@ -58,7 +66,11 @@ fn is_id_prefix(text: &str) -> bool {
 fn rfc_number(text: &str) -> Option<RfcNumber> {
     let digits = text.strip_prefix("rfc").unwrap_or(text);
     let plain = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
-    if plain { digits.parse().ok().map(RfcNumber) } else { None }
+    if plain {
+        digits.parse().ok().map(RfcNumber)
+    } else {
+        None
+    }
 }
 
 /// A content and where it is to be had.
@@ -148,7 +160,11 @@ impl<'a> Locator<'a> {
                 merge(&mut found, content.info, holders);
             }
         }
-        if found.is_empty() { Err(self.nothing()) } else { Ok(found.into_values().collect()) }
+        if found.is_empty() {
+            Err(self.nothing())
+        } else {
+            Ok(found.into_values().collect())
+        }
     }
 
     /// The content a request means, and its holders.
@@ -177,8 +193,10 @@ impl<'a> Locator<'a> {
     pub fn more_holders(&mut self, id: ContentId) -> Vec<HostPort> {
         loop {
             let found = self.index.find(self.clock.at(), &Wanted::Id(id));
-            let holders: Vec<HostPort> =
-                found.iter().flat_map(|content| addresses(content.holders.iter().map(|(holder, _)| holder))).collect();
+            let holders: Vec<HostPort> = found
+                .iter()
+                .flat_map(|content| addresses(content.holders.iter().map(|(holder, _)| holder)))
+                .collect();
             if !self.ask_next_peer() {
                 return holders;
             }
@@ -197,15 +215,23 @@ impl<'a> Locator<'a> {
 
     fn nothing(&mut self) -> LocateFault {
         let said = core::mem::take(&mut self.said);
-        if self.answered { LocateFault::NotFound(said) } else { LocateFault::Unreachable(said) }
+        if self.answered {
+            LocateFault::NotFound(said)
+        } else {
+            LocateFault::Unreachable(said)
+        }
     }
 
     fn at_rs(&mut self, request: &Request, wanted: &Wanted) -> Result<Option<Located>, LocateFault> {
-        let Some(rs) = self.rs.filter(|_| self.central) else { return Ok(None) };
+        let Some(rs) = self.rs.filter(|_| self.central) else {
+            return Ok(None);
+        };
         match rs.search(wanted) {
             Ok(listings) => {
                 self.answered = true;
-                let found = listings.into_iter().map(|listing| (listing.content, addresses(listing.holders.iter())));
+                let found = listings
+                    .into_iter()
+                    .map(|listing| (listing.content, addresses(listing.holders.iter())));
                 only_one(request, found)
             }
             Err(error) => {
@@ -222,7 +248,12 @@ impl<'a> Locator<'a> {
         let found = self.index.find(self.clock.at(), wanted).into_iter();
         only_one(
             request,
-            found.map(|content| (content.info, addresses(content.holders.iter().map(|(holder, _)| holder)))),
+            found.map(|content| {
+                (
+                    content.info,
+                    addresses(content.holders.iter().map(|(holder, _)| holder)),
+                )
+            }),
         )
     }
 
@@ -234,16 +265,22 @@ impl<'a> Locator<'a> {
             match rs.active_peers(None) {
                 Ok(peers) => {
                     self.answered = true;
-                    self.unasked.extend(peers.into_iter().map(|peer| HostPort { host: peer.host, port: peer.port }));
+                    self.unasked.extend(peers.into_iter().map(|peer| HostPort {
+                        host: peer.host,
+                        port: peer.port,
+                    }));
                 }
                 Err(error) => self.said.push(format!("RS: {error}")),
             }
         }
-        let Some(address) = self.unasked.pop_front() else { return false };
+        let Some(address) = self.unasked.pop_front() else {
+            return false;
+        };
         if !self.asked.insert(address.clone()) || self.stop.is_set() {
             return !self.stop.is_set();
         }
-        let asked = Conn::connect(&address, features::HOLDER, &self.stop).and_then(|mut conn| read_index(&mut conn));
+        let asked =
+            Conn::connect(&address, features::HOLDER, &self.stop).and_then(|mut conn| read_index(&mut conn));
         match asked {
             Ok(entries) => {
                 self.answered = true;
@@ -265,12 +302,20 @@ impl<'a> Locator<'a> {
 fn addresses<'h>(holders: impl Iterator<Item = &'h crate::wire::Holder>) -> Vec<HostPort> {
     // One holder at a time has to have all of it.
     let complete = holders.filter(|holder| holder.complete);
-    complete.map(|holder| HostPort { host: holder.host.clone(), port: holder.port }).collect()
+    complete
+        .map(|holder| HostPort {
+            host: holder.host.clone(),
+            port: holder.port,
+        })
+        .collect()
 }
 
 fn merge(found: &mut BTreeMap<(ContentName, ContentId), Located>, info: ContentInfo, holders: Vec<HostPort>) {
     let key = (info.name.clone(), info.id);
-    let located = found.entry(key).or_insert_with(|| Located { info, holders: Vec::new() });
+    let located = found.entry(key).or_insert_with(|| Located {
+        info,
+        holders: Vec::new(),
+    });
     for holder in holders {
         if !located.holders.contains(&holder) {
             located.holders.push(holder);
@@ -285,7 +330,10 @@ fn only_one(
 ) -> Result<Option<Located>, LocateFault> {
     let mut by_id: BTreeMap<ContentId, Located> = BTreeMap::new();
     for (info, holders) in found.filter(|(info, _)| request.accepts(info)) {
-        let located = by_id.entry(info.id).or_insert_with(|| Located { info, holders: Vec::new() });
+        let located = by_id.entry(info.id).or_insert_with(|| Located {
+            info,
+            holders: Vec::new(),
+        });
         for holder in holders {
             if !located.holders.contains(&holder) {
                 located.holders.push(holder);
@@ -293,7 +341,9 @@ fn only_one(
         }
     }
     if by_id.len() > 1 {
-        return Err(LocateFault::Ambiguous(by_id.into_values().map(|located| located.info).collect()));
+        return Err(LocateFault::Ambiguous(
+            by_id.into_values().map(|located| located.info).collect(),
+        ));
     }
     Ok(by_id.into_values().next())
 }
@@ -305,11 +355,16 @@ mod tests {
     #[test]
     fn requests_read_as_users_mean_them() {
         let id = "5a".repeat(32);
-        assert!(matches!(Request::parse(&id).map(|r| r.readings), Some(r) if matches!(r[..], [Wanted::Id(_)])));
+        assert!(
+            matches!(Request::parse(&id).map(|r| r.readings), Some(r) if matches!(r[..], [Wanted::Id(_)]))
+        );
         let by_number = Request::parse("rfc793").expect("a request");
         assert_eq!(by_number.readings[1], Wanted::Number(RfcNumber(793)));
         let prefixed = Request::parse("a b.txt@5A5A").expect("a request");
-        assert_eq!((prefixed.id_prefix.as_str(), prefixed.readings.len()), ("5a5a", 1));
+        assert_eq!(
+            (prefixed.id_prefix.as_str(), prefixed.readings.len()),
+            ("5a5a", 1)
+        );
         let mail = Request::parse("me@home.txt").expect("a request");
         assert_eq!(mail.id_prefix, "", "not every @ begins an id");
         assert_eq!(Request::parse("../x"), None);

@@ -33,12 +33,15 @@ impl fmt::Display for NameFault {
 
 /// Characters that move the cursor, hide text or turn its direction.
 fn is_dangerous(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    c.is_control()
+        || matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// `text` with every dangerous character replaced, fit for a terminal and one line.
 pub fn printable(text: &str) -> String {
-    text.chars().map(|c| if is_dangerous(c) { '\u{fffd}' } else { c }).collect()
+    text.chars()
+        .map(|c| if is_dangerous(c) { '\u{fffd}' } else { c })
+        .collect()
 }
 
 fn check_component(component: &str, bytes_max: usize) -> Result<(), NameFault> {
@@ -115,6 +118,9 @@ impl PeerName {
     pub fn new(text: impl Into<String>) -> Result<Self, NameFault> {
         let text = text.into();
         check_component(&text, PEER_NAME_BYTES_MAX)?;
+        if text.contains('/') || text == "." || text == ".." {
+            return Err(NameFault::Escapes);
+        }
         Ok(Self(text))
     }
 }
@@ -132,8 +138,14 @@ impl Host {
     pub fn new(text: impl Into<String>) -> Result<Self, NameFault> {
         let text = text.into();
         check_component(&text, HOST_BYTES_MAX)?;
-        let dns = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
-        if dns || text.parse::<IpAddr>().is_ok() { Ok(Self(text)) } else { Err(NameFault::Control) }
+        let dns = text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+        if dns || text.parse::<IpAddr>().is_ok() {
+            Ok(Self(text))
+        } else {
+            Err(NameFault::Control)
+        }
     }
 
     /// The host of an address, an IPv4 address mapped into IPv6 written as IPv4.
@@ -171,13 +183,19 @@ impl HostPort {
         }
         let host = Host::new(bracketed.unwrap_or(host)).ok()?;
         let digits = !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
-        Some(Self { host, port: if digits { port.parse().ok()? } else { return None } })
+        Some(Self {
+            host,
+            port: if digits { port.parse().ok()? } else { return None },
+        })
     }
 }
 
 impl From<SocketAddr> for HostPort {
     fn from(addr: SocketAddr) -> Self {
-        Self { host: Host::of(addr.ip()), port: addr.port() }
+        Self {
+            host: Host::of(addr.ip()),
+            port: addr.port(),
+        }
     }
 }
 
@@ -220,9 +238,22 @@ mod tests {
     #[test]
     fn addresses_print_and_parse() {
         for text in ["127.0.0.1:80", "[::1]:65423", "lab-3.example:1"] {
-            assert_eq!(HostPort::parse(text).map(|a| a.to_string()), Some(text.to_owned()));
+            assert_eq!(
+                HostPort::parse(text).map(|a| a.to_string()),
+                Some(text.to_owned())
+            );
         }
-        for text in ["", "host", ":1", "host:", "host:+1", "host:70000", "::1:80", "a b:1", "h/x:1"] {
+        for text in [
+            "",
+            "host",
+            ":1",
+            "host:",
+            "host:+1",
+            "host:70000",
+            "::1:80",
+            "a b:1",
+            "h/x:1",
+        ] {
             assert_eq!(HostPort::parse(text), None, "{text}");
         }
     }

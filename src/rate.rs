@@ -34,12 +34,25 @@ impl Rate {
     /// Reads a number and a unit; the unit's case does not matter.
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim().to_ascii_lowercase();
-        let (number, unit_bytes) =
-            UNITS.iter().find_map(|(unit, bytes)| text.strip_suffix(unit).map(|number| (number, *bytes)))?;
+        let (number, unit_bytes) = UNITS
+            .iter()
+            .find_map(|(unit, bytes)| text.strip_suffix(unit).map(|number| (number, *bytes)))?;
         let plain = number.bytes().all(|b| b.is_ascii_digit() || b == b'.');
-        let bytes = if plain { number.parse::<f64>().ok()? * unit_bytes } else { return None };
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked on the same line")]
-        let whole = if (1.0..1e15).contains(&bytes) { bytes as u64 } else { return None };
+        let bytes = if plain {
+            number.parse::<f64>().ok()? * unit_bytes
+        } else {
+            return None;
+        };
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "checked on the same line"
+        )]
+        let whole = if (1.0..1e15).contains(&bytes) {
+            bytes as u64
+        } else {
+            return None;
+        };
         Self::from_bytes_per_sec(whole)
     }
 
@@ -77,7 +90,9 @@ mod tests {
         ] {
             assert_eq!(Rate::parse(text).map(Rate::bytes_per_sec), Some(bytes), "{text}");
         }
-        for text in ["", "20", "mbit", "0mbit", "-1mb", "1e9mb", "20 mbps", "nanmb", "infkb"] {
+        for text in [
+            "", "20", "mbit", "0mbit", "-1mb", "1e9mb", "20 mbps", "nanmb", "infkb",
+        ] {
             assert_eq!(Rate::parse(text), None, "{text}");
         }
     }

@@ -4,7 +4,8 @@
 use crate::limits::{PROBE_TIMEOUT, PROBES_WAITING_MAX, RS_PROBERS};
 use crate::name::HostPort;
 use crate::net::{
-    Clock, Conn, ConnError, PoolSettings, RsPool, Service, Stop, bind, bind_udp, local_address, serve_datagrams,
+    Clock, Conn, ConnError, PoolSettings, RsPool, Service, Stop, bind, bind_udp, local_address,
+    serve_datagrams,
 };
 use crate::proto::{AddressTokens, Asker, Probe, Registration, RegistrationSettings};
 use crate::rng::Rng;
@@ -76,7 +77,11 @@ impl Rs {
         let tokens = AddressTokens::new(&mut rng);
         let (probes, probes_out) = bounded(PROBES_WAITING_MAX);
         let machine = Mutex::new(Registration::new(settings.registration, rng));
-        let core = Arc::new(Core { machine, clock, probes });
+        let core = Arc::new(Core {
+            machine,
+            clock,
+            probes,
+        });
         let service: Arc<dyn Service> = Arc::<Core>::clone(&core);
 
         let mut threads = Vec::new();
@@ -85,11 +90,14 @@ impl Rs {
             Ok(())
         };
         let (udp_service, udp_stop) = (Arc::clone(&service), stop.clone());
-        spawn("rs-udp", Box::new(move || {
-            let datagrams = Arc::new(datagrams);
-            let _guard = udp_stop.watch(&datagrams);
-            serve_datagrams(&datagrams, &*udp_service, &tokens, clock, &udp_stop);
-        }))?;
+        spawn(
+            "rs-udp",
+            Box::new(move || {
+                let datagrams = Arc::new(datagrams);
+                let _guard = udp_stop.watch(&datagrams);
+                serve_datagrams(&datagrams, &*udp_service, &tokens, clock, &udp_stop);
+            }),
+        )?;
         for _ in 0..RS_PROBERS {
             let (core, probes, stop) = (Arc::clone(&core), probes_out.clone(), stop.clone());
             spawn("rs-probe", Box::new(move || probe_all(&core, &probes, &stop)))?;
@@ -97,7 +105,11 @@ impl Rs {
         let (timer, timer_stop) = (Arc::clone(&core), stop.clone());
         spawn("rs-timer", Box::new(move || run_timer(&timer, &timer_stop)))?;
         let pool = RsPool::start(listener, settings.pool, &service, clock, stop)?;
-        Ok(Self { address, pool, threads })
+        Ok(Self {
+            address,
+            pool,
+            threads,
+        })
     }
 
     /// Where it listens.
@@ -141,7 +153,9 @@ fn run_timer(core: &Core, stop: &Stop) {
             machine.deadline()
         };
         let latest = now.at.after(TIMER_STEP);
-        let wake = deadline.map_or(latest, |deadline| deadline.min(latest)).max(now.at.after(Span::from_millis(10)));
+        let wake = deadline
+            .map_or(latest, |deadline| deadline.min(latest))
+            .max(now.at.after(Span::from_millis(10)));
         if stop.wait_until(core.clock.std_instant(wake)) {
             return;
         }
@@ -150,9 +164,15 @@ fn run_timer(core: &Core, stop: &Stop) {
 
 fn probe_all(core: &Core, probes: &Receiver<Probe>, stop: &Stop) {
     while !stop.is_set() {
-        let Ok(probe) = probes.recv_timeout(TIMER_STEP.to_std()) else { continue };
+        let Ok(probe) = probes.recv_timeout(TIMER_STEP.to_std()) else {
+            continue;
+        };
         let alive = answers(&probe.address, stop);
-        log::info!("probed {}: {}", probe.address, if alive { "alive" } else { "no answer, hidden" });
+        log::info!(
+            "probed {}: {}",
+            probe.address,
+            if alive { "alive" } else { "no answer, hidden" }
+        );
         core.machine.lock().handle_probe(&probe, alive);
     }
 }
@@ -160,5 +180,8 @@ fn probe_all(core: &Core, probes: &Receiver<Probe>, stop: &Stop) {
 /// A peer that greets us, or says that it is busy, is alive.
 fn answers(address: &HostPort, stop: &Stop) -> bool {
     const { assert!(PROBE_TIMEOUT.0 <= crate::limits::CONNECT_TIMEOUT.0) };
-    matches!(Conn::connect(address, features::REGISTRATION, stop), Ok(_) | Err(ConnError::Refused(..)))
+    matches!(
+        Conn::connect(address, features::REGISTRATION, stop),
+        Ok(_) | Err(ConnError::Refused(..))
+    )
 }

@@ -52,7 +52,10 @@ impl Span {
     }
 
     /// Seconds with their fraction, for people.
-    #[expect(clippy::cast_precision_loss, reason = "microseconds of a run fit well into 53 bits")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "microseconds of a run fit well into 53 bits"
+    )]
     pub fn as_secs_f64(self) -> f64 {
         self.0 as f64 / 1e6
     }

@@ -21,22 +21,49 @@ pub(super) struct CommandRow {
 }
 
 const fn takes(flag: &'static str, value: &'static str, help: &'static str) -> OptionRow {
-    OptionRow { flag, value: Some(value), help }
+    OptionRow {
+        flag,
+        value: Some(value),
+        help,
+    }
 }
 
 const fn switch(flag: &'static str, help: &'static str) -> OptionRow {
-    OptionRow { flag, value: None, help }
+    OptionRow {
+        flag,
+        value: None,
+        help,
+    }
 }
 
 const JSON: OptionRow = switch("--json", "print JSON: one object, or one a line");
 const RS: OptionRow = takes("--rs", "HOST:PORT", "the registration server");
 const PEER: OptionRow = takes("--peer", "HOST:PORT", "a peer to ask (may be repeated)");
-const MODE: OptionRow =
-    takes("--mode", "central|gossip", "how contents are found (may be repeated; default: both)");
-const TRANSPORT: OptionRow = takes("--transport", "tcp|udp", "what requests to the RS travel on (default tcp)");
-const NAME: OptionRow = takes("--name", "NAME", "this peer's name (default: host name and a suffix, kept in --state)");
-const STATE: OptionRow = takes("--state", "DIR", "what is remembered between runs (default: the XDG state directory)");
-const UP: OptionRow = takes("--up-limit", "RATE", "limit of what is sent, as 20mbit, 2.5MB, 500KiB a second");
+const MODE: OptionRow = takes(
+    "--mode",
+    "central|gossip",
+    "how contents are found (may be repeated; default: both)",
+);
+const TRANSPORT: OptionRow = takes(
+    "--transport",
+    "tcp|udp",
+    "what requests to the RS travel on (default tcp)",
+);
+const NAME: OptionRow = takes(
+    "--name",
+    "NAME",
+    "this peer's name (default: host name and a suffix, kept in --state)",
+);
+const STATE: OptionRow = takes(
+    "--state",
+    "DIR",
+    "what is remembered between runs (default: the XDG state directory)",
+);
+const UP: OptionRow = takes(
+    "--up-limit",
+    "RATE",
+    "limit of what is sent, as 20mbit, 2.5MB, 500KiB a second",
+);
 const DOWN: OptionRow = takes("--down-limit", "RATE", "limit of what is received");
 
 /// Every command, in the order of the help.
@@ -46,10 +73,22 @@ pub(super) const COMMANDS: &[CommandRow] = &[
         operands: "",
         help: "serve as the registration server",
         options: &[
-            takes("--listen", "HOST:PORT", "where to listen, TCP and UDP (default 0.0.0.0:65423; [::] takes IPv4 too)"),
+            takes(
+                "--listen",
+                "HOST:PORT",
+                "where to listen, TCP and UDP (default 0.0.0.0:65423; [::] takes IPv4 too)",
+            ),
             takes("--workers", "N", "threads that serve (default 8)"),
-            takes("--lease", "SECS", "how long a registration lasts without a sign of life (default 7200)"),
-            takes("--policy", "least-used|most-recent|rotate", "which holder is named first (default least-used)"),
+            takes(
+                "--lease",
+                "SECS",
+                "how long a registration lasts without a sign of life (default 7200)",
+            ),
+            takes(
+                "--policy",
+                "least-used|most-recent|rotate",
+                "which holder is named first (default least-used)",
+            ),
         ],
         examples: &["p2pdi rs", "p2pdi rs --listen 127.0.0.1:0 --policy rotate"],
     },
@@ -62,8 +101,16 @@ pub(super) const COMMANDS: &[CommandRow] = &[
             PEER,
             MODE,
             takes("--dir", "DIR", "a directory to share (may be repeated)"),
-            takes("--listen", "HOST:PORT", "where to listen (default 0.0.0.0:0: any free port)"),
-            takes("--advertise", "HOST:PORT", "the address others are given (default: the one the RS sees)"),
+            takes(
+                "--listen",
+                "HOST:PORT",
+                "where to listen (default 0.0.0.0:0: any free port)",
+            ),
+            takes(
+                "--advertise",
+                "HOST:PORT",
+                "the address others are given (default: the one the RS sees)",
+            ),
             NAME,
             STATE,
             TRANSPORT,
@@ -73,7 +120,10 @@ pub(super) const COMMANDS: &[CommandRow] = &[
             switch("--menu", "the numbered menu of the original programs, on stdin"),
             JSON,
         ],
-        examples: &["p2pdi peer --rs rs.lab:65423 --dir docs", "p2pdi peer --rs rs.lab:65423 --dir docs --menu"],
+        examples: &[
+            "p2pdi peer --rs rs.lab:65423 --dir docs",
+            "p2pdi peer --rs rs.lab:65423 --dir docs --menu",
+        ],
     },
     CommandRow {
         name: "get",
@@ -85,8 +135,16 @@ pub(super) const COMMANDS: &[CommandRow] = &[
             PEER,
             takes("--out", "DIR", "where to put them (default: here)"),
             MODE,
-            takes("--linger", "SECS|forever", "serve and register what was fetched, for so long (default 0)"),
-            takes("--listen", "HOST:PORT", "where to serve with --linger (default 0.0.0.0:0)"),
+            takes(
+                "--linger",
+                "SECS|forever",
+                "serve and register what was fetched, for so long (default 0)",
+            ),
+            takes(
+                "--listen",
+                "HOST:PORT",
+                "where to serve with --linger (default 0.0.0.0:0)",
+            ),
             NAME,
             STATE,
             UP,
@@ -105,7 +163,12 @@ pub(super) const COMMANDS: &[CommandRow] = &[
         name: "list",
         operands: "",
         help: "what is registered at the RS",
-        options: &[RS, switch("--trees", "directories instead of files"), TRANSPORT, JSON],
+        options: &[
+            RS,
+            switch("--trees", "directories instead of files"),
+            TRANSPORT,
+            JSON,
+        ],
         examples: &["p2pdi list --rs rs.lab:65423"],
     },
     CommandRow {
@@ -120,7 +183,10 @@ pub(super) const COMMANDS: &[CommandRow] = &[
         operands: "WHAT",
         help: "who holds a content",
         options: &[RS, TRANSPORT, JSON],
-        examples: &["p2pdi search rfc793.txt --rs rs.lab:65423", "p2pdi search 793 --rs rs.lab:65423"],
+        examples: &[
+            "p2pdi search rfc793.txt --rs rs.lab:65423",
+            "p2pdi search 793 --rs rs.lab:65423",
+        ],
     },
     CommandRow {
         name: "index",
@@ -161,10 +227,19 @@ pub(super) fn overview() -> String {
 
 /// One command with its options.
 pub(super) fn help(command: &CommandRow) -> String {
-    let operands = if command.operands.is_empty() { String::new() } else { format!(" {}", command.operands) };
-    let mut text = format!("p2pdi {}: {}\n\nusage: p2pdi {}{operands} [OPTIONS]\n\noptions:\n", command.name, command.help, command.name);
+    let operands = if command.operands.is_empty() {
+        String::new()
+    } else {
+        format!(" {}", command.operands)
+    };
+    let mut text = format!(
+        "p2pdi {}: {}\n\nusage: p2pdi {}{operands} [OPTIONS]\n\noptions:\n",
+        command.name, command.help, command.name
+    );
     for option in command.options {
-        let left = option.value.map_or(option.flag.to_owned(), |value| format!("{} {value}", option.flag));
+        let left = option
+            .value
+            .map_or(option.flag.to_owned(), |value| format!("{} {value}", option.flag));
         if left.len() > 24 {
             text.push_str(&format!("  {left}\n  {:24}  {}\n", "", option.help));
         } else {
@@ -181,7 +256,10 @@ pub(super) fn help(command: &CommandRow) -> String {
 /// The name most like a mistyped one, if any is like it.
 pub(super) fn nearest<'n>(typed: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
     let scored = names.map(|name| (edits(typed, name), name));
-    scored.min().filter(|(edits, _)| *edits <= 2.max(typed.len() / 3)).map(|(_, name)| name)
+    scored
+        .min()
+        .filter(|(edits, _)| *edits <= 2.max(typed.len() / 3))
+        .map(|(_, name)| name)
 }
 
 /// How many letters must change to make one word of the other (Levenshtein's distance).

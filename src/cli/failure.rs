@@ -45,7 +45,10 @@ pub(crate) struct Failure {
 impl Failure {
     /// A failure with this code and line.
     pub(crate) fn new(exit: Exit, text: impl Into<String>) -> Self {
-        Self { exit, text: text.into() }
+        Self {
+            exit,
+            text: text.into(),
+        }
     }
 
     /// A wrong command line.

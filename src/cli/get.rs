@@ -5,9 +5,9 @@ use super::line::Line;
 use super::peer::{choose_name, modes, open_state};
 use super::progress::{Progress, Showing};
 use super::query::transport;
+use super::say;
 use super::show::{fetched_json, short_id, size};
 use super::signals::{Signalled, stop_on_signals};
-use super::say;
 use core::cell::RefCell;
 use p2pdi::fetch::{FetchFault, Fetched, Fetcher, HolderAccount, Weight};
 use p2pdi::limits::PEER_CONNECTIONS;
@@ -28,7 +28,11 @@ enum Linger {
 }
 
 fn linger(text: &str) -> Option<Linger> {
-    if text == "forever" { Some(Linger::Forever) } else { text.parse().ok().map(Linger::Secs) }
+    if text == "forever" {
+        Some(Linger::Forever)
+    } else {
+        text.parse().ok().map(Linger::Secs)
+    }
 }
 
 /// What the command line asks for.
@@ -41,23 +45,37 @@ struct Task {
 }
 
 fn task(line: &mut Line) -> Result<Task, Failure> {
-    let (json, quiet, all) = (line.switch("--json"), line.switch("--quiet"), line.switch("--all"));
+    let (json, quiet, all) = (
+        line.switch("--json"),
+        line.switch("--quiet"),
+        line.switch("--all"),
+    );
     let showing = match (json, quiet) {
         (true, _) => Showing::Events,
         (false, true) => Showing::Quiet,
         (false, false) => Showing::Bar,
     };
     let out = line.path("--out")?.unwrap_or_else(|| PathBuf::from("."));
-    let linger = line.value("--linger", "seconds or forever", linger)?.unwrap_or(Linger::Secs(0));
+    let linger = line
+        .value("--linger", "seconds or forever", linger)?
+        .unwrap_or(Linger::Secs(0));
     let mut requests = Vec::new();
     for text in line.operands() {
         let bad = || Failure::usage(format!("{}: not a name, an id or a number", printable(text)));
         requests.push(Request::parse(text).ok_or_else(bad)?);
     }
     match (all, requests.is_empty()) {
-        (false, true) => Err(Failure::usage("get what? give a name, an id, name@id-prefix, or --all")),
+        (false, true) => Err(Failure::usage(
+            "get what? give a name, an id, name@id-prefix, or --all",
+        )),
         (true, false) => Err(Failure::usage("--all means everything: leave the names out")),
-        _ => Ok(Task { requests, all, showing, out, linger }),
+        _ => Ok(Task {
+            requests,
+            all,
+            showing,
+            out,
+            linger,
+        }),
     }
 }
 
@@ -66,7 +84,9 @@ pub(super) fn run(mut line: Line) -> Result<(), Failure> {
     let rs = line.address("--rs")?;
     let peers = line.addresses("--peer")?;
     if rs.is_none() && peers.is_empty() {
-        return Err(Failure::usage("from where? give --rs HOST:PORT or --peer HOST:PORT"));
+        return Err(Failure::usage(
+            "from where? give --rs HOST:PORT or --peer HOST:PORT",
+        ));
     }
     let modes = modes(&mut line)?;
     let transport = transport(&mut line)?;
@@ -94,9 +114,14 @@ pub(super) fn run(mut line: Line) -> Result<(), Failure> {
             up_limit,
             connections_max: PEER_CONNECTIONS,
         };
-        let peer = Peer::start(settings, state, clock, &stop).map_err(|error| Failure::io("listening", &error))?;
+        let peer =
+            Peer::start(settings, state, clock, &stop).map_err(|error| Failure::io("listening", &error))?;
         let listening = format!("listening on {}", peer.address());
-        if task.showing == Showing::Events { say::note(&listening) } else { say::result(&listening) }
+        if task.showing == Showing::Events {
+            say::note(&listening)
+        } else {
+            say::result(&listening)
+        }
         if let Some(member) = peer.member() {
             member.want(true);
         }
@@ -104,8 +129,18 @@ pub(super) fn run(mut line: Line) -> Result<(), Failure> {
     };
 
     let client = rs.map(|rs| RsClient::new(RsLink::new(rs, transport, clock, stop.clone())));
-    let me = name.or_else(|| PeerName::new("get").ok()).ok_or_else(|| Failure::usage("--name"))?;
-    let locator = Locator::new(client.as_ref(), modes.central, modes.gossip, &peers, me, clock, stop.clone());
+    let me = name
+        .or_else(|| PeerName::new("get").ok())
+        .ok_or_else(|| Failure::usage("--name"))?;
+    let locator = Locator::new(
+        client.as_ref(),
+        modes.central,
+        modes.gossip,
+        &peers,
+        me,
+        clock,
+        stop.clone(),
+    );
     let down = Pacer::new(clock, down_limit);
     let mut getting = Getting {
         locator: RefCell::new(locator),
@@ -113,10 +148,15 @@ pub(super) fn run(mut line: Line) -> Result<(), Failure> {
         showing: task.showing,
         serving: serving.clone(),
     };
-    let ended = getting.get_all(&task).map_err(|failure| match signalled.is_set() {
-        true => Failure::new(Exit::Interrupted, "interrupted; the same command goes on where it stopped"),
-        false => failure,
-    });
+    let ended = getting
+        .get_all(&task)
+        .map_err(|failure| match signalled.is_set() {
+            true => Failure::new(
+                Exit::Interrupted,
+                "interrupted; the same command goes on where it stopped",
+            ),
+            false => failure,
+        });
     if let Some(peer) = serving {
         if ended.is_ok() {
             wait(task.linger, &stop, &signalled);
@@ -150,13 +190,23 @@ impl Getting<'_> {
     fn get_all(&mut self, task: &Task) -> Result<(), Failure> {
         let mut worst: Option<Failure> = None;
         let mut note = |failure: Failure| {
-            let heavier = worst.as_ref().is_none_or(|worst| failure.exit.code() > worst.exit.code());
-            if let Some(lighter) = if heavier { worst.replace(failure) } else { Some(failure) } {
+            let heavier = worst
+                .as_ref()
+                .is_none_or(|worst| failure.exit.code() > worst.exit.code());
+            if let Some(lighter) = if heavier {
+                worst.replace(failure)
+            } else {
+                Some(failure)
+            } {
                 say::note(&format!("p2pdi: {lighter}"));
             }
         };
         if task.all {
-            let found = self.locator.get_mut().all().map_err(|fault| locate_failure("--all", fault))?;
+            let found = self
+                .locator
+                .get_mut()
+                .all()
+                .map_err(|fault| locate_failure("--all", fault))?;
             let mut names = std::collections::BTreeSet::new();
             for located in found {
                 if names.insert(located.info.name.clone()) {
@@ -171,14 +221,21 @@ impl Getting<'_> {
         for request in &task.requests {
             let located = self.locator.get_mut().locate(request);
             let located = located.map_err(|fault| locate_failure(request.text(), fault));
-            located.and_then(|located| self.get_one(located)).unwrap_or_else(&mut note);
+            located
+                .and_then(|located| self.get_one(located))
+                .unwrap_or_else(&mut note);
         }
         worst.map_or(Ok(()), Err)
     }
 
     fn get_one(&mut self, located: Located) -> Result<(), Failure> {
         let info = located.info;
-        let mut holders = Holders { known: located.holders.into(), asked: Vec::new(), locator: &self.locator, id: info.id };
+        let mut holders = Holders {
+            known: located.holders.into(),
+            asked: Vec::new(),
+            locator: &self.locator,
+            id: info.id,
+        };
         let mut progress = Progress::new(self.showing, &info);
         let fetched = self.fetcher.fetch(&info, &mut holders, &mut progress);
         progress.finish();
@@ -218,9 +275,16 @@ impl Getting<'_> {
                     .filter(|account| account.bytes > 0 || account.failures.is_empty())
                     .map(|account| account.address.to_string())
                     .collect();
-                let from = if from.is_empty() { "what was here".to_owned() } else { from.join(", ") };
+                let from = if from.is_empty() {
+                    "what was here".to_owned()
+                } else {
+                    from.join(", ")
+                };
                 let (bytes, secs) = (size(info.bytes), fetched.took.as_secs_f64());
-                say::result(&format!("{}  {bytes}  verified  from {from} in {secs:.2} s", info.name));
+                say::result(&format!(
+                    "{}  {bytes}  verified  from {from} in {secs:.2} s",
+                    info.name
+                ));
             }
         }
     }
@@ -240,7 +304,10 @@ impl Iterator for Holders<'_, '_> {
     fn next(&mut self) -> Option<HostPort> {
         if self.known.is_empty() {
             let more = self.locator.borrow_mut().more_holders(self.id);
-            self.known = more.into_iter().filter(|holder| !self.asked.contains(holder)).collect();
+            self.known = more
+                .into_iter()
+                .filter(|holder| !self.asked.contains(holder))
+                .collect();
         }
         let holder = self.known.pop_front()?;
         self.asked.push(holder.clone());
@@ -251,18 +318,31 @@ impl Iterator for Holders<'_, '_> {
 /// What could not be located, and why.
 pub(super) fn locate_failure(what: &str, fault: LocateFault) -> Failure {
     let what = printable(what);
-    let reasons = |said: Vec<String>| if said.is_empty() { String::new() } else { format!(" ({})", said.join("; ")) };
+    let reasons = |said: Vec<String>| {
+        if said.is_empty() {
+            String::new()
+        } else {
+            format!(" ({})", said.join("; "))
+        }
+    };
     match fault {
-        LocateFault::NotFound(said) => {
-            Failure::new(Exit::NotFound, format!("{what}: nobody active has it{}", reasons(said)))
-        }
-        LocateFault::Unreachable(said) => {
-            Failure::new(Exit::Failed, format!("{what}: nobody could be asked{}", reasons(said)))
-        }
+        LocateFault::NotFound(said) => Failure::new(
+            Exit::NotFound,
+            format!("{what}: nobody active has it{}", reasons(said)),
+        ),
+        LocateFault::Unreachable(said) => Failure::new(
+            Exit::Failed,
+            format!("{what}: nobody could be asked{}", reasons(said)),
+        ),
         LocateFault::Ambiguous(contents) => {
-            let choices: Vec<String> =
-                contents.iter().map(|info| format!("{}@{} ({})", info.name, short_id(info.id), size(info.bytes))).collect();
-            Failure::new(Exit::Refused, format!("{what} means several contents: ask for {}", choices.join(" or ")))
+            let choices: Vec<String> = contents
+                .iter()
+                .map(|info| format!("{}@{} ({})", info.name, short_id(info.id), size(info.bytes)))
+                .collect();
+            Failure::new(
+                Exit::Refused,
+                format!("{what} means several contents: ask for {}", choices.join(" or ")),
+            )
         }
     }
 }
@@ -271,7 +351,10 @@ pub(super) fn locate_failure(what: &str, fault: LocateFault) -> Failure {
 pub(super) fn fetch_failure(info: &ContentInfo, fault: FetchFault) -> Failure {
     let name = &info.name;
     match fault {
-        FetchFault::Interrupted => Failure::new(Exit::Interrupted, format!("{name}: interrupted; what has come is kept")),
+        FetchFault::Interrupted => Failure::new(
+            Exit::Interrupted,
+            format!("{name}: interrupted; what has come is kept"),
+        ),
         FetchFault::Disk(error) => Failure::new(Exit::Failed, error.to_string()),
         FetchFault::NoHolderLeft(heaviest, accounts) => {
             let exit = match heaviest {
@@ -283,8 +366,15 @@ pub(super) fn fetch_failure(info: &ContentInfo, fault: FetchFault) -> Failure {
                 .iter()
                 .map(|account| format!("{}: {}", account.address, account.failures.join(", ")))
                 .collect();
-            let tried = if tried.is_empty() { "it has no active holder".to_owned() } else { tried.join("; ") };
-            Failure::new(exit, format!("{name}: no holder is left; what has come is kept ({tried})"))
+            let tried = if tried.is_empty() {
+                "it has no active holder".to_owned()
+            } else {
+                tried.join("; ")
+            };
+            Failure::new(
+                exit,
+                format!("{name}: no holder is left; what has come is kept ({tried})"),
+            )
         }
     }
 }

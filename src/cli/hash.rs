@@ -17,7 +17,9 @@ pub(super) fn run(mut line: Line) -> Result<(), Failure> {
     }
     for operand in line.operands() {
         let path = Path::new(operand);
-        let metadata = path.metadata().map_err(|error| Failure::io(path.display(), &error))?;
+        let metadata = path
+            .metadata()
+            .map_err(|error| Failure::io(path.display(), &error))?;
         if metadata.is_dir() {
             hash_directory(path, json)?;
         } else {
@@ -33,7 +35,10 @@ fn hash(path: &Path, stamp: Stamp) -> Result<ContentId, Failure> {
         HashFault::Io(error) => Failure::io(path.display(), &error),
         HashFault::Changed => Failure::new(
             super::failure::Exit::Failed,
-            format!("{}: it changes while it is read; try again when it is written", path.display()),
+            format!(
+                "{}: it changes while it is read; try again when it is written",
+                path.display()
+            ),
         ),
     })
 }
@@ -53,7 +58,12 @@ fn hash_directory(directory: &Path, json: bool) -> Result<(), Failure> {
     if let Some(tree) = tree_of(&scanned, |name| ids.get(name).copied()) {
         let bytes = tree.encode();
         let id = ContentId(*blake3::hash(&bytes).as_bytes());
-        show(&format!("{}/", directory.display().to_string().trim_end_matches('/')), id, bytes.len() as u64, json);
+        show(
+            &format!("{}/", directory.display().to_string().trim_end_matches('/')),
+            id,
+            bytes.len() as u64,
+            json,
+        );
     }
     Ok(())
 }

@@ -36,9 +36,12 @@ impl Line {
             };
             let Some(row) = command.options.iter().find(|row| row.flag == flag) else {
                 let flags = command.options.iter().map(|row| row.flag);
-                let hint = nearest(&flag, flags).map_or(String::new(), |near| format!("; did you mean {near}?"));
+                let hint =
+                    nearest(&flag, flags).map_or(String::new(), |near| format!("; did you mean {near}?"));
                 let name = command.name;
-                return Err(Failure::usage(format!("{name}: unknown option {flag}{hint} (`p2pdi help {name}`)")));
+                return Err(Failure::usage(format!(
+                    "{name}: unknown option {flag}{hint} (`p2pdi help {name}`)"
+                )));
             };
             options.push(flag.clone());
             match (row.value, attached) {
@@ -47,7 +50,10 @@ impl Line {
                 (Some(_), Some(value)) => options.push(value),
                 (Some(what), None) => {
                     let value = words.next().filter(|value| !value.starts_with("--"));
-                    options.push(value.ok_or_else(|| Failure::usage(format!("{flag} needs a value: {flag} {what}")))?);
+                    options.push(
+                        value
+                            .ok_or_else(|| Failure::usage(format!("{flag} needs a value: {flag} {what}")))?,
+                    );
                 }
             }
         }
@@ -55,7 +61,9 @@ impl Line {
             && let Some(extra) = operands.first()
         {
             let name = command.name;
-            return Err(Failure::usage(format!("{name} takes no operand, and got `{extra}` (`p2pdi help {name}`)")));
+            return Err(Failure::usage(format!(
+                "{name} takes no operand, and got `{extra}` (`p2pdi help {name}`)"
+            )));
         }
         let options = Arguments::from_vec(options.into_iter().map(Into::into).collect());
         Ok(Self { options, operands })
@@ -92,9 +100,8 @@ impl Line {
         read: impl Fn(&str) -> Option<T>,
     ) -> Result<Vec<T>, Failure> {
         let texts = self.texts(flag);
-        let read = |text: &String| {
-            read(text).ok_or_else(|| Failure::usage(format!("{flag} {text}: not {wanted}")))
-        };
+        let read =
+            |text: &String| read(text).ok_or_else(|| Failure::usage(format!("{flag} {text}: not {wanted}")));
         texts.iter().map(read).collect()
     }
 
@@ -107,7 +114,10 @@ impl Line {
     ) -> Result<Option<T>, Failure> {
         let mut values = self.values(flag, wanted, read)?;
         if values.len() > 1 {
-            return Err(Failure::usage(format!("{flag} was given {} times; once is enough", values.len())));
+            return Err(Failure::usage(format!(
+                "{flag} was given {} times; once is enough",
+                values.len()
+            )));
         }
         Ok(values.pop())
     }
@@ -119,7 +129,9 @@ impl Line {
         range: core::ops::RangeInclusive<u64>,
     ) -> Result<Option<u64>, Failure> {
         let wanted = format!("a whole number from {} to {}", range.start(), range.end());
-        self.value(flag, &wanted, |text| text.parse().ok().filter(|number| range.contains(number)))
+        self.value(flag, &wanted, |text| {
+            text.parse().ok().filter(|number| range.contains(number))
+        })
     }
 
     /// `HOST:PORT`, once.
@@ -134,15 +146,22 @@ impl Line {
 
     /// The registration server, where a command cannot do without.
     pub(super) fn rs(&mut self) -> Result<HostPort, Failure> {
-        self.address("--rs")?.ok_or_else(|| Failure::usage("which RS? give --rs HOST:PORT"))
+        self.address("--rs")?
+            .ok_or_else(|| Failure::usage("which RS? give --rs HOST:PORT"))
     }
 
     /// An address of this machine to listen on.
     pub(super) fn listen(&mut self, default: &str) -> Result<SocketAddr, Failure> {
         let wanted = self.address("--listen")?.or_else(|| HostPort::parse(default));
-        let Some(wanted) = wanted else { return Err(Failure::usage("--listen: not HOST:PORT")) };
-        let found = p2pdi::net::resolve(&wanted).map_err(|error| Failure::usage(format!("--listen {error}")))?;
-        found.first().copied().ok_or_else(|| Failure::usage(format!("--listen {wanted}: no such address")))
+        let Some(wanted) = wanted else {
+            return Err(Failure::usage("--listen: not HOST:PORT"));
+        };
+        let found =
+            p2pdi::net::resolve(&wanted).map_err(|error| Failure::usage(format!("--listen {error}")))?;
+        found
+            .first()
+            .copied()
+            .ok_or_else(|| Failure::usage(format!("--listen {wanted}: no such address")))
     }
 
     /// A limit of a link.
@@ -152,12 +171,18 @@ impl Line {
 
     /// A path.
     pub(super) fn path(&mut self, flag: &'static str) -> Result<Option<PathBuf>, Failure> {
-        self.value(flag, "a path", |text| (!text.is_empty()).then(|| PathBuf::from(text)))
+        self.value(flag, "a path", |text| {
+            (!text.is_empty()).then(|| PathBuf::from(text))
+        })
     }
 
     /// The peer's name.
     pub(super) fn peer_name(&mut self) -> Result<Option<PeerName>, Failure> {
-        self.value("--name", "a name of at most 255 bytes without control characters", |text| PeerName::new(text).ok())
+        self.value(
+            "--name",
+            "a name of at most 255 bytes without control characters",
+            |text| PeerName::new(text).ok(),
+        )
     }
 
     /// One of several words.
@@ -166,8 +191,17 @@ impl Line {
         flag: &'static str,
         words: &[(&str, T)],
     ) -> Result<Vec<T>, Failure> {
-        let wanted = words.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(" or ");
-        self.values(flag, &wanted, |text| words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value))
+        let wanted = words
+            .iter()
+            .map(|(word, _)| *word)
+            .collect::<Vec<_>>()
+            .join(" or ");
+        self.values(flag, &wanted, |text| {
+            words
+                .iter()
+                .find(|(word, _)| *word == text)
+                .map(|(_, value)| *value)
+        })
     }
 }
 
@@ -178,16 +212,34 @@ mod tests {
 
     fn line(command: &str, words: &[&str]) -> Result<Line, String> {
         let command = find(command).expect("a command");
-        Line::parse(command, words.iter().map(|word| (*word).to_owned()).collect()).map_err(|failure| failure.text)
+        Line::parse(command, words.iter().map(|word| (*word).to_owned()).collect())
+            .map_err(|failure| failure.text)
     }
 
     #[test]
     fn words_are_sorted_as_users_expect() {
-        let mut parsed = line("get", &["a", "--out=x", "--peer", "h:1", "b", "--peer=i:2", "--json", "--", "--c"])
-            .expect("a line");
+        let mut parsed = line(
+            "get",
+            &[
+                "a",
+                "--out=x",
+                "--peer",
+                "h:1",
+                "b",
+                "--peer=i:2",
+                "--json",
+                "--",
+                "--c",
+            ],
+        )
+        .expect("a line");
         assert_eq!(parsed.operands(), ["a", "b", "--c"]);
         let peers = parsed.addresses("--peer").expect("addresses");
-        assert_eq!(peers.iter().map(ToString::to_string).collect::<Vec<_>>(), ["h:1", "i:2"], "in order");
+        assert_eq!(
+            peers.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            ["h:1", "i:2"],
+            "in order"
+        );
         assert!(parsed.switch("--json") && !parsed.switch("--quiet"));
         assert_eq!(parsed.path("--out").expect("a path"), Some(PathBuf::from("x")));
     }
@@ -205,7 +257,15 @@ mod tests {
             assert!(text.contains(says), "{text}");
         }
         let mut parsed = line("rs", &["--workers", "0", "--lease", "5", "--lease", "6"]).expect("a line");
-        assert!(parsed.number("--workers", 1..=9).is_err_and(|f| f.text.contains("from 1 to 9")));
-        assert!(parsed.number("--lease", 1..=9).is_err_and(|f| f.text.contains("2 times")));
+        assert!(
+            parsed
+                .number("--workers", 1..=9)
+                .is_err_and(|f| f.text.contains("from 1 to 9"))
+        );
+        assert!(
+            parsed
+                .number("--lease", 1..=9)
+                .is_err_and(|f| f.text.contains("2 times"))
+        );
     }
 }

@@ -59,8 +59,19 @@ struct Menu<'a> {
 
 /// Runs the menu until its end, the end of stdin, or the stop.
 pub(super) fn run(peer: &Peer, given: &[HostPort], down: &Pacer, json: bool, stop: &Stop) {
-    let fetcher = peer.shares().first_directory().map(|out| Fetcher::new(out.to_owned(), down, stop.clone()));
-    let mut menu = Menu { peer, given, fetcher, clock: Clock::start(), json, lines: read_lines(), stop };
+    let fetcher = peer
+        .shares()
+        .first_directory()
+        .map(|out| Fetcher::new(out.to_owned(), down, stop.clone()));
+    let mut menu = Menu {
+        peer,
+        given,
+        fetcher,
+        clock: Clock::start(),
+        json,
+        lines: read_lines(),
+        stop,
+    };
     if !json {
         menu.show_choices();
     }
@@ -69,7 +80,10 @@ pub(super) fn run(peer: &Peer, given: &[HostPort], down: &Pacer, json: bool, sto
             "" => {}
             "?" => menu.show_choices(),
             "0" => {
-                menu.say(Outcome { text: "goodbye".to_owned(), json: json!({ "event": "quit" }) });
+                menu.say(Outcome {
+                    text: "goodbye".to_owned(),
+                    json: json!({ "event": "quit" }),
+                });
                 return;
             }
             choice => {
@@ -116,7 +130,11 @@ impl Menu<'_> {
     }
 
     fn say(&self, outcome: Outcome) {
-        if self.json { say::result(&outcome.json.to_string()) } else { say::result(&outcome.text) }
+        if self.json {
+            say::result(&outcome.json.to_string())
+        } else {
+            say::result(&outcome.text)
+        }
     }
 
     fn tell(&self, outcome: Result<Outcome, Failure>) {
@@ -142,15 +160,18 @@ impl Menu<'_> {
             "8" => self.download_one(),
             "9" => self.share(),
             "10" => self.withdraw(),
-            "11" | "12" | "13" | "14" | "15" | "16" => {
-                Err(Failure::new(Exit::Failed, format!("{choice} comes with the ring, which is not built yet")))
-            }
+            "11" | "12" | "13" | "14" | "15" | "16" => Err(Failure::new(
+                Exit::Failed,
+                format!("{choice} comes with the ring, which is not built yet"),
+            )),
             other => Err(Failure::usage(format!("{other}: no such choice; ? shows them"))),
         }
     }
 
     fn member(&self) -> Result<&RsMember, Failure> {
-        self.peer.member().ok_or_else(|| Failure::usage("this peer has no RS: start it with --rs HOST:PORT"))
+        self.peer
+            .member()
+            .ok_or_else(|| Failure::usage("this peer has no RS: start it with --rs HOST:PORT"))
     }
 
     fn register(&self) -> Result<Outcome, Failure> {
@@ -162,9 +183,18 @@ impl Menu<'_> {
         let refused = member.refused();
         if let Some((key, code, text)) = refused.first() {
             let text = p2pdi::name::printable(text);
-            return Err(Failure::new(Exit::Refused, format!("{}: refused ({}): {text}", key.name, code.code())));
+            return Err(Failure::new(
+                Exit::Refused,
+                format!("{}: refused ({}): {text}", key.name, code.code()),
+            ));
         }
-        let contents = self.peer.shares().all().iter().filter(|info| info.kind == ContentKind::File).count();
+        let contents = self
+            .peer
+            .shares()
+            .all()
+            .iter()
+            .filter(|info| info.kind == ContentKind::File)
+            .count();
         Ok(Outcome {
             text: format!(
                 "registered at {} as {}, with {contents} files, for {lease_secs} s",
@@ -183,8 +213,13 @@ impl Menu<'_> {
     fn leave(&self) -> Result<Outcome, Failure> {
         let member = self.member()?;
         member.want(false);
-        member.wait_settled(self.stop).map_err(|fault| Failure::new(Exit::Failed, fault.to_string()))?;
-        Ok(Outcome { text: format!("left {}", member.address()), json: json!({ "event": "left" }) })
+        member
+            .wait_settled(self.stop)
+            .map_err(|fault| Failure::new(Exit::Failed, fault.to_string()))?;
+        Ok(Outcome {
+            text: format!("left {}", member.address()),
+            json: json!({ "event": "left" }),
+        })
     }
 
     fn pquery(&self) -> Result<Outcome, Failure> {
@@ -194,17 +229,34 @@ impl Menu<'_> {
         let rows: Vec<Vec<String>> = peers
             .iter()
             .map(|peer| {
-                let address = HostPort { host: peer.host.clone(), port: peer.port };
-                vec![peer.name.to_string(), address.to_string(), format!("{} s", peer.lease_secs)]
+                let address = HostPort {
+                    host: peer.host.clone(),
+                    port: peer.port,
+                };
+                vec![
+                    peer.name.to_string(),
+                    address.to_string(),
+                    format!("{} s", peer.lease_secs),
+                ]
             })
             .collect();
-        let text = if rows.is_empty() { "no active peer".to_owned() } else { table(&["NAME", "ADDRESS", "LEASE"], &rows) };
+        let text = if rows.is_empty() {
+            "no active peer".to_owned()
+        } else {
+            table(&["NAME", "ADDRESS", "LEASE"], &rows)
+        };
         let peers: Vec<Value> = peers.iter().map(peer_json).collect();
-        Ok(Outcome { text, json: json!({ "event": "peers", "peers": peers }) })
+        Ok(Outcome {
+            text,
+            json: json!({ "event": "peers", "peers": peers }),
+        })
     }
 
     fn rfc_query(&self) -> Result<Outcome, Failure> {
-        let neighbours = self.peer.neighbours(self.given).map_err(|error| conn_failure("RS", &error))?;
+        let neighbours = self
+            .peer
+            .neighbours(self.given)
+            .map_err(|error| conn_failure("RS", &error))?;
         let mut answered = 0;
         let mut silent = Vec::new();
         for address in &neighbours {
@@ -214,7 +266,10 @@ impl Menu<'_> {
             }
         }
         let contents = self.known().len();
-        let mut text = format!("{answered} of {} peers answered; {contents} files known", neighbours.len());
+        let mut text = format!(
+            "{answered} of {} peers answered; {contents} files known",
+            neighbours.len()
+        );
         silent.iter().for_each(|line| text.push_str(&format!("\n{line}")));
         let json = json!({ "event": "index", "peers": answered, "contents": contents, "silent": silent });
         Ok(Outcome { text, json })
@@ -224,7 +279,10 @@ impl Menu<'_> {
     fn known(&self) -> BTreeMap<p2pdi::wire::ContentKey, ContentInfo> {
         let index = self.peer.index().lock();
         let local = index.local().values().map(|content| &content.info);
-        let all = index.known(self.clock.at()).chain(local).filter(|info| info.kind == ContentKind::File);
+        let all = index
+            .known(self.clock.at())
+            .chain(local)
+            .filter(|info| info.kind == ContentKind::File);
         all.map(|info| (info.key(), info.clone())).collect()
     }
 
@@ -232,14 +290,20 @@ impl Menu<'_> {
         let member = self.member()?;
         let asked = member.client().list(ContentKind::File);
         let listings = asked.map_err(|error| conn_failure(format!("RS {}", member.address()), &error))?;
-        let rows: Vec<Vec<String>> = listings.iter().map(|listing| content_columns(&listing.content)).collect();
+        let rows: Vec<Vec<String>> = listings
+            .iter()
+            .map(|listing| content_columns(&listing.content))
+            .collect();
         let text = if rows.is_empty() {
             "nothing is registered".to_owned()
         } else {
             table(&["NAME", "ID", "SIZE", "MODIFIED", "WHAT"], &rows)
         };
         let contents: Vec<Value> = listings.iter().map(listing_json).collect();
-        Ok(Outcome { text, json: json!({ "event": "list", "contents": contents }) })
+        Ok(Outcome {
+            text,
+            json: json!({ "event": "list", "contents": contents }),
+        })
     }
 
     fn ask_what(&self) -> Result<Request, Failure> {
@@ -253,15 +317,23 @@ impl Menu<'_> {
         for wanted in &request.readings {
             let heard = self.peer.index().lock().find(self.clock.at(), wanted);
             for content in heard {
-                let holders = content.holders.iter().map(|(holder, _)| (holder.host.clone(), holder.port));
+                let holders = content
+                    .holders
+                    .iter()
+                    .map(|(holder, _)| (holder.host.clone(), holder.port));
                 add(&mut found, content.info, holders);
             }
             if found.is_empty()
                 && let Some(member) = self.peer.member()
             {
                 let asked = member.client().search(wanted);
-                for listing in asked.map_err(|error| conn_failure(format!("RS {}", member.address()), &error))? {
-                    let holders = listing.holders.iter().map(|holder| (holder.host.clone(), holder.port));
+                for listing in
+                    asked.map_err(|error| conn_failure(format!("RS {}", member.address()), &error))?
+                {
+                    let holders = listing
+                        .holders
+                        .iter()
+                        .map(|holder| (holder.host.clone(), holder.port));
                     add(&mut found, listing.content.clone(), holders);
                 }
             }
@@ -273,11 +345,16 @@ impl Menu<'_> {
         let fault = match found.len() {
             1 => None,
             0 => Some(LocateFault::NotFound(Vec::new())),
-            _ => Some(LocateFault::Ambiguous(found.values().map(|located| located.info.clone()).collect())),
+            _ => Some(LocateFault::Ambiguous(
+                found.values().map(|located| located.info.clone()).collect(),
+            )),
         };
         match (fault, found.into_values().next()) {
             (None, Some(located)) => Ok(located),
-            (fault, _) => Err(locate_failure(request.text(), fault.unwrap_or(LocateFault::NotFound(Vec::new())))),
+            (fault, _) => Err(locate_failure(
+                request.text(),
+                fault.unwrap_or(LocateFault::NotFound(Vec::new())),
+            )),
         }
     }
 
@@ -292,7 +369,10 @@ impl Menu<'_> {
             "bytes": located.info.bytes,
             "holders": holders,
         });
-        Ok(Outcome { text: format!("{}: held by {}", located.info.name, holders.join(", ")), json })
+        Ok(Outcome {
+            text: format!("{}: held by {}", located.info.name, holders.join(", ")),
+            json,
+        })
     }
 
     fn download_one(&mut self) -> Result<Outcome, Failure> {
@@ -304,9 +384,16 @@ impl Menu<'_> {
             }
         }
         // The answer is read even if there is nothing to choose from: a script has written it already.
-        let answer = self.ask("holder (its number or HOST:PORT; empty for the first that works): ").unwrap_or_default();
+        let answer = self
+            .ask("holder (its number or HOST:PORT; empty for the first that works): ")
+            .unwrap_or_default();
         let located = located?;
-        let by_number = |text: &str| located.holders.get(text.parse::<usize>().ok()?.checked_sub(1)?).cloned();
+        let by_number = |text: &str| {
+            located
+                .holders
+                .get(text.parse::<usize>().ok()?.checked_sub(1)?)
+                .cloned()
+        };
         let holders = match answer.as_str() {
             "" => located.holders.clone(),
             text => vec![by_number(text).or_else(|| HostPort::parse(text)).ok_or_else(|| {
@@ -317,7 +404,8 @@ impl Menu<'_> {
     }
 
     fn download(&mut self, located: &Located) -> Result<Outcome, Failure> {
-        let no_place = || Failure::usage("where to? start this peer with --dir DIR: downloads go into the first");
+        let no_place =
+            || Failure::usage("where to? start this peer with --dir DIR: downloads go into the first");
         let fetcher = self.fetcher.as_mut().ok_or_else(no_place)?;
         let info = &located.info;
         let mut progress = Progress::new(if self.json { Showing::Quiet } else { Showing::Bar }, info);
@@ -325,7 +413,11 @@ impl Menu<'_> {
         progress.finish();
         let fetched = fetched.map_err(|fault| fetch_failure(info, fault))?;
         self.peer.add_fetched(&fetched.path, info);
-        for account in fetched.holders.iter().filter(|account| !account.failures.is_empty()) {
+        for account in fetched
+            .holders
+            .iter()
+            .filter(|account| !account.failures.is_empty())
+        {
             self.peer.index().lock().mark_unreachable(&account.address);
             if let Some(member) = self.peer.member() {
                 let _ = member.client().report(&account.address);
@@ -333,20 +425,31 @@ impl Menu<'_> {
         }
         let secs = fetched.took.as_secs_f64();
         let text = format!("{}  {}  verified, in {secs:.2} s", info.name, size(info.bytes));
-        Ok(Outcome { text, json: fetched_json(info, &fetched) })
+        Ok(Outcome {
+            text,
+            json: fetched_json(info, &fetched),
+        })
     }
 
     fn download_all(&mut self) -> Result<Outcome, Failure> {
         self.rfc_query()?;
         let held = self.peer.shares().all();
-        let missing: Vec<ContentInfo> =
-            self.known().into_values().filter(|info| !held.iter().any(|held| held.id == info.id)).collect();
+        let missing: Vec<ContentInfo> = self
+            .known()
+            .into_values()
+            .filter(|info| !held.iter().any(|held| held.id == info.id))
+            .collect();
         let (mut fetched, mut failed) = (0, Vec::new());
         for info in missing {
             let wanted = p2pdi::wire::Wanted::Id(info.id);
             let heard = self.peer.index().lock().find(self.clock.at(), &wanted);
             let holders = heard.iter().flat_map(|content| &content.holders);
-            let holders = holders.map(|(holder, _)| HostPort { host: holder.host.clone(), port: holder.port }).collect();
+            let holders = holders
+                .map(|(holder, _)| HostPort {
+                    host: holder.host.clone(),
+                    port: holder.port,
+                })
+                .collect();
             match self.download(&Located { info, holders }) {
                 Ok(outcome) => {
                     fetched += 1;
@@ -359,29 +462,48 @@ impl Menu<'_> {
         }
         let mut text = format!("{fetched} files downloaded");
         failed.iter().for_each(|line| text.push_str(&format!("\n{line}")));
-        Ok(Outcome { text, json: json!({ "event": "downloaded", "files": fetched, "failed": failed }) })
+        Ok(Outcome {
+            text,
+            json: json!({ "event": "downloaded", "files": fetched, "failed": failed }),
+        })
     }
 
     fn share(&self) -> Result<Outcome, Failure> {
         let text = self.ask("file: ").unwrap_or_default();
-        let path = Path::new(&text).canonicalize().map_err(|error| Failure::io(&text, &error))?;
+        let path = Path::new(&text)
+            .canonicalize()
+            .map_err(|error| Failure::io(&text, &error))?;
         if !path.is_file() {
-            return Err(Failure::usage(format!("{text}: not a file; whole directories are shared by --dir")));
+            return Err(Failure::usage(format!(
+                "{text}: not a file; whole directories are shared by --dir"
+            )));
         }
-        let name = path.file_name().and_then(|name| name.to_str()).and_then(|name| ContentName::new(name).ok());
+        let name = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .and_then(|name| ContentName::new(name).ok());
         let name = name.ok_or_else(|| Failure::usage(format!("{text}: its name cannot be shared")))?;
         self.peer.shares().add_file(PathBuf::from(&path), name.clone());
         self.peer.wait_for_scan();
-        Ok(Outcome { text: format!("{name} is shared"), json: json!({ "event": "shared", "name": name.as_str() }) })
+        Ok(Outcome {
+            text: format!("{name} is shared"),
+            json: json!({ "event": "shared", "name": name.as_str() }),
+        })
     }
 
     fn withdraw(&self) -> Result<Outcome, Failure> {
         let text = self.ask("name: ").unwrap_or_default();
-        let known = ContentName::new(text.as_str()).ok().filter(|name| self.peer.shares().hide(name));
-        let name = known.ok_or_else(|| Failure::new(Exit::NotFound, format!("{text}: not shared by this peer")))?;
+        let known = ContentName::new(text.as_str())
+            .ok()
+            .filter(|name| self.peer.shares().hide(name));
+        let name =
+            known.ok_or_else(|| Failure::new(Exit::NotFound, format!("{text}: not shared by this peer")))?;
         self.peer.wait_for_scan();
         let json = json!({ "event": "withdrawn", "name": name.as_str() });
-        Ok(Outcome { text: format!("{name} is withdrawn; the file itself stays"), json })
+        Ok(Outcome {
+            text: format!("{name} is withdrawn; the file itself stays"),
+            json,
+        })
     }
 }
 
@@ -390,6 +512,11 @@ fn add(
     info: ContentInfo,
     holders: impl Iterator<Item = (p2pdi::name::Host, u16)>,
 ) {
-    let located = found.entry(info.id).or_insert_with(|| Located { info, holders: Vec::new() });
-    located.holders.extend(holders.map(|(host, port)| HostPort { host, port }));
+    let located = found.entry(info.id).or_insert_with(|| Located {
+        info,
+        holders: Vec::new(),
+    });
+    located
+        .holders
+        .extend(holders.map(|(host, port)| HostPort { host, port }));
 }

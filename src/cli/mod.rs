@@ -3,7 +3,10 @@
 //! Belongs here: the command line, help, tables, JSON, progress, the menu, exit codes. Does not: anything
 //! that works without being looked at. Invariant: stdout carries results only, stderr everything else, and
 //! whatever came from the network is made printable first.
-#![allow(clippy::disallowed_types, reason = "the face reads files, clocks and addresses for people")]
+#![allow(
+    clippy::disallowed_types,
+    reason = "the face reads files, clocks and addresses for people"
+)]
 
 mod commands;
 mod failure;
@@ -39,7 +42,9 @@ pub(crate) fn run(args: Vec<OsString>) -> ExitCode {
 fn dispatch(args: Vec<OsString>) -> Result<(), Failure> {
     let mut words = Vec::new();
     for arg in args {
-        let text = arg.into_string().map_err(|arg| Failure::usage(format!("{}: not UTF-8", arg.display())))?;
+        let text = arg
+            .into_string()
+            .map_err(|arg| Failure::usage(format!("{}: not UTF-8", arg.display())))?;
         words.push(text);
     }
     let asks_help = words.iter().any(|word| word == "--help" || word == "-h");
@@ -64,7 +69,9 @@ fn dispatch(args: Vec<OsString>) -> Result<(), Failure> {
     let Some(command) = commands::find(&first) else {
         let names = COMMANDS.iter().map(|command| command.name);
         let hint = nearest(&first, names).map_or(String::new(), |name| format!("; did you mean `{name}`?"));
-        return Err(Failure::usage(format!("unknown command `{first}`{hint} (`p2pdi help` lists them)")));
+        return Err(Failure::usage(format!(
+            "unknown command `{first}`{hint} (`p2pdi help` lists them)"
+        )));
     };
     if asks_help {
         say::result(&commands::help(command));
@@ -80,6 +87,9 @@ fn dispatch(args: Vec<OsString>) -> Result<(), Failure> {
         "search" => query::search(line),
         "index" => query::index(line),
         "hash" => hash::run(line),
-        other => Err(Failure::new(Exit::Failed, format!("{other} is in the table of commands and nowhere else"))),
+        other => Err(Failure::new(
+            Exit::Failed,
+            format!("{other} is in the table of commands and nowhere else"),
+        )),
     }
 }

@@ -30,13 +30,23 @@ enum Mode {
 
 /// The modes asked for; both that there are, if none is.
 pub(super) fn modes(line: &mut Line) -> Result<Modes, Failure> {
-    let words = [("central", Mode::Central), ("gossip", Mode::Gossip), ("chord", Mode::Ring), ("naive", Mode::Ring)];
+    let words = [
+        ("central", Mode::Central),
+        ("gossip", Mode::Gossip),
+        ("chord", Mode::Ring),
+        ("naive", Mode::Ring),
+    ];
     let asked = line.word("--mode", &words)?;
     if asked.iter().any(|mode| matches!(mode, Mode::Ring)) {
-        return Err(Failure::usage("--mode chord and naive come with the ring; use central or gossip"));
+        return Err(Failure::usage(
+            "--mode chord and naive come with the ring; use central or gossip",
+        ));
     }
     let has = |wanted: fn(&Mode) -> bool| asked.is_empty() || asked.iter().any(wanted);
-    Ok(Modes { central: has(|mode| matches!(mode, Mode::Central)), gossip: has(|mode| matches!(mode, Mode::Gossip)) })
+    Ok(Modes {
+        central: has(|mode| matches!(mode, Mode::Central)),
+        gossip: has(|mode| matches!(mode, Mode::Gossip)),
+    })
 }
 
 /// Opens the state directory given, or the default one of this use. Where the default one is in use by another
@@ -48,7 +58,11 @@ pub(super) fn open_state(given: Option<PathBuf>, default: &str) -> Result<State,
     let base = default_state()?;
     let mut number = 1;
     loop {
-        let name = if number == 1 { default.to_owned() } else { format!("{default}-{number}") };
+        let name = if number == 1 {
+            default.to_owned()
+        } else {
+            format!("{default}-{number}")
+        };
         match State::open(&base.join(name)) {
             Err(error) if error.kind() == io::ErrorKind::ResourceBusy && number < 1_000 => number += 1,
             other => return other.map_err(|error| Failure::io("the state directory", &error)),
@@ -57,7 +71,11 @@ pub(super) fn open_state(given: Option<PathBuf>, default: &str) -> Result<State,
 }
 
 fn default_state() -> Result<PathBuf, Failure> {
-    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let absolute = |name: &str| {
+        std::env::var_os(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
     let base = absolute("XDG_STATE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/state")));
     base.map(|base| base.join("p2pdi"))
         .ok_or_else(|| Failure::usage("no home directory to remember things in: give --state DIR"))
@@ -74,8 +92,12 @@ pub(super) fn choose_name(given: Option<PeerName>, state: &mut State) -> Result<
     let mut rng = Rng::from_os().map_err(|error| Failure::io("randomness", &error))?;
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let named = PeerName::new(format!("{host}-{:04x}", rng.below(0x1_0000)));
-    let name = named.or_else(|_| PeerName::new("peer")).map_err(|fault| Failure::usage(format!("--name {fault}")))?;
-    state.set_name(&name).map_err(|error| Failure::io("--state", &error))?;
+    let name = named
+        .or_else(|_| PeerName::new("peer"))
+        .map_err(|fault| Failure::usage(format!("--name {fault}")))?;
+    state
+        .set_name(&name)
+        .map_err(|error| Failure::io("--state", &error))?;
     Ok(name)
 }
 
@@ -87,7 +109,9 @@ pub(super) fn run(mut line: Line) -> Result<(), Failure> {
     let modes = modes(&mut line)?;
     let directories = shared_directories(&mut line)?;
     let connections = line.number("--max-conns", 1..=PEER_CONNECTIONS_MAX as u64)?;
-    let connections_max = connections.map_or(PEER_CONNECTIONS, |n| usize::try_from(n).unwrap_or(PEER_CONNECTIONS));
+    let connections_max = connections.map_or(PEER_CONNECTIONS, |n| {
+        usize::try_from(n).unwrap_or(PEER_CONNECTIONS)
+    });
     let down = line.rate("--down-limit")?;
     let listen = line.listen("0.0.0.0:0")?;
     let advertise = line.address("--advertise")?;
@@ -101,9 +125,19 @@ pub(super) fn run(mut line: Line) -> Result<(), Failure> {
     signals::stop_on_signals(&stop)?;
     let clock = Clock::start();
     let central = modes.central;
-    let settings =
-        PeerSettings { rs, transport, central, listen, advertise, name, directories, up_limit, connections_max };
-    let peer = Peer::start(settings, state, clock, &stop).map_err(|error| Failure::io("listening", &error))?;
+    let settings = PeerSettings {
+        rs,
+        transport,
+        central,
+        listen,
+        advertise,
+        name,
+        directories,
+        up_limit,
+        connections_max,
+    };
+    let peer =
+        Peer::start(settings, state, clock, &stop).map_err(|error| Failure::io("listening", &error))?;
     say::result(&format!("listening on {}", peer.address()));
     let gossip = (modes.gossip && !with_menu).then(|| start_gossip(&peer, given.clone()));
     if with_menu {
@@ -127,11 +161,15 @@ fn start_gossip(
     given: Vec<p2pdi::name::HostPort>,
 ) -> io::Result<std::thread::JoinHandle<()>> {
     let peer = Arc::clone(peer);
-    std::thread::Builder::new().name("peer-gossip".to_owned()).spawn(move || peer.gossip_until_stop(&given))
+    std::thread::Builder::new()
+        .name("peer-gossip".to_owned())
+        .spawn(move || peer.gossip_until_stop(&given))
 }
 
 fn shared_directories(line: &mut Line) -> Result<Vec<PathBuf>, Failure> {
-    let directories = line.values("--dir", "a path", |text| (!text.is_empty()).then(|| PathBuf::from(text)))?;
+    let directories = line.values("--dir", "a path", |text| {
+        (!text.is_empty()).then(|| PathBuf::from(text))
+    })?;
     for directory in &directories {
         check_directory(directory)?;
     }
@@ -141,10 +179,17 @@ fn shared_directories(line: &mut Line) -> Result<Vec<PathBuf>, Failure> {
 fn check_directory(directory: &Path) -> Result<(), Failure> {
     match directory.metadata() {
         Ok(metadata) if metadata.is_dir() => Ok(()),
-        Ok(_) => Err(Failure::usage(format!("--dir {}: not a directory", directory.display()))),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            Err(Failure::usage(format!("--dir {}: there is no such directory", directory.display())))
-        }
-        Err(error) => Err(Failure::new(Exit::Failed, format!("--dir {}: {error}", directory.display()))),
+        Ok(_) => Err(Failure::usage(format!(
+            "--dir {}: not a directory",
+            directory.display()
+        ))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Failure::usage(format!(
+            "--dir {}: there is no such directory",
+            directory.display()
+        ))),
+        Err(error) => Err(Failure::new(
+            Exit::Failed,
+            format!("--dir {}: {error}", directory.display()),
+        )),
     }
 }

@@ -34,13 +34,23 @@ pub(super) struct Progress {
 impl Progress {
     /// Begins to show.
     pub(super) fn new(showing: Showing, content: &ContentInfo) -> Self {
-        let bar = if showing == Showing::Bar { ProgressBar::new(content.bytes) } else { ProgressBar::hidden() };
+        let bar = if showing == Showing::Bar {
+            ProgressBar::new(content.bytes)
+        } else {
+            ProgressBar::hidden()
+        };
         let style = "{msg:30!} {bar:28} {bytes:>10}/{total_bytes:10} {bytes_per_sec:>12} {eta:>4}";
         if let Ok(style) = ProgressStyle::with_template(style) {
             bar.set_style(style);
         }
         bar.set_message(content.name.to_string());
-        Self { showing, name: content.name.to_string(), bytes: content.bytes, bar, told: Instant::now() }
+        Self {
+            showing,
+            name: content.name.to_string(),
+            bytes: content.bytes,
+            bar,
+            told: Instant::now(),
+        }
     }
 
     /// Takes the bar away: what is printed next stands alone.
@@ -71,7 +81,9 @@ impl Watcher for Progress {
                 });
                 say::result(&event.to_string());
             }
-            _ => self.bar.suspend(|| say::note(&format!("{}: {holder} {why}; trying the next holder", self.name))),
+            _ => self
+                .bar
+                .suspend(|| say::note(&format!("{}: {holder} {why}; trying the next holder", self.name))),
         }
     }
 }

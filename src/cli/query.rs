@@ -11,7 +11,11 @@ use p2pdi::wire::{ContentKind, Listing, features};
 
 /// The exit code of a connection's error: a refusal is told from a silence.
 pub(super) fn conn_failure(what: impl core::fmt::Display, error: &ConnError) -> Failure {
-    let exit = if matches!(error, ConnError::Refused(..)) { Exit::Refused } else { Exit::Failed };
+    let exit = if matches!(error, ConnError::Refused(..)) {
+        Exit::Refused
+    } else {
+        Exit::Failed
+    };
     Failure::new(exit, format!("{what}: {error}"))
 }
 
@@ -33,7 +37,9 @@ fn client(line: &mut Line) -> Result<(HostPort, RsClient), Failure> {
 pub(super) fn peers(mut line: Line) -> Result<(), Failure> {
     let json = line.switch("--json");
     let (rs, client) = client(&mut line)?;
-    let peers = client.active_peers(None).map_err(|error| conn_failure(format!("RS {rs}"), &error))?;
+    let peers = client
+        .active_peers(None)
+        .map_err(|error| conn_failure(format!("RS {rs}"), &error))?;
     if peers.is_empty() {
         say::note("no active peer");
         if json {
@@ -42,25 +48,41 @@ pub(super) fn peers(mut line: Line) -> Result<(), Failure> {
         return Ok(());
     }
     if json {
-        peers.iter().for_each(|peer| say::result(&peer_json(peer).to_string()));
+        peers
+            .iter()
+            .for_each(|peer| say::result(&peer_json(peer).to_string()));
         return Ok(());
     }
     let rows: Vec<Vec<String>> = peers
         .iter()
         .map(|peer| {
-            let address = HostPort { host: peer.host.clone(), port: peer.port };
+            let address = HostPort {
+                host: peer.host.clone(),
+                port: peer.port,
+            };
             let os = p2pdi::name::printable(peer.os.as_str());
             let lease = format!("{} s", peer.lease_secs);
-            vec![peer.name.to_string(), address.to_string(), lease, peer.registrations.to_string(), os]
+            vec![
+                peer.name.to_string(),
+                address.to_string(),
+                lease,
+                peer.registrations.to_string(),
+                os,
+            ]
         })
         .collect();
-    say::result(&table(&["NAME", "ADDRESS", "LEASE", "REGISTRATIONS", "OS"], &rows));
+    say::result(&table(
+        &["NAME", "ADDRESS", "LEASE", "REGISTRATIONS", "OS"],
+        &rows,
+    ));
     Ok(())
 }
 
 fn show_listings(listings: &[Listing], json: bool) {
     if json {
-        listings.iter().for_each(|listing| say::result(&listing_json(listing).to_string()));
+        listings
+            .iter()
+            .for_each(|listing| say::result(&listing_json(listing).to_string()));
         return;
     }
     let rows: Vec<Vec<String>> = listings
@@ -70,7 +92,10 @@ fn show_listings(listings: &[Listing], json: bool) {
             let first = listing.holders.iter().take(3);
             let mut names: Vec<String> = first
                 .map(|holder| {
-                    let address = HostPort { host: holder.host.clone(), port: holder.port };
+                    let address = HostPort {
+                        host: holder.host.clone(),
+                        port: holder.port,
+                    };
                     format!("{} ({address})", holder.name)
                 })
                 .collect();
@@ -82,14 +107,23 @@ fn show_listings(listings: &[Listing], json: bool) {
             row
         })
         .collect();
-    say::result(&table(&["NAME", "ID", "SIZE", "MODIFIED", "WHAT", "HOLDERS"], &rows));
+    say::result(&table(
+        &["NAME", "ID", "SIZE", "MODIFIED", "WHAT", "HOLDERS"],
+        &rows,
+    ));
 }
 
 pub(super) fn list(mut line: Line) -> Result<(), Failure> {
     let json = line.switch("--json");
-    let kind = if line.switch("--trees") { ContentKind::Tree } else { ContentKind::File };
+    let kind = if line.switch("--trees") {
+        ContentKind::Tree
+    } else {
+        ContentKind::File
+    };
     let (rs, client) = client(&mut line)?;
-    let listings = client.list(kind).map_err(|error| conn_failure(format!("RS {rs}"), &error))?;
+    let listings = client
+        .list(kind)
+        .map_err(|error| conn_failure(format!("RS {rs}"), &error))?;
     if listings.is_empty() {
         say::note("nothing is registered");
         if json {
@@ -104,9 +138,15 @@ pub(super) fn list(mut line: Line) -> Result<(), Failure> {
 /// The one operand that says what is looked for.
 fn what(line: &Line) -> Result<Request, Failure> {
     match line.operands() {
-        [text] => Request::parse(text)
-            .ok_or_else(|| Failure::usage(format!("{}: not a name, an id or a number", p2pdi::name::printable(text)))),
-        [] => Err(Failure::usage("what? give a name, an id, name@id-prefix or an RFC number")),
+        [text] => Request::parse(text).ok_or_else(|| {
+            Failure::usage(format!(
+                "{}: not a name, an id or a number",
+                p2pdi::name::printable(text)
+            ))
+        }),
+        [] => Err(Failure::usage(
+            "what? give a name, an id, name@id-prefix or an RFC number",
+        )),
         many => Err(Failure::usage(format!("one thing at a time, not {}", many.len()))),
     }
 }
@@ -116,14 +156,22 @@ pub(super) fn search(mut line: Line) -> Result<(), Failure> {
     let json = line.switch("--json");
     let (rs, client) = client(&mut line)?;
     for wanted in &request.readings {
-        let found = client.search(wanted).map_err(|error| conn_failure(format!("RS {rs}"), &error))?;
-        let found: Vec<Listing> = found.into_iter().filter(|listing| request.accepts(&listing.content)).collect();
+        let found = client
+            .search(wanted)
+            .map_err(|error| conn_failure(format!("RS {rs}"), &error))?;
+        let found: Vec<Listing> = found
+            .into_iter()
+            .filter(|listing| request.accepts(&listing.content))
+            .collect();
         if !found.is_empty() {
             show_listings(&found, json);
             return Ok(());
         }
     }
-    Err(Failure::new(Exit::NotFound, format!("{}: no active peer has it registered at {rs}", request.text())))
+    Err(Failure::new(
+        Exit::NotFound,
+        format!("{}: no active peer has it registered at {rs}", request.text()),
+    ))
 }
 
 pub(super) fn index(mut line: Line) -> Result<(), Failure> {
@@ -135,23 +183,37 @@ pub(super) fn index(mut line: Line) -> Result<(), Failure> {
     let stop = Stop::new();
     signals::stop_on_signals(&stop)?;
     let conn = Conn::connect(&peer, features::HOLDER, &stop);
-    let entries = conn.and_then(|mut conn| read_index(&mut conn)).map_err(|error| conn_failure(&peer, &error))?;
+    let entries = conn
+        .and_then(|mut conn| read_index(&mut conn))
+        .map_err(|error| conn_failure(&peer, &error))?;
     if json {
-        entries.iter().for_each(|entry| say::result(&entry_json(entry, peer.host.as_str()).to_string()));
+        entries
+            .iter()
+            .for_each(|entry| say::result(&entry_json(entry, peer.host.as_str()).to_string()));
         return Ok(());
     }
     let mut rows = Vec::new();
     for entry in &entries {
         for record in entry.holders.iter() {
             let host = record.host.clone().unwrap_or_else(|| peer.host.clone());
-            let address = HostPort { host, port: record.port };
-            let state = if record.withdrawn { "withdrawn".to_owned() } else { format!("{} s", record.remaining_secs) };
+            let address = HostPort {
+                host,
+                port: record.port,
+            };
+            let state = if record.withdrawn {
+                "withdrawn".to_owned()
+            } else {
+                format!("{} s", record.remaining_secs)
+            };
             let mut row = content_columns(&entry.content);
             row.push(format!("{} ({address})", record.name));
             row.push(state);
             rows.push(row);
         }
     }
-    say::result(&table(&["NAME", "ID", "SIZE", "MODIFIED", "WHAT", "HOLDER", "LIVES"], &rows));
+    say::result(&table(
+        &["NAME", "ID", "SIZE", "MODIFIED", "WHAT", "HOLDER", "LIVES"],
+        &rows,
+    ));
     Ok(())
 }

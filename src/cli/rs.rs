@@ -15,17 +15,31 @@ const LEASE_SECS_MAX: u64 = 365 * 86_400;
 pub(super) fn run(mut line: Line) -> Result<(), Failure> {
     let listen = line.listen("0.0.0.0:65423")?;
     let workers = line.number("--workers", 1..=RS_WORKERS_MAX as u64)?;
-    let lease_secs = line.number("--lease", 1..=LEASE_SECS_MAX)?.unwrap_or(u64::from(LEASE_SECS));
-    let policies =
-        [("least-used", Policy::LeastUsed), ("most-recent", Policy::MostRecent), ("rotate", Policy::Rotate)];
+    let lease_secs = line
+        .number("--lease", 1..=LEASE_SECS_MAX)?
+        .unwrap_or(u64::from(LEASE_SECS));
+    let policies = [
+        ("least-used", Policy::LeastUsed),
+        ("most-recent", Policy::MostRecent),
+        ("rotate", Policy::Rotate),
+    ];
     let policy = line.word("--policy", &policies)?.pop().unwrap_or_default();
-    let workers = workers.map_or(RS_WORKERS, |workers| usize::try_from(workers).unwrap_or(RS_WORKERS));
+    let workers = workers.map_or(RS_WORKERS, |workers| {
+        usize::try_from(workers).unwrap_or(RS_WORKERS)
+    });
 
     say::start_log("info");
     let stop = Stop::new();
     signals::stop_on_signals(&stop)?;
-    let registration = RegistrationSettings { lease: Span::from_secs(lease_secs), policy };
-    let settings = RsSettings { listen, pool: PoolSettings::of_workers(workers), registration };
+    let registration = RegistrationSettings {
+        lease: Span::from_secs(lease_secs),
+        policy,
+    };
+    let settings = RsSettings {
+        listen,
+        pool: PoolSettings::of_workers(workers),
+        registration,
+    };
     let rs = Rs::start(settings, &stop).map_err(|error| Failure::io("listening", &error))?;
     say::result(&format!("listening on {}", rs.address()));
     stop.wait();

@@ -27,7 +27,11 @@ fn content(info: &ContentInfo) -> serde_json::Map<String, Value> {
         "number": info.number.map(|number| number.0),
         "title": info.title.as_ref().map(|title| printable(title.as_str())),
     });
-    if let Value::Object(fields) = fields { fields } else { serde_json::Map::new() }
+    if let Value::Object(fields) = fields {
+        fields
+    } else {
+        serde_json::Map::new()
+    }
 }
 
 fn holder(holder: &Holder) -> Value {
@@ -107,7 +111,13 @@ pub(super) fn content_columns(info: &ContentInfo) -> Vec<String> {
         (Some(number), None) => format!("RFC {}", number.0),
         _ => printable(info.media_type.as_str()),
     };
-    vec![info.name.to_string(), short_id(info.id), size(info.bytes), date(info.modified), title]
+    vec![
+        info.name.to_string(),
+        short_id(info.id),
+        size(info.bytes),
+        date(info.modified),
+        title,
+    ]
 }
 
 /// Enough of an id to tell contents apart, as `name@…` takes it.
@@ -118,12 +128,21 @@ pub(super) fn short_id(id: ContentId) -> String {
 /// Rows in aligned columns, without trailing spaces.
 pub(super) fn table(heads: &[&str], rows: &[Vec<String>]) -> String {
     let width = |column: usize| {
-        let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
-        cells.chain([heads.get(column).map_or(0, |head| head.len())]).max().unwrap_or(0)
+        let cells = rows
+            .iter()
+            .filter_map(|row| row.get(column))
+            .map(|cell| cell.chars().count());
+        cells
+            .chain([heads.get(column).map_or(0, |head| head.len())])
+            .max()
+            .unwrap_or(0)
     };
     let widths: Vec<usize> = (0..heads.len()).map(width).collect();
     let line = |cells: &[String]| {
-        let padded = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+        let padded = cells
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell:width$}"));
         padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
     };
     let head: Vec<String> = heads.iter().map(|head| (*head).to_owned()).collect();

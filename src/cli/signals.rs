@@ -22,14 +22,16 @@ pub(super) fn stop_on_signals(stop: &Stop) -> Result<Signalled, Failure> {
     let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(|error| Failure::io("signals", &error))?;
     let signalled = Signalled::default();
     let (flag, stop) = (signalled.clone(), stop.clone());
-    let spawned = std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
-        for signal in signals.forever() {
-            if flag.0.swap(true, Ordering::Relaxed) {
-                std::process::exit(128 + signal);
+    let spawned = std::thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || {
+            for signal in signals.forever() {
+                if flag.0.swap(true, Ordering::Relaxed) {
+                    std::process::exit(128 + signal);
+                }
+                stop.trigger();
             }
-            stop.trigger();
-        }
-    });
+        });
     spawned.map_err(|error| Failure::io("a thread for signals", &error))?;
     Ok(signalled)
 }

@@ -6,8 +6,8 @@ use crate::id::{Cookie, PeerNumber, RequestNumber};
 use crate::limits::PAGES_MAX;
 use crate::name::HostPort;
 use crate::wire::{
-    ContentKey, ContentKind, IndexEntry, IndexQuery, ListContents, Listing, Message, PQuery, PeerAddress, PeerInfo, Refusal, ReportHolder,
-    Search, Wanted,
+    ContentKey, ContentKind, IndexEntry, IndexQuery, ListContents, Listing, Message, PQuery, PeerAddress,
+    PeerInfo, Refusal, ReportHolder, Search, Wanted,
 };
 use parking_lot::Mutex;
 
@@ -20,7 +20,9 @@ pub struct RsClient {
 impl RsClient {
     /// Asks over this link.
     pub const fn new(link: RsLink) -> Self {
-        Self { state: Mutex::new((link, RequestNumber(0))) }
+        Self {
+            state: Mutex::new((link, RequestNumber(0))),
+        }
     }
 
     /// Sends a request as it is.
@@ -48,7 +50,14 @@ impl RsClient {
         let mut found: Vec<PeerInfo> = Vec::new();
         for _ in 0..PAGES_MAX {
             let after = found.last().map_or(PeerNumber(0), |last| last.number);
-            match self.ask(|request| PQuery { request, cookie, after }.into())? {
+            match self.ask(|request| {
+                PQuery {
+                    request,
+                    cookie,
+                    after,
+                }
+                .into()
+            })? {
                 Message::Peers(page) => {
                     let more = page.more && !page.peers.is_empty();
                     found.extend(page.peers.into_vec());
@@ -88,7 +97,14 @@ impl RsClient {
     /// # Errors
     /// The RS was not reached or refused.
     pub fn search(&self, wanted: &Wanted) -> Result<Vec<Listing>, ConnError> {
-        let asked = self.listings(|request, after| Search { request, wanted: wanted.clone(), after }.into());
+        let asked = self.listings(|request, after| {
+            Search {
+                request,
+                wanted: wanted.clone(),
+                after,
+            }
+            .into()
+        });
         match asked {
             Err(ConnError::Refused(Refusal::NotFound, _)) => Ok(Vec::new()),
             other => other,
@@ -108,8 +124,12 @@ impl RsClient {
     /// # Errors
     /// The RS was not reached either.
     pub fn report(&self, holder: &HostPort) -> Result<(), ConnError> {
-        let holder = PeerAddress { host: holder.host.clone(), port: holder.port };
-        self.ask(|request| ReportHolder { request, holder }.into()).map(|_| ())
+        let holder = PeerAddress {
+            host: holder.host.clone(),
+            port: holder.port,
+        };
+        self.ask(|request| ReportHolder { request, holder }.into())
+            .map(|_| ())
     }
 }
 

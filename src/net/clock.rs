@@ -12,7 +12,9 @@ pub struct Clock {
 impl Clock {
     /// Starts now.
     pub fn start() -> Self {
-        Self { start: std::time::Instant::now() }
+        Self {
+            start: std::time::Instant::now(),
+        }
     }
 
     /// The monotonic time.
@@ -22,8 +24,13 @@ impl Clock {
 
     /// Both clocks.
     pub fn now(&self) -> Now {
-        let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        Now { at: self.at(), wall: WallTime(i64::try_from(since_1970.as_secs()).unwrap_or(i64::MAX)) }
+        let since_1970 = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default();
+        Now {
+            at: self.at(),
+            wall: WallTime(i64::try_from(since_1970.as_secs()).unwrap_or(i64::MAX)),
+        }
     }
 
     /// The standard library's instant of one of ours.

@@ -2,8 +2,8 @@
 
 use super::socket::{connect, tune};
 use super::{Stop, StopGuard};
-use crate::limits::{ANSWER_TIMEOUT, CHUNK_BYTES_MAX, FRAME_DEADLINE, HELLO_DEADLINE, SEND_DEADLINE};
 use crate::id::RequestNumber;
+use crate::limits::{ANSWER_TIMEOUT, CHUNK_BYTES_MAX, FRAME_DEADLINE, HELLO_DEADLINE, SEND_DEADLINE};
 use crate::name::HostPort;
 use crate::proto::refusal;
 use crate::time::Span;
@@ -33,10 +33,14 @@ pub enum ConnError {
 impl fmt::Display for ConnError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Io(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+            Self::Io(error)
+                if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) =>
+            {
                 f.write_str("no answer in time")
             }
-            Self::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => f.write_str("closed the connection"),
+            Self::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                f.write_str("closed the connection")
+            }
             Self::Io(error) => write!(f, "{error}"),
             Self::Bytes(error) => write!(f, "sent what is no PDU: {error}"),
             Self::Refused(code, text) => {
@@ -70,7 +74,11 @@ pub enum Incoming {
 
 /// The refusal of bytes that are no PDU, or of another version.
 pub(super) fn bad_bytes(error: DecodeError) -> Message {
-    let code = if matches!(error.fault, Fault::Version(_)) { Refusal::BadVersion } else { Refusal::BadFrame };
+    let code = if matches!(error.fault, Fault::Version(_)) {
+        Refusal::BadVersion
+    } else {
+        Refusal::BadFrame
+    };
     refusal(RequestNumber::default(), code, error.to_string())
 }
 
@@ -97,7 +105,11 @@ struct DeadlineStream {
 
 fn left_until(deadline: Instant) -> io::Result<Duration> {
     let left = deadline.saturating_duration_since(Instant::now());
-    if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
+    if left.is_zero() {
+        Err(io::ErrorKind::TimedOut.into())
+    } else {
+        Ok(left)
+    }
 }
 
 impl Read for DeadlineStream {
@@ -152,9 +164,11 @@ impl Conn {
     pub fn explain(&mut self, error: &ConnError) {
         let answer = match error {
             ConnError::Bytes(error) => bad_bytes(*error),
-            ConnError::Unexpected(what) => {
-                refusal(RequestNumber::default(), Refusal::BadFrame, format!("{what} has no place here"))
-            }
+            ConnError::Unexpected(what) => refusal(
+                RequestNumber::default(),
+                Refusal::BadFrame,
+                format!("{what} has no place here"),
+            ),
             ConnError::Io(_) | ConnError::Refused(..) => return,
         };
         let _ = self.send(&answer);
@@ -164,9 +178,18 @@ impl Conn {
         let (peer, local) = (stream.peer_addr()?, stream.local_addr()?);
         let stream = Arc::new(stream);
         let guard = stop.watch(&stream);
-        let stream = DeadlineStream { stream: Stream::Plain(stream), deadline: Instant::now() };
+        let stream = DeadlineStream {
+            stream: Stream::Plain(stream),
+            deadline: Instant::now(),
+        };
         let reader = BufReader::with_capacity(READ_BUFFER_BYTES, stream);
-        Ok(Self { reader, peer, local, out: Vec::new(), _guard: guard })
+        Ok(Self {
+            reader,
+            peer,
+            local,
+            out: Vec::new(),
+            _guard: guard,
+        })
     }
 
     /// The other side's address.
@@ -241,7 +264,11 @@ impl Conn {
     /// # Errors
     /// `TimedOut` when the deadline is over.
     pub fn allow_send(&self, deadline: Instant) -> io::Result<()> {
-        self.reader.get_ref().stream.socket().set_write_timeout(Some(left_until(deadline)?))
+        self.reader
+            .get_ref()
+            .stream
+            .socket()
+            .set_write_timeout(Some(left_until(deadline)?))
     }
 
     /// Waits up to `idle` for a frame to begin, then a bounded time for its end. `None`: closed between frames.
@@ -261,7 +288,9 @@ impl Conn {
             let mut label = [0; ContentLabel::BYTES];
             let payload = header.bytes.checked_sub(label.len());
             let payload = payload.filter(|bytes| *bytes <= CHUNK_BYTES_MAX);
-            let Some(payload) = payload else { return Err(ConnError::Unexpected("a Content of wrong length")) };
+            let Some(payload) = payload else {
+                return Err(ConnError::Unexpected("a Content of wrong length"));
+            };
             self.reader.read_exact(&mut label)?;
             return Ok(Some(Incoming::Content(ContentLabel::decode(&label)?, payload)));
         }

@@ -12,12 +12,20 @@ use crate::wire::{
 use std::net::{SocketAddr, UdpSocket};
 
 /// Answers requests on `socket` until the stop.
-pub fn serve_datagrams(socket: &UdpSocket, service: &dyn Service, tokens: &AddressTokens, clock: Clock, stop: &Stop) {
+pub fn serve_datagrams(
+    socket: &UdpSocket,
+    service: &dyn Service,
+    tokens: &AddressTokens,
+    clock: Clock,
+    stop: &Stop,
+) {
     let mut buffer = [0; DATAGRAM_BYTES_MAX + 1];
     let mut out = Vec::new();
     while !stop.is_set() {
         // An error here is the echo of an answer to a port that is gone; it says nothing about the next datagram.
-        let Ok((bytes, from)) = socket.recv_from(&mut buffer) else { continue };
+        let Ok((bytes, from)) = socket.recv_from(&mut buffer) else {
+            continue;
+        };
         if bytes == 0 {
             continue;
         }
@@ -57,13 +65,29 @@ fn answer(
 
 /// A refusal that is no longer than the question: the text is cut, and a tiny question gets silence.
 fn refuse_within(question_bytes: usize, error: DecodeError, out: &mut Vec<u8>) {
-    let Message::Error(refusal) = bad_bytes(error) else { return };
+    let Message::Error(refusal) = bad_bytes(error) else {
+        return;
+    };
     let text = refusal.text.as_str();
     let cut = |room| Text::cut(&text[..text.floor_char_boundary(room)]);
-    encode_frame(&Error { text: cut(0), ..refusal.clone() }.into(), out);
+    encode_frame(
+        &Error {
+            text: cut(0),
+            ..refusal.clone()
+        }
+        .into(),
+        out,
+    );
     let room = question_bytes.checked_sub(out.len());
     out.clear();
     if let Some(room) = room {
-        encode_frame(&Error { text: cut(room), ..refusal.clone() }.into(), out);
+        encode_frame(
+            &Error {
+                text: cut(room),
+                ..refusal.clone()
+            }
+            .into(),
+            out,
+        );
     }
 }

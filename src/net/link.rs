@@ -42,7 +42,14 @@ struct Datagrams {
 impl RsLink {
     /// A link that opens with its first request.
     pub const fn new(address: HostPort, transport: LinkTransport, clock: Clock, stop: Stop) -> Self {
-        Self { address, clock, stop, conn: None, datagrams: None, transport }
+        Self {
+            address,
+            clock,
+            stop,
+            conn: None,
+            datagrams: None,
+            transport,
+        }
     }
 
     /// The RS's address.
@@ -81,9 +88,14 @@ impl RsLink {
     fn call_udp(&mut self, request: &Message) -> Result<Option<Message>, ConnError> {
         if self.datagrams.is_none() {
             let socket = Arc::new(open_towards(&self.address)?);
-            self.datagrams = Some(Datagrams { socket, token: AddressToken::default() });
+            self.datagrams = Some(Datagrams {
+                socket,
+                token: AddressToken::default(),
+            });
         }
-        let Some(Datagrams { socket, token }) = &mut self.datagrams else { return Ok(None) };
+        let Some(Datagrams { socket, token }) = &mut self.datagrams else {
+            return Ok(None);
+        };
         let _guard = self.stop.watch(socket);
         let mut exchange = Exchange::new(self.clock.at(), request.clone(), *token);
         let mut buffer = [0; DATAGRAM_BYTES_MAX];
@@ -100,8 +112,12 @@ impl RsLink {
             }
             let left = exchange.deadline().since(self.clock.at()).to_std();
             socket.set_read_timeout(Some(left.max(std::time::Duration::from_millis(1))))?;
-            let Ok(bytes) = socket.recv(&mut buffer) else { continue };
-            let Some(answer) = exchange.handle_datagram(&buffer[..bytes]) else { continue };
+            let Ok(bytes) = socket.recv(&mut buffer) else {
+                continue;
+            };
+            let Some(answer) = exchange.handle_datagram(&buffer[..bytes]) else {
+                continue;
+            };
             *token = exchange.token();
             let wants_tcp = matches!(&answer, Message::Error(error) if error.code == Refusal::UseTcp);
             return Ok(if wants_tcp { None } else { Some(answer) });

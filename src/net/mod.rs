@@ -1,7 +1,10 @@
 //! The real world: sockets, threads, the clock. It drives the machines of `proto/` and decides nothing.
 //!
 //! Invariant: every blocking call ends: by a deadline, or by [`Stop`].
-#![allow(clippy::disallowed_types, reason = "this floor is where sockets and clocks live")]
+#![allow(
+    clippy::disallowed_types,
+    reason = "this floor is where sockets and clocks live"
+)]
 
 mod client;
 mod clock;

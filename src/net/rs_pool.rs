@@ -19,7 +19,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 
-const _: () = assert!(FRAME_BYTES_MAX <= CHUNK_BYTES_MAX, "a session's input stays below one content frame");
+const _: () = assert!(
+    FRAME_BYTES_MAX <= CHUNK_BYTES_MAX,
+    "a session's input stays below one content frame"
+);
 
 /// What the pool is made of.
 #[derive(Clone, Copy, Debug)]
@@ -33,7 +36,10 @@ pub struct PoolSettings {
 impl PoolSettings {
     /// So many workers, and as many connections as an RS holds by default.
     pub const fn of_workers(workers: usize) -> Self {
-        Self { workers, connections_max: RS_CONNECTIONS_MAX }
+        Self {
+            workers,
+            connections_max: RS_CONNECTIONS_MAX,
+        }
     }
 }
 
@@ -133,7 +139,9 @@ fn accept_all(listener: TcpListener, faces: &[Arc<WorkerFace>], connections_max:
         let open: usize = faces.iter().map(|face| face.load.load(Ordering::Relaxed)).sum();
         let make_room = open >= connections_max;
         let chosen = if make_room {
-            faces.iter().min_by_key(|face| face.idle_since.load(Ordering::Relaxed))
+            faces
+                .iter()
+                .min_by_key(|face| face.idle_since.load(Ordering::Relaxed))
         } else {
             faces.iter().min_by_key(|face| face.load.load(Ordering::Relaxed))
         };
@@ -228,12 +236,16 @@ impl Worker {
         let asker = Asker::over_tcp(stream.peer_addr()?.ip(), stream.local_addr()?.ip());
         let mut stream = mio::net::TcpStream::from_std(stream);
         let interest = Interest::READABLE | Interest::WRITABLE;
-        self.poll.registry().register(&mut stream, Token(token), interest)?;
+        self.poll
+            .registry()
+            .register(&mut stream, Token(token), interest)?;
         Ok(Session::new(stream, asker, now))
     }
 
     fn drive(&mut self, token: usize, now: Instant) {
-        let Some(session) = self.sessions.get_mut(&token) else { return };
+        let Some(session) = self.sessions.get_mut(&token) else {
+            return;
+        };
         match session.drive(now, &*self.service) {
             Progress::Waiting => {}
             Progress::Again => self.again.push_back(token),
@@ -250,7 +262,8 @@ impl Worker {
 
     fn longest_idle(&self) -> Option<(usize, Instant)> {
         let idle = self.sessions.iter().filter(|(_, session)| session.is_idle());
-        idle.map(|(token, session)| (*token, session.active_at)).min_by_key(|(_, since)| *since)
+        idle.map(|(token, session)| (*token, session.active_at))
+            .min_by_key(|(_, since)| *since)
     }
 
     fn close_longest_idle(&mut self) -> bool {

@@ -71,7 +71,11 @@ impl Session {
 
     /// True when it has been in the middle of something for too long.
     pub(super) fn is_stuck(&self, now: Instant) -> bool {
-        let allowed = if self.output.is_empty() { FRAME_DEADLINE } else { SEND_DEADLINE };
+        let allowed = if self.output.is_empty() {
+            FRAME_DEADLINE
+        } else {
+            SEND_DEADLINE
+        };
         self.stuck_since.is_some_and(|since| now.since(since) > allowed)
     }
 
@@ -104,7 +108,11 @@ impl Session {
             return Ok(Progress::Ended);
         }
         // The socket tells when it has room again, but not that we stopped in the middle of the input.
-        Ok(if self.backlog && !self.is_full() { Progress::Again } else { progress })
+        Ok(if self.backlog && !self.is_full() {
+            Progress::Again
+        } else {
+            progress
+        })
     }
 
     fn is_full(&self) -> bool {
@@ -175,7 +183,11 @@ impl Session {
             },
             other if !self.greeted => {
                 let text = "the first frame of a connection is V, the version";
-                self.end_with(&refusal(other.request().unwrap_or_default(), Refusal::BadFrame, text));
+                self.end_with(&refusal(
+                    other.request().unwrap_or_default(),
+                    Refusal::BadFrame,
+                    text,
+                ));
             }
             request => encode_frame(&service.answer(&self.asker, request), &mut self.output),
         }
@@ -208,7 +220,9 @@ impl Session {
 
 /// Takes the first whole frame off `rest`; `None` if it is not all there yet.
 fn next_frame(rest: &mut &[u8]) -> Result<Option<Message>, DecodeError> {
-    let Some(header) = rest.first_chunk::<HEADER_BYTES>() else { return Ok(None) };
+    let Some(header) = rest.first_chunk::<HEADER_BYTES>() else {
+        return Ok(None);
+    };
     let header = FrameHeader::decode(*header)?;
     if rest.len() < HEADER_BYTES + header.bytes {
         return Ok(None);

@@ -19,7 +19,10 @@ fn at<T>(address: impl core::fmt::Display, result: io::Result<T>) -> io::Result<
 pub fn resolve(address: &HostPort) -> io::Result<Vec<SocketAddr>> {
     let found: Vec<_> = at(address, (address.host.as_str(), address.port).to_socket_addrs())?.collect();
     if found.is_empty() {
-        return at(address, Err(io::Error::new(io::ErrorKind::NotFound, "the host has no address")));
+        return at(
+            address,
+            Err(io::Error::new(io::ErrorKind::NotFound, "the host has no address")),
+        );
     }
     Ok(found)
 }
@@ -38,13 +41,16 @@ fn open(address: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Socke
 /// # Errors
 /// The address is taken or not ours; the error names it.
 pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    at(address, (|| {
-        let socket = open(address, Type::STREAM, Protocol::TCP)?;
-        socket.set_reuse_address(true)?;
-        socket.bind(&address.into())?;
-        socket.listen(LISTEN_BACKLOG)?;
-        Ok(socket.into())
-    })())
+    at(
+        address,
+        (|| {
+            let socket = open(address, Type::STREAM, Protocol::TCP)?;
+            socket.set_reuse_address(true)?;
+            socket.bind(&address.into())?;
+            socket.listen(LISTEN_BACKLOG)?;
+            Ok(socket.into())
+        })(),
+    )
 }
 
 /// Receives datagrams.
@@ -52,11 +58,14 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 /// # Errors
 /// The address is taken or not ours; the error names it.
 pub fn bind_udp(address: SocketAddr) -> io::Result<UdpSocket> {
-    at(address, (|| {
-        let socket = open(address, Type::DGRAM, Protocol::UDP)?;
-        socket.bind(&address.into())?;
-        Ok(socket.into())
-    })())
+    at(
+        address,
+        (|| {
+            let socket = open(address, Type::DGRAM, Protocol::UDP)?;
+            socket.bind(&address.into())?;
+            Ok(socket.into())
+        })(),
+    )
 }
 
 /// The address a listener got, port 0 resolved.
@@ -87,7 +96,9 @@ pub fn connect(address: &HostPort) -> io::Result<TcpStream> {
 /// Sets what every stream of ours has. A socket that refuses an option works without it.
 pub(super) fn tune(stream: &TcpStream) {
     let socket = SockRef::from(stream);
-    let keep_alive = TcpKeepalive::new().with_time(Duration::from_secs(60)).with_interval(Duration::from_secs(15));
+    let keep_alive = TcpKeepalive::new()
+        .with_time(Duration::from_secs(60))
+        .with_interval(Duration::from_secs(15));
     let _ = socket.set_tcp_nodelay(true);
     let _ = socket.set_tcp_keepalive(&keep_alive);
 }

@@ -74,7 +74,10 @@ impl Stop {
             state.next += 1;
             state.sockets.insert(number, weak);
         }
-        StopGuard { shared: Arc::clone(&self.0), number }
+        StopGuard {
+            shared: Arc::clone(&self.0),
+            number,
+        }
     }
 }
 

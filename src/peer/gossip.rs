@@ -16,7 +16,10 @@ impl Peer {
         let mut found: BTreeSet<HostPort> = given.iter().cloned().collect();
         if let Some(member) = self.member() {
             let active = member.client().active_peers(member.cookie())?;
-            found.extend(active.into_iter().map(|peer| HostPort { host: peer.host, port: peer.port }));
+            found.extend(active.into_iter().map(|peer| HostPort {
+                host: peer.host,
+                port: peer.port,
+            }));
         }
         Ok(found.into_iter().collect())
     }
@@ -28,7 +31,10 @@ impl Peer {
     pub fn ask_index(&self, address: &HostPort) -> Result<usize, ConnError> {
         let mut conn = Conn::connect(address, features::HOLDER, &self.stop)?;
         let entries = read_index(&mut conn)?;
-        let reached = HostPort { host: address.host.clone(), port: address.port };
+        let reached = HostPort {
+            host: address.host.clone(),
+            port: address.port,
+        };
         let mut index = self.index.lock();
         for entry in &entries {
             index.merge(self.clock.at(), &reached, entry);
@@ -50,7 +56,10 @@ impl Peer {
                 Err(error) => log::info!("asking the RS for peers: {error}"),
             }
             self.index.lock().handle_timeout(self.clock.at());
-            if self.stop.wait_until(self.clock.std_instant(self.clock.at().after(GOSSIP_ROUND))) {
+            if self
+                .stop
+                .wait_until(self.clock.std_instant(self.clock.at().after(GOSSIP_ROUND)))
+            {
                 return;
             }
         }

@@ -26,7 +26,12 @@ impl fmt::Display for JoinFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unreachable(why) => write!(f, "the RS was not reached ({why})"),
-            Self::Refused(code, why) => write!(f, "the RS refused ({}): {}", code.code(), crate::name::printable(why)),
+            Self::Refused(code, why) => write!(
+                f,
+                "the RS refused ({}): {}",
+                code.code(),
+                crate::name::printable(why)
+            ),
             Self::Stopped => f.write_str("stopping"),
         }
     }
@@ -81,7 +86,14 @@ impl RsMember {
             turned_away: None,
             lease_secs: 0,
         };
-        Self { address, clock, client, link_stop, inner: Mutex::new(inner), changed: Condvar::new() }
+        Self {
+            address,
+            clock,
+            client,
+            link_stop,
+            inner: Mutex::new(inner),
+            changed: Condvar::new(),
+        }
     }
 
     /// The RS's address.
@@ -196,7 +208,11 @@ impl RsMember {
 
     fn note(&self, inner: &mut Inner, event: MembershipEvent, index: &Mutex<Index>) {
         match event {
-            MembershipEvent::Joined { cookie, host, lease_secs } => {
+            MembershipEvent::Joined {
+                cookie,
+                host,
+                lease_secs,
+            } => {
                 log::info!("registered at {} for {lease_secs} s", self.address);
                 inner.lease_secs = lease_secs;
                 if let Err(error) = inner.state.set_cookie(&self.address, cookie) {
@@ -209,12 +225,29 @@ impl RsMember {
                 }
             }
             MembershipEvent::Left => log::info!("left {}", self.address),
-            MembershipEvent::Refused { key: Some(key), code, text } => {
-                log::warn!("RS {}: {}: {}", self.address, key.name, crate::name::printable(&text));
+            MembershipEvent::Refused {
+                key: Some(key),
+                code,
+                text,
+            } => {
+                log::warn!(
+                    "RS {}: {}: {}",
+                    self.address,
+                    key.name,
+                    crate::name::printable(&text)
+                );
                 inner.refused.push((key, code, text));
             }
-            MembershipEvent::Refused { key: None, code, text } => {
-                log::warn!("RS {} refuses us: {}", self.address, crate::name::printable(&text));
+            MembershipEvent::Refused {
+                key: None,
+                code,
+                text,
+            } => {
+                log::warn!(
+                    "RS {} refuses us: {}",
+                    self.address,
+                    crate::name::printable(&text)
+                );
                 inner.turned_away = Some((code, text));
             }
         }
@@ -223,7 +256,10 @@ impl RsMember {
     fn rest(&self) {
         let mut inner = self.inner.lock();
         let now = self.clock.at();
-        let due = inner.machine.deadline().map(|deadline| deadline.since(now).to_std());
+        let due = inner
+            .machine
+            .deadline()
+            .map(|deadline| deadline.since(now).to_std());
         let wait = due.unwrap_or(LOOK).min(LOOK);
         if !wait.is_zero() {
             self.changed.wait_for(&mut inner, wait);

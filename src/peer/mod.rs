@@ -3,7 +3,10 @@
 //! Belongs here: the wiring of shares, index, connections and membership. Does not: fetching (`fetch.rs`) and
 //! finding (`locate.rs`), which the face combines with a peer. Invariant: what is in the index and at the RS
 //! follows what is in the shared directories.
-#![allow(clippy::disallowed_types, reason = "a process is made of sockets, files and threads")]
+#![allow(
+    clippy::disallowed_types,
+    reason = "a process is made of sockets, files and threads"
+)]
 
 mod gossip;
 mod membership;
@@ -77,7 +80,10 @@ impl Peer {
     pub fn start(settings: PeerSettings, state: State, clock: Clock, stop: &Stop) -> io::Result<Arc<Self>> {
         let listener = bind(settings.listen)?;
         let address = local_address(&listener)?;
-        let advertised_port = settings.advertise.as_ref().map_or(address.port(), |advertise| advertise.port);
+        let advertised_port = settings
+            .advertise
+            .as_ref()
+            .map_or(address.port(), |advertise| advertise.port);
         let incarnation = state.incarnation;
         let identity = Identity {
             name: settings.name.clone(),
@@ -88,11 +94,21 @@ impl Peer {
             incarnation,
         };
         let mut index = Index::new(settings.name.clone(), advertised_port, incarnation);
-        for own in [Some(HostPort::from(address)), settings.advertise.clone()].into_iter().flatten() {
+        for own in [Some(HostPort::from(address)), settings.advertise.clone()]
+            .into_iter()
+            .flatten()
+        {
             index.add_own_address(own);
         }
         let member = match settings.rs {
-            Some(rs) => Some(RsMember::new(rs, settings.transport, identity, Rng::from_os()?, state, clock)),
+            Some(rs) => Some(RsMember::new(
+                rs,
+                settings.transport,
+                identity,
+                Rng::from_os()?,
+                state,
+                clock,
+            )),
             None => None,
         };
         let peer = Arc::new(Self {
@@ -125,7 +141,9 @@ impl Peer {
     }
 
     fn spawn(&self, name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
-        let thread = std::thread::Builder::new().name(format!("peer-{name}")).spawn(work)?;
+        let thread = std::thread::Builder::new()
+            .name(format!("peer-{name}"))
+            .spawn(work)?;
         self.threads.lock().push(thread);
         Ok(())
     }
@@ -184,14 +202,20 @@ impl Peer {
             }
             *self.scans.lock() += 1;
             self.scanned.notify_all();
-            if self.shares.rest(self.clock.std_instant(self.clock.at().after(RESCAN)), &self.stop) {
+            if self
+                .shares
+                .rest(self.clock.std_instant(self.clock.at().after(RESCAN)), &self.stop)
+            {
                 return;
             }
         }
     }
 
     fn list(&self, info: ContentInfo) {
-        self.index.lock().hold(crate::proto::LocalContent { info: info.clone(), complete: true });
+        self.index.lock().hold(crate::proto::LocalContent {
+            info: info.clone(),
+            complete: true,
+        });
         if let Some(member) = self.member.as_ref().filter(|_| self.central) {
             member.share(info);
         }
@@ -226,11 +250,17 @@ impl Peer {
 /// left to the RS, which sees where we come from.
 fn advertised_host(advertise: Option<&HostPort>, listening: SocketAddr) -> Option<Host> {
     let specific = !listening.ip().is_unspecified() && !listening.ip().to_canonical().is_loopback();
-    advertise.map(|advertise| advertise.host.clone()).or_else(|| specific.then(|| Host::of(listening.ip())))
+    advertise
+        .map(|advertise| advertise.host.clone())
+        .or_else(|| specific.then(|| Host::of(listening.ip())))
 }
 
 /// The operating system's name and release, as others are told.
 pub fn operating_system() -> String {
     let uname = rustix::system::uname();
-    format!("{} {}", uname.sysname().to_string_lossy(), uname.release().to_string_lossy())
+    format!(
+        "{} {}",
+        uname.sysname().to_string_lossy(),
+        uname.release().to_string_lossy()
+    )
 }

@@ -8,7 +8,8 @@ use crate::proto::{Asker, Chunk, chunks, refusal, resolve_range};
 use crate::storage::Mapped;
 use crate::time::Span;
 use crate::wire::{
-    Content, ContentInfo, ContentLabel, Download, Final, Message, Part, Refusal, Rest, Text, content_prefix, features,
+    Content, ContentInfo, ContentLabel, Download, Final, Message, Part, Refusal, Rest, Text, content_prefix,
+    features,
 };
 use std::io;
 use std::net::{TcpListener, TcpStream};
@@ -57,18 +58,29 @@ fn admit(peer: &Arc<Peer>, stream: TcpStream, served: &Arc<AtomicUsize>) {
         return;
     }
     let peer = Arc::clone(peer);
-    let thread = std::thread::Builder::new().name("peer-conn".to_owned()).spawn(move || {
-        let _place = place;
-        if busy { say_busy(&peer, stream) } else { serve(&peer, stream) }
-    });
+    let thread = std::thread::Builder::new()
+        .name("peer-conn".to_owned())
+        .spawn(move || {
+            let _place = place;
+            if busy {
+                say_busy(&peer, stream)
+            } else {
+                serve(&peer, stream)
+            }
+        });
     if let Err(error) = thread {
         log::warn!("no thread for a connection: {error}");
     }
 }
 
 fn say_busy(peer: &Peer, stream: TcpStream) {
-    let Ok(mut conn) = Conn::accept(stream, features::HOLDER, &peer.stop) else { return };
-    let text = format!("{} serves {} connections, as many as it may", peer.name, peer.connections_max);
+    let Ok(mut conn) = Conn::accept(stream, features::HOLDER, &peer.stop) else {
+        return;
+    };
+    let text = format!(
+        "{} serves {} connections, as many as it may",
+        peer.name, peer.connections_max
+    );
     let _ = conn.send(&refusal(RequestNumber::default(), Refusal::Busy, text));
     // Closing with its request unread would take the answer away from the client.
     while let Ok(Some(Incoming::Message(_))) = conn.receive(BUSY_LINGER) {}
@@ -100,7 +112,11 @@ fn answer_requests(peer: &Peer, conn: &mut Conn) -> Result<(), ConnError> {
             Incoming::Message(Message::Version(_)) => return Err(ConnError::Unexpected("a second Version")),
             Incoming::Message(other) => {
                 let text = format!("{} is not served by this peer", other.row().name);
-                conn.send(&refusal(other.request().unwrap_or_default(), Refusal::NotServed, text))?;
+                conn.send(&refusal(
+                    other.request().unwrap_or_default(),
+                    Refusal::NotServed,
+                    text,
+                ))?;
             }
             Incoming::Content(..) => return Err(ConnError::Unexpected("Content")),
         }
@@ -142,7 +158,10 @@ fn serve_download(peer: &Peer, conn: &mut Conn, download: &Download) -> Result<(
 }
 
 fn is_lost(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied)
+    matches!(
+        error.kind(),
+        io::ErrorKind::InvalidData | io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied
+    )
 }
 
 fn share_asked_for(peer: &Peer, download: &Download) -> Result<Share, Message> {
@@ -150,7 +169,11 @@ fn share_asked_for(peer: &Peer, download: &Download) -> Result<Share, Message> {
     // One file under two names is the same bytes.
     found.dedup_by_key(|share| share.info.id);
     match found.len() {
-        0 => Err(refusal(download.request, Refusal::NotFound, "this peer does not hold it")),
+        0 => Err(refusal(
+            download.request,
+            Refusal::NotFound,
+            "this peer does not hold it",
+        )),
         1 => Ok(found.remove(0)),
         many => {
             let text = format!("{many} different contents have this name here: ask by id");
@@ -174,7 +197,11 @@ fn final_of(peer: &Peer, request: RequestNumber, info: &ContentInfo) -> Message 
 
 /// Waits until the chunk has had its time on the limited link.
 fn pace(peer: &Peer, chunk: &Chunk) -> io::Result<()> {
-    if peer.up.wait(chunk.bytes, &peer.stop) { Err(io::ErrorKind::Interrupted.into()) } else { Ok(()) }
+    if peer.up.wait(chunk.bytes, &peer.stop) {
+        Err(io::ErrorKind::Interrupted.into())
+    } else {
+        Ok(())
+    }
 }
 
 fn send_file(
@@ -189,9 +216,15 @@ fn send_file(
         pace(peer, &chunk)?;
         mapped.check()?;
         prefix.clear();
-        content_prefix(label(request, chunk.piece, chunk.offset), chunk.bytes, &mut prefix);
+        content_prefix(
+            label(request, chunk.piece, chunk.offset),
+            chunk.bytes,
+            &mut prefix,
+        );
         let deadline = conn.begin_send();
-        mapped.send(conn.fd(), &prefix, chunk.offset, chunk.bytes, || conn.allow_send(deadline))?;
+        mapped.send(conn.fd(), &prefix, chunk.offset, chunk.bytes, || {
+            conn.allow_send(deadline)
+        })?;
     }
     mapped.check()
 }
@@ -207,12 +240,28 @@ fn send_bytes(
         pace(peer, &chunk)?;
         let start = usize::try_from(chunk.offset).unwrap_or(usize::MAX);
         let payload = Rest(bytes.get(start..start + chunk.bytes).unwrap_or_default().to_vec());
-        let ContentLabel { request, piece, offset } = label(request, chunk.piece, chunk.offset);
-        conn.send(&Content { request, piece, offset, payload }.into())?;
+        let ContentLabel {
+            request,
+            piece,
+            offset,
+        } = label(request, chunk.piece, chunk.offset);
+        conn.send(
+            &Content {
+                request,
+                piece,
+                offset,
+                payload,
+            }
+            .into(),
+        )?;
     }
     Ok(())
 }
 
 const fn label(request: RequestNumber, piece: PieceIndex, offset: u64) -> ContentLabel {
-    ContentLabel { request, piece, offset }
+    ContentLabel {
+        request,
+        piece,
+        offset,
+    }
 }

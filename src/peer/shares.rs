@@ -64,7 +64,12 @@ pub struct Shares {
 impl Shares {
     /// Shares these directories.
     pub fn new(directories: Vec<PathBuf>) -> Self {
-        Self { directories, table: Mutex::default(), wanted: Mutex::new(false), wake: Condvar::new() }
+        Self {
+            directories,
+            table: Mutex::default(),
+            wanted: Mutex::new(false),
+            wake: Condvar::new(),
+        }
     }
 
     /// The directory downloads are put into, so that they are shared at once.
@@ -85,14 +90,23 @@ impl Shares {
 
     /// Everything shared.
     pub fn all(&self) -> Vec<ContentInfo> {
-        self.table.lock().shares.values().map(|share| share.info.clone()).collect()
+        self.table
+            .lock()
+            .shares
+            .values()
+            .map(|share| share.info.clone())
+            .collect()
     }
 
     /// Shares one file under a name, from the next look on.
     pub fn add_file(&self, path: PathBuf, name: ContentName) {
         let mut table = self.table.lock();
         table.hidden.remove(&path);
-        if !self.directories.iter().any(|directory| path.starts_with(directory)) {
+        if !self
+            .directories
+            .iter()
+            .any(|directory| path.starts_with(directory))
+        {
             table.single.insert(path, name);
         }
     }
@@ -102,11 +116,20 @@ impl Shares {
     pub(super) fn add_verified(&self, path: &Path, info: &ContentInfo) -> Option<ContentInfo> {
         self.add_file(path.to_owned(), info.name.clone());
         let stamp = Stamp::of(&path.metadata().ok()?);
-        let info = ContentInfo { modified: stamp.modified(), ..info.clone() };
+        let info = ContentInfo {
+            modified: stamp.modified(),
+            ..info.clone()
+        };
         let mut table = self.table.lock();
         table.hashed.insert(path.to_owned(), (stamp, info.id));
         let body = ShareBody::File(path.to_owned(), stamp);
-        table.shares.insert(info.key(), Share { info: info.clone(), body });
+        table.shares.insert(
+            info.key(),
+            Share {
+                info: info.clone(),
+                body,
+            },
+        );
         (stamp.bytes == info.bytes).then_some(info)
     }
 
@@ -136,7 +159,11 @@ impl Shares {
     pub(super) fn withdraw(&self, key: &ContentKey) -> bool {
         let mut table = self.table.lock();
         let share = table.shares.remove(key);
-        if let Some(Share { body: ShareBody::File(path, _), .. }) = &share {
+        if let Some(Share {
+            body: ShareBody::File(path, _),
+            ..
+        }) = &share
+        {
             table.hashed.remove(path);
         }
         share.is_some()
@@ -179,7 +206,9 @@ impl Shares {
                 seen.insert(path.clone());
                 if let Some(id) = self.id_of(path, *stamp, &mut skipped, stop) {
                     ids.insert(name.clone(), id);
-                    let info = self.known_info(name, id).unwrap_or_else(|| describe(name, path, *stamp, id));
+                    let info = self
+                        .known_info(name, id)
+                        .unwrap_or_else(|| describe(name, path, *stamp, id));
                     let body = ShareBody::File(path.clone(), *stamp);
                     now_shared.insert(info.key(), Share { info, body });
                 }
@@ -192,7 +221,10 @@ impl Shares {
     }
 
     fn known_info(&self, name: &ContentName, id: ContentId) -> Option<ContentInfo> {
-        let key = ContentKey { name: name.clone(), id };
+        let key = ContentKey {
+            name: name.clone(),
+            id,
+        };
         self.table.lock().shares.get(&key).map(|share| share.info.clone())
     }
 
@@ -200,7 +232,9 @@ impl Shares {
         let mut scanned = Scanned::default();
         for (path, name) in &self.table.lock().single {
             if let Ok(metadata) = path.metadata() {
-                scanned.files.insert(name.clone(), (path.clone(), Stamp::of(&metadata)));
+                scanned
+                    .files
+                    .insert(name.clone(), (path.clone(), Stamp::of(&metadata)));
             }
         }
         scanned
@@ -245,10 +279,14 @@ impl Shares {
     ) -> Changes {
         let mut table = self.table.lock();
         let table = &mut *table;
-        let new = now_shared.iter().filter(|(key, _)| !table.shares.contains_key(key));
+        let new = now_shared
+            .iter()
+            .filter(|(key, _)| !table.shares.contains_key(key));
         let gone = table.shares.keys().filter(|key| !now_shared.contains_key(key));
-        let changes =
-            Changes { new: new.map(|(_, share)| share.info.clone()).collect(), gone: gone.cloned().collect() };
+        let changes = Changes {
+            new: new.map(|(_, share)| share.info.clone()).collect(),
+            gone: gone.cloned().collect(),
+        };
         table.shares = now_shared;
         table.hashed.retain(|path, _| seen.contains(path));
         table.unsettled.retain(|path, _| seen.contains(path));
@@ -271,7 +309,12 @@ fn directory_name(directory: &Path) -> Option<ContentName> {
 fn tree_share(name: ContentName, scanned: &Scanned, ids: &BTreeMap<ContentName, ContentId>) -> Option<Share> {
     let tree = tree_of(scanned, |path| ids.get(path).copied())?;
     let bytes: Arc<[u8]> = tree.encode().into();
-    let modified = scanned.files.values().map(|(_, stamp)| stamp.modified()).max().unwrap_or_default();
+    let modified = scanned
+        .files
+        .values()
+        .map(|(_, stamp)| stamp.modified())
+        .max()
+        .unwrap_or_default();
     let info = ContentInfo {
         kind: ContentKind::Tree,
         name,
@@ -282,5 +325,8 @@ fn tree_share(name: ContentName, scanned: &Scanned, ids: &BTreeMap<ContentName, 
         number: None,
         title: None,
     };
-    Some(Share { info, body: ShareBody::Tree(bytes) })
+    Some(Share {
+        info,
+        body: ShareBody::Tree(bytes),
+    })
 }

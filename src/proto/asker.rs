@@ -18,12 +18,20 @@ pub struct Asker {
 impl Asker {
     /// One that asked over a stream.
     pub const fn over_tcp(ip: IpAddr, reached: IpAddr) -> Self {
-        Self { ip, reached: Some(reached), answer_bytes_max: FRAME_BYTES_MAX }
+        Self {
+            ip,
+            reached: Some(reached),
+            answer_bytes_max: FRAME_BYTES_MAX,
+        }
     }
 
     /// One that asked by a datagram.
     pub const fn over_udp(ip: IpAddr) -> Self {
-        Self { ip, reached: None, answer_bytes_max: DATAGRAM_BYTES_MAX }
+        Self {
+            ip,
+            reached: None,
+            answer_bytes_max: DATAGRAM_BYTES_MAX,
+        }
     }
 
     /// `host` as this asker can use it. A loopback address means "on the machine that answers", so somebody
@@ -32,7 +40,9 @@ impl Asker {
         if !host.is_loopback() || self.ip.to_canonical().is_loopback() {
             return Some(host.clone());
         }
-        self.reached.filter(|ip| !ip.to_canonical().is_loopback()).map(Host::of)
+        self.reached
+            .filter(|ip| !ip.to_canonical().is_loopback())
+            .map(Host::of)
     }
 }
 
@@ -45,7 +55,10 @@ mod tests {
         let loopback = Host::new("127.0.0.1").expect("a host");
         let far: IpAddr = "192.0.2.7".parse().expect("an address");
         let here: IpAddr = "192.0.2.1".parse().expect("an address");
-        assert_eq!(Asker::over_tcp(far, here).usable(&loopback), Host::new("192.0.2.1").ok());
+        assert_eq!(
+            Asker::over_tcp(far, here).usable(&loopback),
+            Host::new("192.0.2.1").ok()
+        );
         assert_eq!(Asker::over_udp(far).usable(&loopback), None);
         let near: IpAddr = "::ffff:127.0.0.1".parse().expect("an address");
         assert_eq!(Asker::over_udp(near).usable(&loopback), Some(loopback));

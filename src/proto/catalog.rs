@@ -95,7 +95,10 @@ impl Catalog {
         namesake: impl Fn(PeerNumber) -> bool,
     ) -> Result<(), RegisterFault> {
         let others = self.named(&info.name).flat_map(|(_, entry)| &entry.holders);
-        if others.into_iter().any(|other| other.peer != number && namesake(other.peer)) {
+        if others
+            .into_iter()
+            .any(|other| other.peer != number && namesake(other.peer))
+        {
             return Err(RegisterFault::NameTaken);
         }
         let key = info.key();
@@ -109,8 +112,16 @@ impl Catalog {
             self.by_number.entry(rfc).or_default().insert(key.clone());
         }
         self.order += 1;
-        let record = HolderRecord { peer: number, complete, order: self.order };
-        let fresh = || Entry { info: info.clone(), holders: Vec::new(), turns: 0 };
+        let record = HolderRecord {
+            peer: number,
+            complete,
+            order: self.order,
+        };
+        let fresh = || Entry {
+            info: info.clone(),
+            holders: Vec::new(),
+            turns: 0,
+        };
         let entry = self.contents.entry(key).or_insert_with(fresh);
         match entry.holders.iter_mut().find(|holder| holder.peer == number) {
             Some(holder) => *holder = record,
@@ -121,14 +132,18 @@ impl Catalog {
 
     /// Removes one record; false if there was none.
     pub(super) fn deregister(&mut self, number: PeerNumber, key: &ContentKey) -> bool {
-        let Some(keys) = self.by_peer.get_mut(&number) else { return false };
+        let Some(keys) = self.by_peer.get_mut(&number) else {
+            return false;
+        };
         if !keys.remove(key) {
             return false;
         }
         if keys.is_empty() {
             self.by_peer.remove(&number);
         }
-        let Some(entry) = self.contents.get_mut(key) else { return true };
+        let Some(entry) = self.contents.get_mut(key) else {
+            return true;
+        };
         entry.holders.retain(|holder| holder.peer != number);
         if entry.holders.is_empty() {
             let rfc = entry.info.number;
@@ -149,8 +164,14 @@ impl Catalog {
     }
 
     fn named(&self, name: &ContentName) -> impl Iterator<Item = (&ContentKey, &Entry)> {
-        let first = ContentKey { name: name.clone(), id: ContentId([0; 32]) };
-        let last = ContentKey { name: name.clone(), id: ContentId([0xff; 32]) };
+        let first = ContentKey {
+            name: name.clone(),
+            id: ContentId([0; 32]),
+        };
+        let last = ContentKey {
+            name: name.clone(),
+            id: ContentId([0xff; 32]),
+        };
         self.contents.range(first..=last)
     }
 
@@ -160,17 +181,34 @@ impl Catalog {
             Wanted::Name(name) => self.named(name).map(|(key, _)| key.clone()).collect(),
             Wanted::Id(id) => {
                 let names = self.by_id.get(id).into_iter().flatten();
-                names.map(|name| ContentKey { name: name.clone(), id: *id }).collect()
+                names
+                    .map(|name| ContentKey {
+                        name: name.clone(),
+                        id: *id,
+                    })
+                    .collect()
             }
-            Wanted::Number(number) => self.by_number.get(number).into_iter().flatten().cloned().collect(),
+            Wanted::Number(number) => self
+                .by_number
+                .get(number)
+                .into_iter()
+                .flatten()
+                .cloned()
+                .collect(),
         }
     }
 
     /// The keys of one kind after a cursor.
-    pub(super) fn keys_after(&self, kind: ContentKind, after: Option<&ContentKey>) -> impl Iterator<Item = &ContentKey> {
+    pub(super) fn keys_after(
+        &self,
+        kind: ContentKind,
+        after: Option<&ContentKey>,
+    ) -> impl Iterator<Item = &ContentKey> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let range = self.contents.range::<ContentKey, _>((from, Bound::Unbounded));
-        range.filter(move |(_, entry)| entry.info.kind == kind).map(|(key, _)| key)
+        range
+            .filter(move |(_, entry)| entry.info.kind == kind)
+            .map(|(key, _)| key)
     }
 
     /// A content and its holders that may be handed out, in the policy's order.
@@ -181,7 +219,10 @@ impl Catalog {
         now: Instant,
     ) -> Option<(&ContentInfo, Vec<(HolderRecord, &'r Peer)>)> {
         let entry = self.contents.get(key)?;
-        let alive = entry.holders.iter().filter_map(|holder| Some((*holder, registry.listed(holder.peer, now)?)));
+        let alive = entry
+            .holders
+            .iter()
+            .filter_map(|holder| Some((*holder, registry.listed(holder.peer, now)?)));
         let mut alive: Vec<_> = alive.collect();
         match self.policy {
             Policy::LeastUsed => alive.sort_by_key(|(holder, peer)| (peer.uses, holder.order)),

@@ -3,10 +3,10 @@
 //! Invariant: every try carries the same request number, so the RS does the work once however many copies
 //! arrive; and an answer to another request is never taken for this one's.
 
-use crate::id::AddressToken;
+use crate::id::{AddressToken, RequestNumber};
 use crate::limits::{DATAGRAM_BYTES_MAX, RETRY_FIRST, RETRY_MAX, TRIES_MAX};
 use crate::time::{Instant, Span};
-use crate::wire::{Message, datagram, decode_datagram_answer};
+use crate::wire::{Message, Refusal, datagram, decode_datagram_answer};
 
 /// What to do next.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +37,15 @@ impl Exchange {
     /// Begins to ask `request`, with the token of an earlier exchange (or none, all zero).
     pub const fn new(now: Instant, request: Message, token: AddressToken) -> Self {
         let challenged = false;
-        Self { request, token, tries: 0, wait: RETRY_FIRST, deadline: now, send_now: true, challenged }
+        Self {
+            request,
+            token,
+            tries: 0,
+            wait: RETRY_FIRST,
+            deadline: now,
+            send_now: true,
+            challenged,
+        }
     }
 
     /// The token to use next.
@@ -72,7 +80,10 @@ impl Exchange {
     /// A datagram came. Anything that is not an answer to this request is passed over.
     pub fn handle_datagram(&mut self, bytes: &[u8]) -> Option<Message> {
         let answer = decode_datagram_answer(bytes).ok()?;
-        if answer.request() != self.request.request() {
+        // An RS that cannot read us cannot read our number either.
+        let unread = matches!(&answer, Message::Error(error)
+            if error.request == RequestNumber(0) && matches!(error.code, Refusal::BadVersion | Refusal::BadFrame));
+        if answer.request() != self.request.request() && !unread {
             return None;
         }
         if let Message::Challenge(challenge) = answer {

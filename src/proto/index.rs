@@ -105,7 +105,8 @@ impl Index {
     /// Notes that this peer holds it no longer; others are told so for as long as they might remember.
     pub fn withdraw(&mut self, now: Instant, key: &ContentKey) {
         if let Some(content) = self.local.remove(key) {
-            self.withdrawn.insert(key.clone(), (content.info, now.after(LIFE)));
+            self.withdrawn
+                .insert(key.clone(), (content.info, now.after(LIFE)));
         }
     }
 
@@ -126,12 +127,25 @@ impl Index {
 
     /// Takes over what a peer reached at `from` says. Returns how many claims changed anything.
     pub fn merge(&mut self, now: Instant, from: &HostPort, entry: &IndexEntry) -> usize {
-        entry.holders.iter().filter(|record| self.merge_record(now, from, &entry.content, record)).count()
+        entry
+            .holders
+            .iter()
+            .filter(|record| self.merge_record(now, from, &entry.content, record))
+            .count()
     }
 
-    fn merge_record(&mut self, now: Instant, from: &HostPort, info: &ContentInfo, record: &GossipRecord) -> bool {
+    fn merge_record(
+        &mut self,
+        now: Instant,
+        from: &HostPort,
+        info: &ContentInfo,
+        record: &GossipRecord,
+    ) -> bool {
         let host = record.host.clone().unwrap_or_else(|| from.host.clone());
-        let address = HostPort { host, port: record.port };
+        let address = HostPort {
+            host,
+            port: record.port,
+        };
         // Nobody speaks for us, and no life is longer than a lease.
         if self.own.contains(&address) || record.remaining_secs == 0 {
             return false;
@@ -149,8 +163,10 @@ impl Index {
         if !self.learned.contains_key(&key) && self.learned.len() >= LEARNED_CONTENTS_MAX {
             self.forget_first();
         }
-        let learned =
-            self.learned.entry(key.clone()).or_insert_with(|| Learned { info: info.clone(), claims: BTreeMap::new() });
+        let learned = self.learned.entry(key.clone()).or_insert_with(|| Learned {
+            info: info.clone(),
+            claims: BTreeMap::new(),
+        });
         if let Some(known) = learned.claims.get_mut(&address) {
             let newer = claim.sequence > known.sequence;
             let shorter = claim.sequence == known.sequence && claim.ends < known.ends;
@@ -217,9 +233,24 @@ impl Index {
         let range = || (from(), Bound::Unbounded);
         let mut keys: BTreeSet<&ContentKey> = BTreeSet::new();
         let room = crate::limits::PAGE_ENTRIES_MAX + 1;
-        keys.extend(self.local.range::<ContentKey, _>(range()).map(|(key, _)| key).take(room));
-        keys.extend(self.withdrawn.range::<ContentKey, _>(range()).map(|(key, _)| key).take(room));
-        keys.extend(self.learned.range::<ContentKey, _>(range()).map(|(key, _)| key).take(room));
+        keys.extend(
+            self.local
+                .range::<ContentKey, _>(range())
+                .map(|(key, _)| key)
+                .take(room),
+        );
+        keys.extend(
+            self.withdrawn
+                .range::<ContentKey, _>(range())
+                .map(|(key, _)| key)
+                .take(room),
+        );
+        keys.extend(
+            self.learned
+                .range::<ContentKey, _>(range())
+                .map(|(key, _)| key)
+                .take(room),
+        );
         let mut page = Page::new(asker.answer_bytes_max);
         for key in keys {
             if let Some(entry) = self.entry(now, asker, key)
@@ -229,8 +260,17 @@ impl Index {
             }
         }
         match page.finish() {
-            Some((more, contents)) => IndexPage { request: query.request, more, contents }.into(),
-            None => refusal(query.request, Refusal::UseTcp, "one entry is longer than the answer may be"),
+            Some((more, contents)) => IndexPage {
+                request: query.request,
+                more,
+                contents,
+            }
+            .into(),
+            None => refusal(
+                query.request,
+                Refusal::UseTcp,
+                "one entry is longer than the answer may be",
+            ),
         }
     }
 
@@ -257,7 +297,9 @@ impl Index {
             info = info.or(Some(&learned.info));
             for (address, claim) in &learned.claims {
                 let remaining_secs = claim.ends.since(now).as_secs_u32();
-                let Some(host) = asker.usable(&address.host) else { continue };
+                let Some(host) = asker.usable(&address.host) else {
+                    continue;
+                };
                 if remaining_secs == 0 || claim.unreachable {
                     continue;
                 }
@@ -275,7 +317,14 @@ impl Index {
                 }
             }
         }
-        if holders.is_empty() { None } else { Some(IndexEntry { content: info?.clone(), holders }) }
+        if holders.is_empty() {
+            None
+        } else {
+            Some(IndexEntry {
+                content: info?.clone(),
+                holders,
+            })
+        }
     }
 
     /// The contents that match, with the holders learned of that may be asked.
@@ -285,19 +334,34 @@ impl Index {
             Wanted::Id(id) => info.id == *id,
             Wanted::Number(number) => info.number == Some(*number),
         };
-        let found = self.learned.values().filter(|learned| matches(&learned.info)).map(|learned| {
-            let mut holders: Vec<(Holder, u32)> = learned
-                .claims
-                .iter()
-                .filter(|(_, claim)| !claim.withdrawn && !claim.unreachable && claim.ends > now)
-                .map(|(address, claim)| {
-                    let (name, HostPort { host, port }) = (claim.name.clone(), address.clone());
-                    (Holder { name, host, port, complete: claim.complete }, claim.ends.since(now).as_secs_u32())
-                })
-                .collect();
-            holders.sort_by_key(|(holder, remaining)| (!holder.complete, core::cmp::Reverse(*remaining)));
-            FoundContent { info: learned.info.clone(), holders }
-        });
+        let found = self
+            .learned
+            .values()
+            .filter(|learned| matches(&learned.info))
+            .map(|learned| {
+                let mut holders: Vec<(Holder, u32)> = learned
+                    .claims
+                    .iter()
+                    .filter(|(_, claim)| !claim.withdrawn && !claim.unreachable && claim.ends > now)
+                    .map(|(address, claim)| {
+                        let (name, HostPort { host, port }) = (claim.name.clone(), address.clone());
+                        (
+                            Holder {
+                                name,
+                                host,
+                                port,
+                                complete: claim.complete,
+                            },
+                            claim.ends.since(now).as_secs_u32(),
+                        )
+                    })
+                    .collect();
+                holders.sort_by_key(|(holder, remaining)| (!holder.complete, core::cmp::Reverse(*remaining)));
+                FoundContent {
+                    info: learned.info.clone(),
+                    holders,
+                }
+            });
         found.filter(|content| !content.holders.is_empty()).collect()
     }
 
@@ -305,7 +369,12 @@ impl Index {
     pub fn known(&self, now: Instant) -> impl Iterator<Item = &ContentInfo> {
         self.learned
             .values()
-            .filter(move |learned| learned.claims.values().any(|claim| !claim.withdrawn && claim.ends > now))
+            .filter(move |learned| {
+                learned
+                    .claims
+                    .values()
+                    .any(|claim| !claim.withdrawn && claim.ends > now)
+            })
             .map(|learned| &learned.info)
     }
 }

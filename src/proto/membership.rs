@@ -204,9 +204,17 @@ impl Membership {
             (Standing::In, wanted) => {
                 let cookie = self.identity.cookie?;
                 if wanted {
-                    self.next_change(cookie).or_else(|| self.keep_alive(now, cookie))?
+                    self.next_change(cookie)
+                        .or_else(|| self.keep_alive(now, cookie))?
                 } else {
-                    (Leave { request: self.next_request(), cookie }.into(), Open::Leave)
+                    (
+                        Leave {
+                            request: self.next_request(),
+                            cookie,
+                        }
+                        .into(),
+                        Open::Leave,
+                    )
                 }
             }
         };
@@ -215,8 +223,16 @@ impl Membership {
     }
 
     fn keep_alive(&mut self, now: Instant, cookie: Cookie) -> Option<(Message, Open)> {
-        (now >= self.keep_alive_at)
-            .then(|| (KeepAlive { request: self.next_request(), cookie }.into(), Open::KeepAlive))
+        (now >= self.keep_alive_at).then(|| {
+            (
+                KeepAlive {
+                    request: self.next_request(),
+                    cookie,
+                }
+                .into(),
+                Open::KeepAlive,
+            )
+        })
     }
 
     /// The next difference between what is shared and what the RS was told.
@@ -232,7 +248,16 @@ impl Membership {
                 (Some((content, complete)), _) => {
                     let request = self.next_request();
                     let open = Open::Register(key, complete);
-                    return Some((Register { request, cookie, content, complete }.into(), open));
+                    return Some((
+                        Register {
+                            request,
+                            cookie,
+                            content,
+                            complete,
+                        }
+                        .into(),
+                        open,
+                    ));
                 }
                 (None, Some(Told::Registered { .. })) => {
                     let request = self.next_request();
@@ -247,7 +272,9 @@ impl Membership {
 
     /// The RS answered the open request. Other answers are passed over.
     pub fn handle_answer(&mut self, now: Instant, answer: &Message) {
-        let Some((number, open)) = self.open.take() else { return };
+        let Some((number, open)) = self.open.take() else {
+            return;
+        };
         if answer.request() != Some(number) {
             self.open = Some((number, open));
             return;
@@ -271,7 +298,11 @@ impl Membership {
                 self.changed = self.shared.keys().cloned().collect();
                 if let Some(cookie) = self.identity.cookie {
                     let (host, lease_secs) = (ack.host.clone(), ack.lease_secs);
-                    self.events.push_back(MembershipEvent::Joined { cookie, host, lease_secs });
+                    self.events.push_back(MembershipEvent::Joined {
+                        cookie,
+                        host,
+                        lease_secs,
+                    });
                 }
             }
             Open::Leave => self.now_out(),
@@ -322,7 +353,8 @@ impl Membership {
 
     fn refuse_event(&mut self, key: Option<ContentKey>, code: Refusal, error: &Error) {
         let text = error.text.as_str().to_owned();
-        self.events.push_back(MembershipEvent::Refused { key, code, text });
+        self.events
+            .push_back(MembershipEvent::Refused { key, code, text });
     }
 
     /// The open request came to nothing: the RS was not reached, or did not answer.

@@ -34,5 +34,10 @@ use crate::wire::{Error, Message, Refusal, Text};
 
 /// The answer that refuses a request.
 pub fn refusal(request: RequestNumber, code: Refusal, text: impl Into<String>) -> Message {
-    Error { request, code, text: Text::cut(text) }.into()
+    Error {
+        request,
+        code,
+        text: Text::cut(text),
+    }
+    .into()
 }

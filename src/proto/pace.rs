@@ -17,7 +17,10 @@ pub struct Pace {
 impl Pace {
     /// A link of this rate.
     pub const fn new(rate: Rate) -> Self {
-        Self { rate, free_at: Instant::ZERO }
+        Self {
+            rate,
+            free_at: Instant::ZERO,
+        }
     }
 
     /// How many bytes to send at a time: a step's worth, within what one frame takes.
@@ -29,10 +32,16 @@ impl Pace {
 
     /// Reserves the link for `bytes` and says when they have had their time: send them then.
     pub fn reserve(&mut self, now: Instant, bytes: usize) -> Instant {
-        let micros = u128::try_from(bytes).unwrap_or(u128::MAX).saturating_mul(1_000_000);
+        let micros = u128::try_from(bytes)
+            .unwrap_or(u128::MAX)
+            .saturating_mul(1_000_000);
         let span = Span(u64::try_from(micros / u128::from(self.rate.bytes_per_sec())).unwrap_or(u64::MAX));
         // A sender that woke a little late goes on where it should have been; real idle time is lost.
-        let start = if now.since(self.free_at) > PACE_STEP { now } else { self.free_at };
+        let start = if now.since(self.free_at) > PACE_STEP {
+            now
+        } else {
+            self.free_at
+        };
         self.free_at = start.after(span);
         self.free_at
     }
@@ -51,7 +60,11 @@ mod tests {
             // Every wake-up is 100 µs late, as on a real machine.
             now = pace.reserve(now, 5_000).after(Span(100));
         }
-        assert_eq!(now.since(start), Span(5_000_100), "5 MB at 1 MB/s, and the last delay");
+        assert_eq!(
+            now.since(start),
+            Span(5_000_100),
+            "5 MB at 1 MB/s, and the last delay"
+        );
     }
 
     #[test]

@@ -16,7 +16,11 @@ pub(super) struct Page<T, const MAX: usize> {
 impl<T: Field, const MAX: usize> Page<T, MAX> {
     /// An empty page of at most `answer_bytes_max`, frame and all.
     pub(super) fn new(answer_bytes_max: usize) -> Self {
-        Self { entries: List::new(), bytes_left: answer_bytes_max.saturating_sub(PAGE_OVERHEAD_BYTES), more: false }
+        Self {
+            entries: List::new(),
+            bytes_left: answer_bytes_max.saturating_sub(PAGE_OVERHEAD_BYTES),
+            more: false,
+        }
     }
 
     /// Adds an entry if it fits. False: the page is full and says that more follow.
@@ -34,6 +38,10 @@ impl<T: Field, const MAX: usize> Page<T, MAX> {
 
     /// The entries and whether more follow; `None` if the first entry alone was too long for the answer.
     pub(super) fn finish(self) -> Option<(bool, List<T, MAX>)> {
-        if self.more && self.entries.is_empty() { None } else { Some((self.more, self.entries)) }
+        if self.more && self.entries.is_empty() {
+            None
+        } else {
+            Some((self.more, self.entries))
+        }
     }
 }

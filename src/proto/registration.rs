@@ -16,8 +16,8 @@ use crate::name::{Host, HostPort};
 use crate::rng::Rng;
 use crate::time::{Instant, Now, Span};
 use crate::wire::{
-    Ack, ContentKey, Contents, Found, Holder, Join, List, ListContents, Listing, Message, PQuery, PeerInfo, Peers,
-    Refusal, Register, Search, Text,
+    Ack, ContentKey, Contents, Found, Holder, Join, List, ListContents, Listing, Message, PQuery, PeerInfo,
+    Peers, Refusal, Register, Search, Text,
 };
 
 /// What an operator may set.
@@ -31,7 +31,10 @@ pub struct RegistrationSettings {
 
 impl Default for RegistrationSettings {
     fn default() -> Self {
-        Self { lease: Span::from_secs(u64::from(LEASE_SECS)), policy: Policy::default() }
+        Self {
+            lease: Span::from_secs(u64::from(LEASE_SECS)),
+            policy: Policy::default(),
+        }
     }
 }
 
@@ -45,7 +48,10 @@ pub struct Registration {
 impl Registration {
     /// An RS that knows nobody.
     pub fn new(settings: RegistrationSettings, rng: Rng) -> Self {
-        Self { registry: Registry::new(settings.lease, rng), catalog: Catalog::new(settings.policy) }
+        Self {
+            registry: Registry::new(settings.lease, rng),
+            catalog: Catalog::new(settings.policy),
+        }
     }
 
     /// When [`Registration::handle_timeout`] wants to be called.
@@ -82,20 +88,33 @@ impl Registration {
             Message::Join(join) => self.join(now, asker, join),
             Message::Leave(leave) => self.change(now, leave.request, leave.cookie, Self::leave),
             Message::KeepAlive(keep) => self.change(now, keep.request, keep.cookie, Self::keep_alive),
-            Message::Register(register) => self.change(now, register.request, register.cookie, |rs, now, peer, _| {
-                rs.register(now, peer, register)
-            }),
-            Message::Deregister(gone) => self.change(now, gone.request, gone.cookie, |rs, now, peer, number| {
-                rs.catalog.deregister(peer, &gone.key);
-                rs.ack(now, number, peer, None)
-            }),
+            Message::Register(register) => {
+                self.change(now, register.request, register.cookie, |rs, now, peer, _| {
+                    rs.register(now, peer, register)
+                })
+            }
+            Message::Deregister(gone) => {
+                self.change(now, gone.request, gone.cookie, |rs, now, peer, number| {
+                    rs.catalog.deregister(peer, &gone.key);
+                    rs.ack(now, number, peer, None)
+                })
+            }
             Message::PQuery(query) => self.pquery(now, asker, query),
             Message::Search(search) => self.search(now, asker, search),
             Message::ListContents(list) => self.list(now, asker, list),
             Message::ReportHolder(report) => {
-                let address = HostPort { host: report.holder.host.clone(), port: report.holder.port };
+                let address = HostPort {
+                    host: report.holder.host.clone(),
+                    port: report.holder.port,
+                };
                 self.registry.report(now.at, &address);
-                Ack { request: report.request, cookie: None, lease_secs: 0, host: None }.into()
+                Ack {
+                    request: report.request,
+                    cookie: None,
+                    lease_secs: 0,
+                    host: None,
+                }
+                .into()
             }
             other => {
                 let text = format!("{} is not a request to an RS", other.row().name);
@@ -105,15 +124,24 @@ impl Registration {
     }
 
     fn join(&mut self, now: Now, asker: &Asker, join: &Join) -> Message {
-        if let Some(answer) = join.cookie.and_then(|cookie| self.answered_before(cookie, join.request)) {
+        if let Some(answer) = join
+            .cookie
+            .and_then(|cookie| self.answered_before(cookie, join.request))
+        {
             return answer;
         }
         let host = join.host.clone().unwrap_or_else(|| Host::of(asker.ip));
         match self.registry.join(now, host, join) {
-            Joined::UnknownCookie => {
-                refusal(join.request, Refusal::BadCookie, "unknown cookie: join without one")
-            }
-            Joined::Full => refusal(join.request, Refusal::LimitReached, "this RS knows as many peers as it may"),
+            Joined::UnknownCookie => refusal(
+                join.request,
+                Refusal::BadCookie,
+                "unknown cookie: join without one",
+            ),
+            Joined::Full => refusal(
+                join.request,
+                Refusal::LimitReached,
+                "this RS knows as many peers as it may",
+            ),
             Joined::Repeated(peer) => self.joined(now, join.request, peer),
             Joined::Registered(peer) => {
                 // What a peer held in its life before, it registers again if it still has it.
@@ -124,17 +152,32 @@ impl Registration {
     }
 
     fn joined(&mut self, now: Now, request: RequestNumber, peer: PeerNumber) -> Message {
-        let known = self.registry.get(peer).map(|peer| (peer.cookie, peer.host.clone()));
+        let known = self
+            .registry
+            .get(peer)
+            .map(|peer| (peer.cookie, peer.host.clone()));
         let answer = self.ack(now, request, peer, known);
         self.remember(peer, request, &answer);
         answer
     }
 
-    fn ack(&self, now: Now, request: RequestNumber, peer: PeerNumber, joined: Option<(Cookie, Host)>) -> Message {
+    fn ack(
+        &self,
+        now: Now,
+        request: RequestNumber,
+        peer: PeerNumber,
+        joined: Option<(Cookie, Host)>,
+    ) -> Message {
         let ends = self.registry.get(peer).map(|peer| peer.lease_ends);
         let lease_secs = ends.map_or(0, |ends| ends.since(now.at).as_secs_u32());
         let (cookie, host) = joined.unzip();
-        Ack { request, cookie, lease_secs, host }.into()
+        Ack {
+            request,
+            cookie,
+            lease_secs,
+            host,
+        }
+        .into()
     }
 
     fn remember(&mut self, peer: PeerNumber, request: RequestNumber, answer: &Message) {
@@ -149,7 +192,11 @@ impl Registration {
         if request == *last {
             Some(answer.clone())
         } else if request < *last {
-            Some(refusal(request, Refusal::StaleNumber, "a later request of this peer has been answered already"))
+            Some(refusal(
+                request,
+                Refusal::StaleNumber,
+                "a later request of this peer has been answered already",
+            ))
         } else {
             None
         }
@@ -176,7 +223,11 @@ impl Registration {
         let answer = if active {
             operation(self, now, peer, request)
         } else {
-            refusal(request, Refusal::BadCookie, "this peer is not active any more: join again with the cookie")
+            refusal(
+                request,
+                Refusal::BadCookie,
+                "this peer is not active any more: join again with the cookie",
+            )
         };
         self.remember(peer, request, &answer);
         answer
@@ -201,7 +252,10 @@ impl Registration {
         match self.catalog.register(peer, content, register.complete, namesake) {
             Ok(()) => self.ack(now, register.request, peer, None),
             Err(RegisterFault::NameTaken) => {
-                let text = format!("a peer of your name has {} already: choose another peer name", content.name);
+                let text = format!(
+                    "a peer of your name has {} already: choose another peer name",
+                    content.name
+                );
                 refusal(register.request, Refusal::NameTaken, text)
             }
             Err(RegisterFault::Full) => {
@@ -214,9 +268,16 @@ impl Registration {
     fn pquery(&mut self, now: Now, asker: &Asker, query: &PQuery) -> Message {
         let me = query.cookie.and_then(|cookie| self.registry.peer_of(cookie));
         match (query.cookie, me) {
-            (Some(_), None) => return refusal(query.request, Refusal::BadCookie, "unknown cookie: join again"),
+            (Some(_), None) => {
+                return refusal(query.request, Refusal::BadCookie, "unknown cookie: join again");
+            }
             // An inactive peer asks like a stranger; only a Join revives it.
-            (_, Some(me)) if self.registry.get(me).is_some_and(|peer| peer.activity != Activity::Inactive) => {
+            (_, Some(me))
+                if self
+                    .registry
+                    .get(me)
+                    .is_some_and(|peer| peer.activity != Activity::Inactive) =>
+            {
                 self.registry.renew(now.at, me);
             }
             _ => {}
@@ -226,7 +287,9 @@ impl Registration {
             if Some(number) == me {
                 continue;
             }
-            let Some(host) = asker.usable(&peer.host) else { return use_tcp(query.request) };
+            let Some(host) = asker.usable(&peer.host) else {
+                return use_tcp(query.request);
+            };
             let info = PeerInfo {
                 number,
                 name: peer.name.clone(),
@@ -242,7 +305,12 @@ impl Registration {
             }
         }
         match page.finish() {
-            Some((more, peers)) => Peers { request: query.request, more, peers }.into(),
+            Some((more, peers)) => Peers {
+                request: query.request,
+                more,
+                peers,
+            }
+            .into(),
             None => use_tcp(query.request),
         }
     }
@@ -252,7 +320,10 @@ impl Registration {
         let matching = self.catalog.matching(&search.wanted);
         let known = !matching.is_empty();
         let mut found = false;
-        for key in matching.into_iter().filter(|key| search.after.as_ref().is_none_or(|after| key > after)) {
+        for key in matching
+            .into_iter()
+            .filter(|key| search.after.as_ref().is_none_or(|after| key > after))
+        {
             let (listing, first) = match self.listing(now, asker, &key) {
                 Ok(Some(listing)) => listing,
                 Ok(None) => continue,
@@ -268,11 +339,20 @@ impl Registration {
             }
         }
         if !found && search.after.is_none() {
-            let text = if known { "known, but none of its holders is active now" } else { "nobody has registered it" };
+            let text = if known {
+                "known, but none of its holders is active now"
+            } else {
+                "nobody has registered it"
+            };
             return refusal(search.request, Refusal::NotFound, text);
         }
         match page.finish() {
-            Some((more, contents)) => Found { request: search.request, more, contents }.into(),
+            Some((more, contents)) => Found {
+                request: search.request,
+                more,
+                contents,
+            }
+            .into(),
             None => use_tcp(search.request),
         }
     }
@@ -291,7 +371,12 @@ impl Registration {
             }
         }
         match page.finish() {
-            Some((more, contents)) => Contents { request: list.request, more, contents }.into(),
+            Some((more, contents)) => Contents {
+                request: list.request,
+                more,
+                contents,
+            }
+            .into(),
             None => use_tcp(list.request),
         }
     }
@@ -303,18 +388,34 @@ impl Registration {
         asker: &Asker,
         key: &ContentKey,
     ) -> Result<Option<(Listing, PeerNumber)>, NoUsableAddress> {
-        let Some((info, alive)) = self.catalog.holders(key, &self.registry, now.at) else { return Ok(None) };
-        let Some((first, _)) = alive.first() else { return Ok(None) };
+        let Some((info, alive)) = self.catalog.holders(key, &self.registry, now.at) else {
+            return Ok(None);
+        };
+        let Some((first, _)) = alive.first() else {
+            return Ok(None);
+        };
         let mut holders = List::new();
         for (record, peer) in &alive {
             let host = asker.usable(&peer.host).ok_or(NoUsableAddress)?;
-            let holder = Holder { name: peer.name.clone(), host, port: peer.port, complete: record.complete };
+            let holder = Holder {
+                name: peer.name.clone(),
+                host,
+                port: peer.port,
+                complete: record.complete,
+            };
             if !holders.push(holder) {
                 break;
             }
         }
         let holders_total = u32::try_from(alive.len()).unwrap_or(u32::MAX);
-        Ok(Some((Listing { content: info.clone(), holders_total, holders }, first.peer)))
+        Ok(Some((
+            Listing {
+                content: info.clone(),
+                holders_total,
+                holders,
+            },
+            first.peer,
+        )))
     }
 }
 
@@ -322,7 +423,11 @@ impl Registration {
 struct NoUsableAddress;
 
 fn use_tcp(request: RequestNumber) -> Message {
-    refusal(request, Refusal::UseTcp, "the answer does not fit into a datagram: ask over TCP")
+    refusal(
+        request,
+        Refusal::UseTcp,
+        "the answer does not fit into a datagram: ask over TCP",
+    )
 }
 
 #[cfg(test)]

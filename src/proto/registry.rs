@@ -62,7 +62,10 @@ impl Peer {
     }
 
     fn address(&self) -> HostPort {
-        HostPort { host: self.host.clone(), port: self.port }
+        HostPort {
+            host: self.host.clone(),
+            port: self.port,
+        }
     }
 }
 
@@ -134,14 +137,20 @@ impl Registry {
 
     fn cookie_digest(&self, cookie: Cookie) -> [u8; 16] {
         let mut digest = [0; 16];
-        blake3::Hasher::new_keyed(&self.cookie_key).update(&cookie.0).finalize_xof().fill(&mut digest);
+        blake3::Hasher::new_keyed(&self.cookie_key)
+            .update(&cookie.0)
+            .finalize_xof()
+            .fill(&mut digest);
         digest
     }
 
     /// The peer of a cookie.
     pub(super) fn peer_of(&self, cookie: Cookie) -> Option<PeerNumber> {
         let number = *self.by_cookie.get(&self.cookie_digest(cookie))?;
-        self.peers.get(&number).filter(|peer| peer.cookie == cookie).map(|_| number)
+        self.peers
+            .get(&number)
+            .filter(|peer| peer.cookie == cookie)
+            .map(|_| number)
     }
 
     pub(super) fn get(&self, number: PeerNumber) -> Option<&Peer> {
@@ -154,11 +163,17 @@ impl Registry {
 
     /// The peer, if it may be handed out.
     pub(super) fn listed(&self, number: PeerNumber, now: Instant) -> Option<&Peer> {
-        self.peers.get(&number).filter(|peer| peer.activity == Activity::Active && peer.lease_ends > now)
+        self.peers
+            .get(&number)
+            .filter(|peer| peer.activity == Activity::Active && peer.lease_ends > now)
     }
 
     /// The peers that may be handed out, from the one after `after`.
-    pub(super) fn listed_after(&self, after: PeerNumber, now: Instant) -> impl Iterator<Item = (PeerNumber, &Peer)> {
+    pub(super) fn listed_after(
+        &self,
+        after: PeerNumber,
+        now: Instant,
+    ) -> impl Iterator<Item = (PeerNumber, &Peer)> {
         let from = PeerNumber(after.0.saturating_add(1));
         self.peers
             .range(from..)
@@ -183,7 +198,9 @@ impl Registry {
             self.renew(now.at, number);
             return Joined::Repeated(number);
         }
-        let Some(number) = known.or_else(|| self.insert(now, host.clone(), join)) else { return Joined::Full };
+        let Some(number) = known.or_else(|| self.insert(now, host.clone(), join)) else {
+            return Joined::Full;
+        };
         self.unlink(number);
         if let Some(peer) = self.peers.get_mut(&number) {
             peer.name = join.name.clone();
@@ -241,7 +258,9 @@ impl Registry {
 
     /// Takes a peer out of the tables keyed by what a Join may change.
     fn unlink(&mut self, number: PeerNumber) {
-        let Some(peer) = self.peers.get(&number) else { return };
+        let Some(peer) = self.peers.get(&number) else {
+            return;
+        };
         self.by_nonce.remove(&(peer.host.clone(), peer.nonce));
         if let Some(here) = self.by_address.get_mut(&peer.address()) {
             here.remove(&number);
@@ -252,14 +271,18 @@ impl Registry {
     }
 
     fn link(&mut self, number: PeerNumber) {
-        let Some(peer) = self.peers.get(&number) else { return };
+        let Some(peer) = self.peers.get(&number) else {
+            return;
+        };
         self.by_nonce.insert((peer.host.clone(), peer.nonce), number);
         self.by_address.entry(peer.address()).or_default().insert(number);
     }
 
     /// The peer's own word that it lives: a full lease from now, and out of hiding.
     pub(super) fn renew(&mut self, now: Instant, number: PeerNumber) {
-        let Some(peer) = self.peers.get_mut(&number) else { return };
+        let Some(peer) = self.peers.get_mut(&number) else {
+            return;
+        };
         if peer.activity == Activity::Inactive {
             self.inactive.remove(&(peer.lease_ends, number));
         }
@@ -273,7 +296,9 @@ impl Registry {
 
     /// Makes a peer inactive; its record stays.
     pub(super) fn retire(&mut self, now: Instant, number: PeerNumber) {
-        let Some(peer) = self.peers.get_mut(&number) else { return };
+        let Some(peer) = self.peers.get_mut(&number) else {
+            return;
+        };
         if peer.activity != Activity::Inactive {
             peer.activity = Activity::Inactive;
             peer.lease_ends = now;
@@ -301,7 +326,9 @@ impl Registry {
             && wake <= now
         {
             self.wakes.pop_first();
-            let Some(peer) = self.peers.get(&number) else { continue };
+            let Some(peer) = self.peers.get(&number) else {
+                continue;
+            };
             if peer.lease_ends <= now {
                 self.retire(now, number);
                 ended.push(number);
@@ -316,17 +343,30 @@ impl Registry {
 
     /// Wants every registered peer at this address probed; says how many there are.
     pub(super) fn report(&mut self, now: Instant, address: &HostPort) -> usize {
-        let there: Vec<PeerNumber> = self.by_address.get(address).into_iter().flatten().copied().collect();
+        let there: Vec<PeerNumber> = self
+            .by_address
+            .get(address)
+            .into_iter()
+            .flatten()
+            .copied()
+            .collect();
         there.iter().for_each(|number| self.probe(now, *number));
         there.len()
     }
 
     fn probe(&mut self, now: Instant, number: PeerNumber) {
-        let Some(peer) = self.peers.get_mut(&number) else { return };
-        let recently = peer.probed.is_some_and(|probed| now.since(probed) < PROBE_INTERVAL_MIN);
+        let Some(peer) = self.peers.get_mut(&number) else {
+            return;
+        };
+        let recently = peer
+            .probed
+            .is_some_and(|probed| now.since(probed) < PROBE_INTERVAL_MIN);
         if peer.activity == Activity::Active && !recently && self.probes.len() < PROBES_WAITING_MAX {
             peer.probed = Some(now);
-            self.probes.push_back(Probe { peer: number, address: peer.address() });
+            self.probes.push_back(Probe {
+                peer: number,
+                address: peer.address(),
+            });
         }
     }
 
@@ -336,7 +376,9 @@ impl Registry {
 
     /// A probe's end. One that began before the peer last spoke says nothing about it.
     pub(super) fn handle_probe(&mut self, probe: &Probe, alive: bool) {
-        let Some(peer) = self.peers.get_mut(&probe.peer) else { return };
+        let Some(peer) = self.peers.get_mut(&probe.peer) else {
+            return;
+        };
         let outdated = peer.probed.is_none() || peer.address() != probe.address;
         if !alive && !outdated && peer.activity == Activity::Active {
             peer.activity = Activity::Hidden;

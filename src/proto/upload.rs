@@ -56,9 +56,13 @@ mod tests {
 
     #[test]
     fn chunks_cover_the_range_within_pieces() {
-        for (content, range, step) in
-            [(0, 0..0, 1), (1, 0..1, 9), (200_000, 0..200_000, 70_000), (200_000, 65_535..65_537, 10), (1 << 30, 5..9_000_000, usize::MAX)]
-        {
+        for (content, range, step) in [
+            (0, 0..0, 1),
+            (1, 0..1, 9),
+            (200_000, 0..200_000, 70_000),
+            (200_000, 65_535..65_537, 10),
+            (1 << 30, 5..9_000_000, usize::MAX),
+        ] {
             let mut at = range.start;
             for chunk in chunks(content, range.clone(), step) {
                 assert_eq!(chunk.offset, at);

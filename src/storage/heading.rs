@@ -31,12 +31,17 @@ pub fn read_heading(path: &Path) -> io::Result<Heading> {
 fn heading_of(text: &str) -> Heading {
     let text = text.trim_start_matches('\u{feff}');
     let lines: Vec<&str> = text.lines().map(str::trim).collect();
-    Heading { number: lines.iter().find_map(|line| number_in(line)), title: title_in(&lines) }
+    Heading {
+        number: lines.iter().find_map(|line| number_in(line)),
+        title: title_in(&lines),
+    }
 }
 
 fn number_in(line: &str) -> Option<RfcNumber> {
     let lower = line.to_ascii_lowercase();
-    let rest = ["request for comments:", "rfc:", "rfc "].iter().find_map(|start| lower.strip_prefix(start))?;
+    let rest = ["request for comments:", "rfc:", "rfc "]
+        .iter()
+        .find_map(|start| lower.strip_prefix(start))?;
     let rest = rest.trim_start();
     let digits = &rest[..rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len())];
     digits.parse().ok().map(RfcNumber)
@@ -48,12 +53,25 @@ fn title_in(lines: &[&str]) -> Option<String> {
         return tidy([title.trim()]);
     }
     // Blocks of lines between blank ones: the header comes first, the title second.
-    let mut blocks = lines.split(|line| line.is_empty()).filter(|block| !block.is_empty());
+    let mut blocks = lines
+        .split(|line| line.is_empty())
+        .filter(|block| !block.is_empty());
     let header = blocks.next()?;
-    let is_header = header.iter().any(|line| number_in(line).is_some() || line.starts_with("Network Working Group"));
-    let title = if is_header { blocks.find(|block| !is_note(block))? } else { header };
+    let is_header = header
+        .iter()
+        .any(|line| number_in(line).is_some() || line.starts_with("Network Working Group"));
+    let title = if is_header {
+        blocks.find(|block| !is_note(block))?
+    } else {
+        header
+    };
     // A rule under the title is no part of it.
-    tidy(title.iter().copied().filter(|line| line.chars().any(char::is_alphanumeric)))
+    tidy(
+        title
+            .iter()
+            .copied()
+            .filter(|line| line.chars().any(char::is_alphanumeric)),
+    )
 }
 
 /// Header lines that stand apart from the first block: `Category:`, `STD: 97`, `ISSN:` …
@@ -62,8 +80,18 @@ fn is_note(block: &[&str]) -> bool {
         let label = line.split_once(':').map(|(label, _)| label);
         number_in(line).is_some()
             || label.is_some_and(|label| {
-                ["category", "std", "bcp", "fyi", "issn", "obsoletes", "updates", "nic", "references"]
-                    .contains(&label.to_ascii_lowercase().as_str())
+                [
+                    "category",
+                    "std",
+                    "bcp",
+                    "fyi",
+                    "issn",
+                    "obsoletes",
+                    "updates",
+                    "nic",
+                    "references",
+                ]
+                .contains(&label.to_ascii_lowercase().as_str())
             })
     })
 }
@@ -92,8 +120,16 @@ mod tests {
             Some(1),
             Some("Host Software"),
         );
-        check("\nRFC 768      J. Postel\n    28 August 1980\n\n  User Datagram Protocol\n  -----------\n\nIntroduction\n", Some(768), Some("User Datagram Protocol"));
-        check("\n\nRFC: 793\n      \n      \n   TRANSMISSION CONTROL PROTOCOL\n   \n  DARPA\n", Some(793), Some("TRANSMISSION CONTROL PROTOCOL"));
+        check(
+            "\nRFC 768      J. Postel\n    28 August 1980\n\n  User Datagram Protocol\n  -----------\n\nIntroduction\n",
+            Some(768),
+            Some("User Datagram Protocol"),
+        );
+        check(
+            "\n\nRFC: 793\n      \n      \n   TRANSMISSION CONTROL PROTOCOL\n   \n  DARPA\n",
+            Some(793),
+            Some("TRANSMISSION CONTROL PROTOCOL"),
+        );
         check(
             "\u{feff}\n\nInternet Engineering Task Force (IETF)   R. Fielding\nRequest for Comments: 9110   Adobe\nSTD: 97   M.\n\n\n      HTTP Semantics\n\nAbstract\n",
             Some(9110),
@@ -110,7 +146,11 @@ mod tests {
     fn anything_else_is_no_reason_to_fail() {
         check("", None, None);
         check("\n\n\n", None, None);
-        check("plain words\nof one block\n\nmore", None, Some("plain words of one block"));
+        check(
+            "plain words\nof one block\n\nmore",
+            None,
+            Some("plain words of one block"),
+        );
         check("RFC 99999999999999\n", None, Some("RFC 99999999999999"));
     }
 }

@@ -38,21 +38,35 @@ impl Landing {
         at(out, std::fs::create_dir_all(out))?;
         let root = at(out, Dir::open_ambient_dir(out, ambient_authority()))?;
         let path = out.join(name.as_str());
-        let parent = at(&path, match Path::new(name.as_str()).parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => {
-                root.create_dir_all(parent).and_then(|()| root.open_dir(parent))
-            }
-            _ => Ok(root),
-        })?;
+        let parent = at(
+            &path,
+            match Path::new(name.as_str()).parent() {
+                Some(parent) if !parent.as_os_str().is_empty() => {
+                    root.create_dir_all(parent).and_then(|()| root.open_dir(parent))
+                }
+                _ => Ok(root),
+            },
+        )?;
         let final_name = name.file_name().to_owned();
         // Unique by content, hidden, and short enough whatever the name is.
         let part_name = format!(".{}.p2pdi-part", &id.to_string()[..32]);
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true);
         let mut file = at(&path, parent.open_with(&part_name, &options))?.into_std();
-        at(&path, file.try_lock().map_err(|_| io::Error::new(io::ErrorKind::ResourceBusy, "another fetch is writing it")))?;
+        at(
+            &path,
+            file.try_lock()
+                .map_err(|_| io::Error::new(io::ErrorKind::ResourceBusy, "another fetch is writing it")),
+        )?;
         let written = at(&path, file.seek(SeekFrom::End(0)))?;
-        Ok(Self { parent, part_name, final_name, path, file, written })
+        Ok(Self {
+            parent,
+            part_name,
+            final_name,
+            path,
+            file,
+            written,
+        })
     }
 
     /// Bytes there are already.
@@ -103,9 +117,16 @@ impl Landing {
     /// The file system's; the final name is then what it was before.
     pub fn finish(self) -> io::Result<PathBuf> {
         at(&self.path, self.file.sync_all())?;
-        at(&self.path, self.parent.rename(&self.part_name, &self.parent, &self.final_name))?;
+        at(
+            &self.path,
+            self.parent
+                .rename(&self.part_name, &self.parent, &self.final_name),
+        )?;
         // The rename itself lives in the directory.
-        at(&self.path, self.parent.open(".").and_then(|directory| directory.sync_all()))?;
+        at(
+            &self.path,
+            self.parent.open(".").and_then(|directory| directory.sync_all()),
+        )?;
         Ok(self.path)
     }
 
@@ -136,8 +157,15 @@ mod tests {
         assert_eq!(landing.written(), 4, "kept from the run before");
         landing.write(b" whole").expect("written");
         landing.finish().expect("finished");
-        assert_eq!(std::fs::read(out.path().join("a/b.txt")).expect("read"), b"half whole");
-        assert_eq!(std::fs::read_dir(out.path().join("a")).expect("listed").count(), 1, "nothing else is left");
+        assert_eq!(
+            std::fs::read(out.path().join("a/b.txt")).expect("read"),
+            b"half whole"
+        );
+        assert_eq!(
+            std::fs::read_dir(out.path().join("a")).expect("listed").count(),
+            1,
+            "nothing else is left"
+        );
     }
 
     #[test]
@@ -153,7 +181,9 @@ mod tests {
     fn two_fetches_do_not_write_one_file() {
         let out = tempfile::tempdir().expect("a directory");
         let _first = Landing::open(out.path(), &name("a"), ID).expect("open");
-        let second = Landing::open(out.path(), &name("a"), ID).map(|_| ()).map_err(|error| error.kind());
+        let second = Landing::open(out.path(), &name("a"), ID)
+            .map(|_| ())
+            .map_err(|error| error.kind());
         assert_eq!(second, Err(io::ErrorKind::ResourceBusy));
     }
 }

@@ -3,7 +3,10 @@
 //! The file may be truncated by others at any moment, and then a load from the map would kill the process
 //! (SIGBUS). Invariant: mapped bytes are only ever an argument of `sendmsg(2)`, which reports such a page
 //! as an error or a short count; no slice of the map is ever made. This file is the only `unsafe` for maps.
-#![allow(unsafe_code, reason = "sendmsg(2) from a raw pointer; each block gives its reason")]
+#![allow(
+    unsafe_code,
+    reason = "sendmsg(2) from a raw pointer; each block gives its reason"
+)]
 
 use super::Stamp;
 use memmap2::{MmapOptions, MmapRaw};
@@ -22,7 +25,10 @@ pub struct Mapped {
 }
 
 fn lost() -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, "the shared file is no longer what was hashed")
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        "the shared file is no longer what was hashed",
+    )
 }
 
 impl Mapped {
@@ -32,9 +38,17 @@ impl Mapped {
     /// It cannot be opened, or has changed (`InvalidData`).
     pub fn open(path: &Path, stamp: Stamp) -> io::Result<Self> {
         let file = File::open(path)?;
-        let mapped = Self { map: None, file, stamp };
+        let mapped = Self {
+            map: None,
+            file,
+            stamp,
+        };
         mapped.check()?;
-        let map = if stamp.bytes == 0 { None } else { Some(MmapOptions::new().map_raw_read_only(&mapped.file)?) };
+        let map = if stamp.bytes == 0 {
+            None
+        } else {
+            Some(MmapOptions::new().map_raw_read_only(&mapped.file)?)
+        };
         Ok(Self { map, ..mapped })
     }
 
@@ -48,7 +62,11 @@ impl Mapped {
     /// # Errors
     /// `InvalidData` if it differs.
     pub fn check(&self) -> io::Result<()> {
-        if Stamp::of(&self.file.metadata()?) == self.stamp { Ok(()) } else { Err(lost()) }
+        if Stamp::of(&self.file.metadata()?) == self.stamp {
+            Ok(())
+        } else {
+            Err(lost())
+        }
     }
 
     /// Sends `prefix`, then `bytes` of the file from `offset`, without copying them. Before every system call
@@ -65,7 +83,10 @@ impl Mapped {
         mut allow: impl FnMut() -> io::Result<()>,
     ) -> io::Result<()> {
         let map_bytes = self.map.as_ref().map_or(0, MmapRaw::len);
-        let start = usize::try_from(offset).ok().filter(|start| *start <= map_bytes).ok_or_else(lost)?;
+        let start = usize::try_from(offset)
+            .ok()
+            .filter(|start| *start <= map_bytes)
+            .ok_or_else(lost)?;
         if bytes > map_bytes - start {
             return Err(lost());
         }
@@ -77,7 +98,10 @@ impl Mapped {
             let prefix_left = &prefix[sent.min(prefix.len())..];
             let body_sent = sent.saturating_sub(prefix.len());
             let mut parts = [
-                libc::iovec { iov_base: prefix_left.as_ptr().cast_mut().cast(), iov_len: prefix_left.len() },
+                libc::iovec {
+                    iov_base: prefix_left.as_ptr().cast_mut().cast(),
+                    iov_len: prefix_left.len(),
+                },
                 libc::iovec {
                     // Within the map (or one past its end, with length 0): checked above.
                     iov_base: base.wrapping_add(start + body_sent).cast_mut().cast(),
@@ -97,7 +121,9 @@ impl Mapped {
                 Ok(count) => sent += count,
                 Err(_) => match io::Error::last_os_error() {
                     error if error.kind() == io::ErrorKind::Interrupted => {}
-                    error if matches!(error.raw_os_error(), Some(libc::EFAULT | libc::EIO)) => return Err(lost()),
+                    error if matches!(error.raw_os_error(), Some(libc::EFAULT | libc::EIO)) => {
+                        return Err(lost());
+                    }
                     error => return Err(error),
                 },
             }
@@ -129,14 +155,18 @@ mod tests {
 
     #[test]
     fn prefix_and_bytes_arrive_in_order() {
-        let content: Vec<u8> = (0..3_000_000_u32).map(|i| i.to_le_bytes()[i as usize % 3]).collect();
+        let content: Vec<u8> = (0..3_000_000_u32)
+            .map(|i| i.to_le_bytes()[i as usize % 3])
+            .collect();
         let (_file, mapped) = mapped(&content);
         let (near, mut far) = pair();
         let reader = std::thread::spawn(move || {
             let mut got = Vec::new();
             far.read_to_end(&mut got).map(|_| got)
         });
-        mapped.send(near.as_fd(), b"label", 5, 2_999_990, || Ok(())).expect("sent");
+        mapped
+            .send(near.as_fd(), b"label", 5, 2_999_990, || Ok(()))
+            .expect("sent");
         drop(near);
         let got = reader.join().expect("joined").expect("read");
         assert!(got.starts_with(b"label"));
@@ -147,10 +177,16 @@ mod tests {
     fn a_truncated_file_is_lost_and_we_live() {
         let (file, mapped) = mapped(&vec![7; 1 << 20]);
         file.as_file().set_len(4_096).expect("truncated");
-        assert_eq!(mapped.check().map_err(|error| error.kind()), Err(io::ErrorKind::InvalidData));
+        assert_eq!(
+            mapped.check().map_err(|error| error.kind()),
+            Err(io::ErrorKind::InvalidData)
+        );
         let (near, _far) = pair();
         let sent = mapped.send(near.as_fd(), b"", 8_192, 4_096, || Ok(()));
-        assert_eq!(sent.map_err(|error| error.kind()), Err(io::ErrorKind::InvalidData));
+        assert_eq!(
+            sent.map_err(|error| error.kind()),
+            Err(io::ErrorKind::InvalidData)
+        );
     }
 
     #[test]
@@ -159,7 +195,11 @@ mod tests {
         let (near, _far) = pair();
         for (offset, bytes) in [(0, 4), (3, 1), (4, 0), (u64::MAX, 1)] {
             let sent = mapped.send(near.as_fd(), b"", offset, bytes, || Ok(()));
-            assert_eq!(sent.map_err(|error| error.kind()), Err(io::ErrorKind::InvalidData), "{offset}+{bytes}");
+            assert_eq!(
+                sent.map_err(|error| error.kind()),
+                Err(io::ErrorKind::InvalidData),
+                "{offset}+{bytes}"
+            );
         }
     }
 }

@@ -42,9 +42,13 @@ fn look_at(directory: &Path, entry: &walkdir::DirEntry, found: &mut Scanned) {
         return;
     }
     let path = entry.path();
-    let Ok(relative) = path.strip_prefix(directory) else { return };
+    let Ok(relative) = path.strip_prefix(directory) else {
+        return;
+    };
     let Some(text) = relative.to_str() else {
-        found.skipped.push(format!("{}: its name is not UTF-8", path.display()));
+        found
+            .skipped
+            .push(format!("{}: its name is not UTF-8", path.display()));
         return;
     };
     if text.ends_with(UNFINISHED) {
@@ -53,7 +57,10 @@ fn look_at(directory: &Path, entry: &walkdir::DirEntry, found: &mut Scanned) {
     let name = match ContentName::new(text) {
         Ok(name) => name,
         Err(fault) => {
-            found.skipped.push(format!("{}: its name {fault}", crate::name::printable(&path.to_string_lossy())));
+            found.skipped.push(format!(
+                "{}: its name {fault}",
+                crate::name::printable(&path.to_string_lossy())
+            ));
             return;
         }
     };
@@ -128,7 +135,11 @@ pub fn describe(name: &ContentName, path: &Path, stamp: Stamp, id: ContentId) ->
         id,
         bytes: stamp.bytes,
         modified: stamp.modified(),
-        media_type: Text::cut(mime_guess::from_path(name.as_str()).first_or_octet_stream().to_string()),
+        media_type: Text::cut(
+            mime_guess::from_path(name.as_str())
+                .first_or_octet_stream()
+                .to_string(),
+        ),
         number: number.map(|of_name| heading.number.unwrap_or(of_name)),
         title: heading.title.map(Text::cut),
     }
@@ -138,11 +149,21 @@ pub fn describe(name: &ContentName, path: &Path, stamp: Stamp, id: ContentId) ->
 pub fn tree_of(scanned: &Scanned, id_of: impl Fn(&ContentName) -> Option<ContentId>) -> Option<Tree> {
     let mut entries = Vec::new();
     for (path, (_, stamp)) in &scanned.files {
-        let file = TreeFile { bytes: stamp.bytes, id: id_of(path)?, executable: stamp.executable };
-        entries.push(TreeEntry { path: path.clone(), node: TreeNode::File(file) });
+        let file = TreeFile {
+            bytes: stamp.bytes,
+            id: id_of(path)?,
+            executable: stamp.executable,
+        };
+        entries.push(TreeEntry {
+            path: path.clone(),
+            node: TreeNode::File(file),
+        });
     }
     for path in &scanned.empty_directories {
-        entries.push(TreeEntry { path: path.clone(), node: TreeNode::EmptyDirectory(false) });
+        entries.push(TreeEntry {
+            path: path.clone(),
+            node: TreeNode::EmptyDirectory(false),
+        });
     }
     Some(Tree::new(entries))
 }

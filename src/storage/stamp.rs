@@ -48,6 +48,8 @@ impl Stamp {
         let secs = u64::try_from(self.changed_secs).unwrap_or(0);
         let nanos = u32::try_from(self.changed_nanos).unwrap_or(0);
         let changed = std::time::UNIX_EPOCH + std::time::Duration::new(secs, nanos);
-        std::time::SystemTime::now().duration_since(changed).is_ok_and(|age| age >= SETTLED)
+        std::time::SystemTime::now()
+            .duration_since(changed)
+            .is_ok_and(|age| age >= SETTLED)
     }
 }

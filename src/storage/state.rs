@@ -34,10 +34,28 @@ impl State {
     /// # Errors
     /// `ResourceBusy` while another process has it; `InvalidData` if its file is damaged; the file system's.
     pub fn open(directory: &Path) -> io::Result<Self> {
-        at(directory, std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory))?;
+        at(
+            directory,
+            std::fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(directory),
+        )?;
         let lock_path = directory.join("lock");
-        let lock = at(&lock_path, OpenOptions::new().create(true).truncate(false).write(true).open(&lock_path))?;
-        let busy = || io::Error::new(io::ErrorKind::ResourceBusy, "another p2pdi uses this state directory; give --state");
+        let lock = at(
+            &lock_path,
+            OpenOptions::new()
+                .create(true)
+                .truncate(false)
+                .write(true)
+                .open(&lock_path),
+        )?;
+        let busy = || {
+            io::Error::new(
+                io::ErrorKind::ResourceBusy,
+                "another p2pdi uses this state directory; give --state",
+            )
+        };
         at(directory, lock.try_lock().map_err(|_| busy()))?;
         let path = directory.join(FILE);
         let saved = match std::fs::read(&path) {
@@ -49,9 +67,16 @@ impl State {
         let state = Self {
             directory: directory.to_owned(),
             _lock: lock,
-            name: saved.get("name").and_then(Value::as_str).and_then(|name| PeerName::new(name).ok()),
+            name: saved
+                .get("name")
+                .and_then(Value::as_str)
+                .and_then(|name| PeerName::new(name).ok()),
             incarnation: Incarnation(u32::try_from(before).unwrap_or(u32::MAX).saturating_add(1)),
-            cookies: saved.get("cookies").and_then(Value::as_object).cloned().unwrap_or_default(),
+            cookies: saved
+                .get("cookies")
+                .and_then(Value::as_object)
+                .cloned()
+                .unwrap_or_default(),
         };
         state.save()?;
         Ok(state)
@@ -60,7 +85,9 @@ impl State {
     /// The cookie an RS gave us.
     pub fn cookie(&self, rs: &HostPort) -> Option<Cookie> {
         let text = self.cookies.get(&rs.to_string())?.as_str()?;
-        u128::from_str_radix(text, 16).ok().map(|bits| Cookie(bits.to_be_bytes()))
+        u128::from_str_radix(text, 16)
+            .ok()
+            .map(|bits| Cookie(bits.to_be_bytes()))
     }
 
     /// Remembers the cookie of an RS.
@@ -89,18 +116,26 @@ impl State {
             "incarnation": self.incarnation.0,
             "cookies": self.cookies,
         });
-        at(&path, (|| {
-            let mut file = tempfile::Builder::new().prefix(".peer").tempfile_in(&self.directory)?;
-            file.write_all(saved.to_string().as_bytes())?;
-            file.as_file().sync_all()?;
-            file.persist(&path).map_err(|error| error.error)?;
-            Ok(())
-        })())
+        at(
+            &path,
+            (|| {
+                let mut file = tempfile::Builder::new()
+                    .prefix(".peer")
+                    .tempfile_in(&self.directory)?;
+                file.write_all(saved.to_string().as_bytes())?;
+                file.as_file().sync_all()?;
+                file.persist(&path).map_err(|error| error.error)?;
+                Ok(())
+            })(),
+        )
     }
 }
 
 fn damaged() -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, "damaged: remove it to begin as a new peer, or give another --state")
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        "damaged: remove it to begin as a new peer, or give another --state",
+    )
 }
 
 #[cfg(test)]
@@ -115,13 +150,17 @@ mod tests {
         let mut state = State::open(directory.path()).expect("open");
         assert_eq!(state.incarnation, Incarnation(1));
         state.set_cookie(&rs, cookie).expect("saved");
-        state.set_name(&PeerName::new("b").expect("a name")).expect("saved");
+        state
+            .set_name(&PeerName::new("b").expect("a name"))
+            .expect("saved");
         drop(state);
         let state = State::open(directory.path()).expect("open");
         assert_eq!(state.incarnation, Incarnation(2));
         assert_eq!(state.cookie(&rs), Some(cookie));
         assert_eq!(state.name.as_ref().map(PeerName::as_str), Some("b"));
-        let busy = State::open(directory.path()).map(|_| ()).map_err(|error| error.kind());
+        let busy = State::open(directory.path())
+            .map(|_| ())
+            .map_err(|error| error.kind());
         assert_eq!(busy, Err(io::ErrorKind::ResourceBusy));
     }
 
@@ -129,8 +168,13 @@ mod tests {
     fn a_damaged_state_is_never_overwritten() {
         let directory = tempfile::tempdir().expect("a directory");
         std::fs::write(directory.path().join(FILE), b"{half").expect("written");
-        let fault = State::open(directory.path()).map(|_| ()).map_err(|error| error.kind());
+        let fault = State::open(directory.path())
+            .map(|_| ())
+            .map_err(|error| error.kind());
         assert_eq!(fault, Err(io::ErrorKind::InvalidData));
-        assert_eq!(std::fs::read(directory.path().join(FILE)).expect("read"), b"{half");
+        assert_eq!(
+            std::fs::read(directory.path().join(FILE)).expect("read"),
+            b"{half"
+        );
     }
 }

@@ -98,8 +98,10 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// There are fewer.
     pub fn take(&mut self, count: usize, field: &'static str) -> Result<&'a [u8], DecodeError> {
-        let (head, tail) =
-            self.left.split_at_checked(count).ok_or(DecodeError::new(field, Fault::Truncated))?;
+        let (head, tail) = self
+            .left
+            .split_at_checked(count)
+            .ok_or(DecodeError::new(field, Fault::Truncated))?;
         self.left = tail;
         Ok(head)
     }
@@ -127,7 +129,11 @@ impl<'a> Reader<'a> {
 
     fn count(&mut self, max: usize, field: &'static str) -> Result<usize, DecodeError> {
         let got = usize::from(BE::read_u16(self.take(2, field)?));
-        if got > max { Err(DecodeError::new(field, Fault::TooLong { got, max })) } else { Ok(got) }
+        if got > max {
+            Err(DecodeError::new(field, Fault::TooLong { got, max }))
+        } else {
+            Ok(got)
+        }
     }
 
     /// A UTF-8 text of at most `max` bytes behind its length.
@@ -238,7 +244,11 @@ impl<T: Field> Field for Option<T> {
         }
     }
     fn take(input: &mut Reader<'_>, field: &'static str) -> Result<Self, DecodeError> {
-        if bool::take(input, field)? { T::take(input, field).map(Some) } else { Ok(None) }
+        if bool::take(input, field)? {
+            T::take(input, field).map(Some)
+        } else {
+            Ok(None)
+        }
     }
 }
 
@@ -367,7 +377,13 @@ impl<const MAX: usize> Field for Rest<MAX> {
     fn take(input: &mut Reader<'_>, field: &'static str) -> Result<Self, DecodeError> {
         let bytes = input.rest();
         if bytes.len() > MAX {
-            return Err(DecodeError::new(field, Fault::TooLong { got: bytes.len(), max: MAX }));
+            return Err(DecodeError::new(
+                field,
+                Fault::TooLong {
+                    got: bytes.len(),
+                    max: MAX,
+                },
+            ));
         }
         Ok(Self(bytes.to_vec()))
     }

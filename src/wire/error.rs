@@ -52,7 +52,9 @@ impl fmt::Display for DecodeError {
         match self.fault {
             Fault::Truncated => write!(f, "field {field}: cut short"),
             Fault::Trailing(bytes) => write!(f, "field {field}: followed by {bytes} bytes too many"),
-            Fault::TooLong { got, max } => write!(f, "field {field}: length {got} is over the limit of {max}"),
+            Fault::TooLong { got, max } => {
+                write!(f, "field {field}: length {got} is over the limit of {max}")
+            }
             Fault::Utf8 => write!(f, "field {field}: not UTF-8"),
             Fault::Unknown(byte) if byte.is_ascii_graphic() => {
                 write!(f, "field {field}: unknown value '{}'", char::from(byte))

@@ -26,7 +26,12 @@ pub mod features {
 
 /// The version frame of this program.
 pub fn hello(features: u64) -> Message {
-    Message::Version(Version { magic: MAGIC, version_min: VERSION_MIN, version_max: VERSION_MAX, features })
+    Message::Version(Version {
+        magic: MAGIC,
+        version_min: VERSION_MIN,
+        version_max: VERSION_MAX,
+        features,
+    })
 }
 
 impl Version {
@@ -40,7 +45,11 @@ impl Version {
         }
         let version = self.version_max.min(VERSION_MAX);
         if version < self.version_min.max(VERSION_MIN) {
-            let theirs = if self.version_min > VERSION_MAX { self.version_min } else { self.version_max };
+            let theirs = if self.version_min > VERSION_MAX {
+                self.version_min
+            } else {
+                self.version_max
+            };
             return Err(DecodeError::new("version", Fault::Version(theirs)));
         }
         Ok(version)
@@ -66,7 +75,13 @@ impl FrameHeader {
         let row = row_of(letter).ok_or(DecodeError::new("type", Fault::Unknown(letter)))?;
         let bytes = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
         if bytes > row.bytes_max {
-            return Err(DecodeError::new("length", Fault::TooLong { got: bytes, max: row.bytes_max }));
+            return Err(DecodeError::new(
+                "length",
+                Fault::TooLong {
+                    got: bytes,
+                    max: row.bytes_max,
+                },
+            ));
         }
         Ok(Self { letter, bytes })
     }
@@ -87,8 +102,15 @@ fn frame_around(message: &Message, out: &mut Vec<u8>, value: impl FnOnce(&mut Ve
     out.extend_from_slice(&[0; HEADER_BYTES]);
     value(out);
     let bytes = out.len() - start - HEADER_BYTES;
-    debug_assert!(bytes <= message.row().bytes_max + ENVELOPE_BYTES, "{} is over its own limit", message.row().name);
-    let header = FrameHeader { letter: message.row().letter, bytes };
+    debug_assert!(
+        bytes <= message.row().bytes_max + ENVELOPE_BYTES,
+        "{} is over its own limit",
+        message.row().name
+    );
+    let header = FrameHeader {
+        letter: message.row().letter,
+        bytes,
+    };
     out[start..start + HEADER_BYTES].copy_from_slice(&header.encode());
 }
 
@@ -123,7 +145,13 @@ impl ContentLabel {
 
 /// Header and label of a `C` whose payload of `payload_bytes` is sent straight from a file.
 pub fn content_prefix(label: ContentLabel, payload_bytes: usize, out: &mut Vec<u8>) {
-    out.extend_from_slice(&FrameHeader { letter: b'C', bytes: ContentLabel::BYTES + payload_bytes }.encode());
+    out.extend_from_slice(
+        &FrameHeader {
+            letter: b'C',
+            bytes: ContentLabel::BYTES + payload_bytes,
+        }
+        .encode(),
+    );
     label.request.put(out);
     label.piece.put(out);
     label.offset.put(out);
@@ -154,14 +182,23 @@ pub fn datagram(message: &Message, token: AddressToken) -> Vec<u8> {
 
 fn single_frame(bytes: &[u8]) -> Result<(u8, &[u8]), DecodeError> {
     if bytes.len() > DATAGRAM_BYTES_MAX {
-        return Err(DecodeError::new("frame", Fault::TooLong { got: bytes.len(), max: DATAGRAM_BYTES_MAX }));
+        return Err(DecodeError::new(
+            "frame",
+            Fault::TooLong {
+                got: bytes.len(),
+                max: DATAGRAM_BYTES_MAX,
+            },
+        ));
     }
     let mut input = Reader::new(bytes);
     let mut header = [0; HEADER_BYTES];
     header.copy_from_slice(input.take(HEADER_BYTES, "frame")?);
     let [letter, length @ ..] = header;
     row_of(letter).ok_or(DecodeError::new("type", Fault::Unknown(letter)))?;
-    let value = input.take(usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX), "length")?;
+    let value = input.take(
+        usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX),
+        "length",
+    )?;
     input.finish("frame")?;
     Ok((letter, value))
 }
@@ -178,7 +215,10 @@ pub fn decode_datagram_request(bytes: &[u8]) -> Result<Datagram, DecodeError> {
         return Err(DecodeError::new("version", Fault::Version(version)));
     }
     let token = AddressToken::take(&mut input, "token")?;
-    Ok(Datagram { token, message: Message::decode(letter, input.rest())? })
+    Ok(Datagram {
+        token,
+        message: Message::decode(letter, input.rest())?,
+    })
 }
 
 /// Reads a datagram that carries an answer: a bare frame.

@@ -2,7 +2,8 @@
 //!
 //! Belongs here: framing, field layouts, the one table of PDUs, decode errors. Does not: sockets, timers,
 //! decisions. Invariant: nothing is allocated for a length that has not been checked against the table, and
-//! `decode(encode(m)) == m` for every message that can be built.
+//! what decodes encodes to the same bytes
+//! again.
 
 mod codec;
 mod error;
@@ -17,8 +18,8 @@ mod tree;
 pub use codec::{Field, FieldRow, Layout, List, Reader, Rest, Text};
 pub use error::{DecodeError, Fault};
 pub use frame::{
-    ContentLabel, Datagram, FrameHeader, HEADER_BYTES, MAGIC, VERSION_MAX, VERSION_MIN, content_prefix, datagram,
-    decode_datagram_answer, decode_datagram_request, encode_frame, features, hello,
+    ContentLabel, Datagram, FrameHeader, HEADER_BYTES, MAGIC, VERSION_MAX, VERSION_MIN, content_prefix,
+    datagram, decode_datagram_answer, decode_datagram_request, encode_frame, features, hello,
 };
 pub use message::*;
 pub use record::*;

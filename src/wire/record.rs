@@ -3,7 +3,9 @@
 use super::codec::{Field, FieldRow, Layout, List, Reader, Text, choice, record};
 use super::error::{DecodeError, Fault};
 use crate::id::{ContentId, PeerNumber, PieceIndex, RfcNumber};
-use crate::limits::{HOLDERS_PER_LISTING_MAX, MEDIA_TYPE_BYTES_MAX, OS_BYTES_MAX, PIECES_PER_FRAME_MAX, TITLE_BYTES_MAX};
+use crate::limits::{
+    HOLDERS_PER_LISTING_MAX, MEDIA_TYPE_BYTES_MAX, OS_BYTES_MAX, PIECES_PER_FRAME_MAX, TITLE_BYTES_MAX,
+};
 use crate::name::{ContentName, Host, PeerName};
 
 /// What a content is: a file's bytes, or the encoding of a directory.
@@ -77,7 +79,10 @@ record! {
 impl ContentInfo {
     /// Its key.
     pub fn key(&self) -> ContentKey {
-        ContentKey { name: self.name.clone(), id: self.id }
+        ContentKey {
+            name: self.name.clone(),
+            id: self.id,
+        }
     }
 }
 

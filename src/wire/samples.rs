@@ -31,7 +31,11 @@ fn listings() -> List<Listing, { crate::limits::PAGE_ENTRIES_MAX }> {
         port: 6_001,
         complete: true,
     };
-    List::first_of([Listing { content: content(), holders_total: 1, holders: List::first_of([holder]) }])
+    List::first_of([Listing {
+        content: content(),
+        holders_total: 1,
+        holders: List::first_of([holder]),
+    }])
 }
 
 /// The samples, in the order of the table.
@@ -62,8 +66,14 @@ pub fn samples() -> Vec<Message> {
         withdrawn: false,
         complete: true,
     };
-    let address = PeerAddress { host: host.clone(), port: 6_000 };
-    let range = Part::Range(ByteRange { offset: 0, bytes: u64::MAX });
+    let address = PeerAddress {
+        host: host.clone(),
+        port: 6_000,
+    };
+    let range = Part::Range(ByteRange {
+        offset: 0,
+        bytes: u64::MAX,
+    });
     vec![
         hello(features::HOLDER),
         Join {
@@ -78,16 +88,66 @@ pub fn samples() -> Vec<Message> {
         .into(),
         Leave { request, cookie }.into(),
         KeepAlive { request, cookie }.into(),
-        PQuery { request, cookie: Some(cookie), after: PeerNumber(0) }.into(),
-        Peers { request, more: false, peers: List::first_of([peer]) }.into(),
-        Register { request, cookie, content: content.clone(), complete: true }.into(),
-        Deregister { request, cookie, key: key.clone() }.into(),
-        Search { request, wanted: Wanted::Number(RfcNumber(768)), after: None }.into(),
-        Search { request, wanted: Wanted::Name(key.name.clone()), after: None }.into(),
-        Found { request, more: false, contents: listings() }.into(),
-        ListContents { request, kind: ContentKind::File, after: Some(key.clone()) }.into(),
-        Contents { request, more: true, contents: listings() }.into(),
-        ReportHolder { request, holder: address.clone() }.into(),
+        PQuery {
+            request,
+            cookie: Some(cookie),
+            after: PeerNumber(0),
+        }
+        .into(),
+        Peers {
+            request,
+            more: false,
+            peers: List::first_of([peer]),
+        }
+        .into(),
+        Register {
+            request,
+            cookie,
+            content: content.clone(),
+            complete: true,
+        }
+        .into(),
+        Deregister {
+            request,
+            cookie,
+            key: key.clone(),
+        }
+        .into(),
+        Search {
+            request,
+            wanted: Wanted::Number(RfcNumber(768)),
+            after: None,
+        }
+        .into(),
+        Search {
+            request,
+            wanted: Wanted::Name(key.name.clone()),
+            after: None,
+        }
+        .into(),
+        Found {
+            request,
+            more: false,
+            contents: listings(),
+        }
+        .into(),
+        ListContents {
+            request,
+            kind: ContentKind::File,
+            after: Some(key.clone()),
+        }
+        .into(),
+        Contents {
+            request,
+            more: true,
+            contents: listings(),
+        }
+        .into(),
+        ReportHolder {
+            request,
+            holder: address.clone(),
+        }
+        .into(),
         IndexQuery { request, after: None }.into(),
         Index {
             request,
@@ -98,9 +158,25 @@ pub fn samples() -> Vec<Message> {
             }]),
         }
         .into(),
-        Download { request, wanted: Wanted::Id(id), part: range }.into(),
-        Download { request, wanted: Wanted::Id(id), part: Part::Pieces(List::first_of([PieceIndex(1)])) }.into(),
-        Content { request, piece: PieceIndex(0), offset: 0, payload: Rest(b"Introduction".to_vec()) }.into(),
+        Download {
+            request,
+            wanted: Wanted::Id(id),
+            part: range,
+        }
+        .into(),
+        Download {
+            request,
+            wanted: Wanted::Id(id),
+            part: Part::Pieces(List::first_of([PieceIndex(1)])),
+        }
+        .into(),
+        Content {
+            request,
+            piece: PieceIndex(0),
+            offset: 0,
+            payload: Rest(b"Introduction".to_vec()),
+        }
+        .into(),
         Final {
             request,
             id,
@@ -111,15 +187,59 @@ pub fn samples() -> Vec<Message> {
             os: Text::cut("Linux 6.1"),
         }
         .into(),
-        Ack { request, cookie: Some(cookie), lease_secs: 7_200, host: Some(host) }.into(),
-        Error { request, code: Refusal::NotFound, text: Text::cut("no content of this name") }.into(),
-        Challenge { request, token: AddressToken(*b"\x01\x23\x45\x67\x89\xab\xcd\xef") }.into(),
-        ManifestQuery { request, id, first: PieceIndex(0) }.into(),
-        Manifest { request, bytes: 100_000, first: PieceIndex(0), values: List::first_of([[1; 32], [2; 32]]) }.into(),
-        HaveMap { request, id, map: Rest(vec![0b1010_0000]) }.into(),
-        HaveUpdate { request, pieces: List::first_of([PieceIndex(3)]), holders: List::first_of([address]) }.into(),
+        Ack {
+            request,
+            cookie: Some(cookie),
+            lease_secs: 7_200,
+            host: Some(host),
+        }
+        .into(),
+        Error {
+            request,
+            code: Refusal::NotFound,
+            text: Text::cut("no content of this name"),
+        }
+        .into(),
+        Challenge {
+            request,
+            token: AddressToken(*b"\x01\x23\x45\x67\x89\xab\xcd\xef"),
+        }
+        .into(),
+        ManifestQuery {
+            request,
+            id,
+            first: PieceIndex(0),
+        }
+        .into(),
+        Manifest {
+            request,
+            bytes: 100_000,
+            first: PieceIndex(0),
+            values: List::first_of([[1; 32], [2; 32]]),
+        }
+        .into(),
+        HaveMap {
+            request,
+            id,
+            map: Rest(vec![0b1010_0000]),
+        }
+        .into(),
+        HaveUpdate {
+            request,
+            pieces: List::first_of([PieceIndex(3)]),
+            holders: List::first_of([address]),
+        }
+        .into(),
         Credit { request, pieces: 2 }.into(),
-        Choice { request, piece: PieceIndex(3) }.into(),
-        Cancel { request, piece: PieceIndex(3) }.into(),
+        Choice {
+            request,
+            piece: PieceIndex(3),
+        }
+        .into(),
+        Cancel {
+            request,
+            piece: PieceIndex(3),
+        }
+        .into(),
     ]
 }

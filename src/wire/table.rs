@@ -49,5 +49,8 @@ pub struct PduRow {
 
 /// The longest row of a letter; `None` for a letter nobody uses.
 pub fn row_of(letter: u8) -> Option<&'static PduRow> {
-    super::TABLE.iter().filter(|row| row.letter == letter).max_by_key(|row| row.bytes_max)
+    super::TABLE
+        .iter()
+        .filter(|row| row.letter == letter)
+        .max_by_key(|row| row.bytes_max)
 }

@@ -83,7 +83,8 @@ impl Tree {
             if entry.node == TreeNode::EmptyDirectory(true) {
                 return Err(DecodeError::new("node", Fault::Unknown(1)));
             }
-            let follows = entries.last().is_none_or(|last| last.path < entry.path) && !lies_below(&entry, &entries);
+            let follows =
+                entries.last().is_none_or(|last| last.path < entry.path) && !lies_below(&entry, &entries);
             if !follows {
                 return Err(DecodeError::new("path", Fault::Name(NameFault::Escapes)));
             }
@@ -96,7 +97,11 @@ impl Tree {
 /// True if something above the entry's path is itself an entry; not always the last one: `a`, `a b`, `a/x`.
 fn lies_below(entry: &TreeEntry, sorted: &[TreeEntry]) -> bool {
     let path = entry.path.as_str();
-    let is_entry = |above: &str| sorted.binary_search_by(|other| other.path.as_str().cmp(above)).is_ok();
+    let is_entry = |above: &str| {
+        sorted
+            .binary_search_by(|other| other.path.as_str().cmp(above))
+            .is_ok()
+    };
     path.match_indices('/').any(|(end, _)| is_entry(&path[..end]))
 }
 
@@ -108,7 +113,11 @@ mod tests {
         let id = ContentId(*blake3::hash(path.as_bytes()).as_bytes());
         TreeEntry {
             path: ContentName::new(path).expect("a name"),
-            node: TreeNode::File(TreeFile { bytes: 3, id, executable: false }),
+            node: TreeNode::File(TreeFile {
+                bytes: 3,
+                id,
+                executable: false,
+            }),
         }
     }
 
@@ -125,16 +134,25 @@ mod tests {
         let bytes = Tree::new(vec![file("a"), file("b")]).encode();
         for cut in 0..bytes.len() {
             let left = Tree::decode(&bytes[..cut]);
-            assert!(left.is_err() || left.is_ok_and(|tree| tree.encode() == bytes[..cut]), "cut at {cut}");
+            assert!(
+                left.is_err() || left.is_ok_and(|tree| tree.encode() == bytes[..cut]),
+                "cut at {cut}"
+            );
         }
         let swapped = Tree(vec![file("b"), file("a")]).encode();
         assert!(Tree::decode(&swapped).is_err(), "not sorted");
         let nested = Tree(vec![file("a"), file("a/b")]).encode();
         assert!(Tree::decode(&nested).is_err(), "a file below a file");
         let apart = Tree(vec![file("a"), file("a b"), file("a/b")]).encode();
-        assert!(Tree::decode(&apart).is_err(), "a file below a file, with another between them in the order");
+        assert!(
+            Tree::decode(&apart).is_err(),
+            "a file below a file, with another between them in the order"
+        );
         let mut directory = file("d");
         directory.node = TreeNode::EmptyDirectory(true);
-        assert!(Tree::decode(&Tree(vec![directory]).encode()).is_err(), "a second encoding of one directory");
+        assert!(
+            Tree::decode(&Tree(vec![directory]).encode()).is_err(),
+            "a second encoding of one directory"
+        );
     }
 }
