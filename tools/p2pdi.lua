@@ -25,9 +25,9 @@ local ENVELOPE_BYTES = 2 + 8
 local MAGIC = "P2PDI"
 
 -- begin generated: refusals
-local refusals = { [404] = "NotFound", [400] = "BadFrame", [505] = "BadVersion", [501] = "NotServed",
-  [401] = "BadCookie", [409] = "StaleNumber", [410] = "NameTaken", [429] = "LimitReached", [503] = "Busy",
-  [413] = "UseTcp", [416] = "BadRange", [417] = "ContentLost", }
+local refusals = { [300] = "Ambiguous", [400] = "BadFrame", [505] = "BadVersion", [501] = "NotServed",
+  [401] = "BadCookie", [404] = "NotFound", [409] = "StaleNumber", [410] = "NameTaken", [429] = "LimitReached",
+  [503] = "Busy", [413] = "UseTcp", [416] = "BadRange", [417] = "ContentLost", }
 -- end generated
 
 -- Layouts. Each knows how to make its protocol field and how to show a value
