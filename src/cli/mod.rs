@@ -1,3 +1,4 @@
 //! The face: everything that is printed, asked and exited with.
 
 pub(crate) mod failure;
+pub(crate) mod lab;

@@ -1,0 +1,102 @@
+//! `p2pdi lab`: the two tasks of the original reports, run for real and measured.
+//!
+//! One RS and six peers as processes of this same program, sixty documents, every uplink limited; what comes
+//! out is a table, a CSV of every download and a picture. Belongs here: the run from options to output. Not
+//! here: anything a peer does; the lab only types its menu and reads its answers.
+
+mod compare;
+mod csv;
+mod curves;
+mod deal;
+mod documents;
+mod folder;
+mod generated;
+mod interrupt;
+mod menu;
+mod natural;
+mod outcome;
+mod panel;
+mod plan;
+mod processes;
+mod run;
+mod table;
+
+use crate::cli::failure::Failure;
+use folder::Folder;
+use interrupt::Interrupt;
+use outcome::{Outcome, Summary};
+use p2pdi::rate::Rate;
+use plan::{PEERS, Plan};
+use std::path::PathBuf;
+
+/// What the command line asks for.
+#[derive(Clone, Debug)]
+pub(crate) struct LabOptions {
+    /// What to run.
+    pub(crate) task: Task,
+    /// Where the documents are; without it our own specifications and made-up ones.
+    pub(crate) docs: Option<PathBuf>,
+    /// What every peer's uplink is limited to.
+    pub(crate) up_limit: Rate,
+    /// Where the CSV, the JSON and the picture go.
+    pub(crate) out: PathBuf,
+    /// One JSON object instead of a table.
+    pub(crate) json: bool,
+}
+
+/// The two tasks of the reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Task {
+    /// Task 1: one peer has everything, five take it.
+    Centralized,
+    /// Task 2: everybody has a sixth and takes the rest.
+    Distributed(Order),
+}
+
+/// In which order the documents of task 2 are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// Each peer begins at its next neighbour, so every uplink has one downloader.
+    Best,
+    /// Everybody takes the documents in the same order, so all meet at one uplink.
+    WorstOrder,
+    /// One peer first takes everything, and only then serves everybody.
+    WorstRelay,
+}
+
+/// Runs a task, leaves its files, and prints what came out.
+///
+/// # Errors
+/// Bad input, a process that failed (named, with its last words), content that differs, or a signal.
+pub(crate) fn run(options: &LabOptions) -> Result<(), Failure> {
+    let interrupt = Interrupt::watch()?;
+    let folder = Folder::create(&options.out)?;
+    let scratch = tempfile::Builder::new()
+        .prefix("p2pdi-lab-")
+        .tempdir()
+        .map_err(|error| Failure::io("a temporary directory", &error))?;
+    let documents = documents::take(options.docs.as_deref(), &run::originals(scratch.path())?)?;
+    let sizes: Vec<u64> = documents.iter().map(|document| document.bytes).collect();
+    let plan = Plan::new(&sizes, options.task);
+    let ground = run::Ground {
+        documents: &documents,
+        plan: &plan,
+        up_limit: options.up_limit,
+        root: scratch.path(),
+    };
+    let rows = run::measure(&ground, &interrupt)?;
+    let verified = compare::verify(&ground, &interrupt)?;
+    let summary = Summary {
+        task: options.task,
+        peers: PEERS as u64,
+        documents: documents.len() as u64,
+        bytes: sizes.iter().sum(),
+        up_limit_bytes_per_sec: options.up_limit.bytes_per_sec(),
+        slowest_secs: rows.iter().map(|row| row.cumulative_secs).fold(0.0, f64::max),
+        bound_secs: plan.bound_secs(&sizes, options.up_limit),
+        verified,
+    };
+    let outcome = Outcome { summary, rows };
+    let files = folder.keep(&outcome)?;
+    table::print(&outcome, &files, options.json)
+}
