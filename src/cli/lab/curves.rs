@@ -10,7 +10,7 @@ use plotters::element::DashedPathElement;
 use plotters::prelude::*;
 
 const PANEL_WIDTH: u32 = 420;
-const PANEL_HEIGHT: u32 = 500;
+const PANEL_HEIGHT: u32 = 540;
 const HEADER_HEIGHT: u32 = 104;
 const MARGIN: i32 = 24;
 
@@ -71,6 +71,7 @@ fn heading(head: &panel::Area<'_>) -> Result<(), Fault> {
         let name = peer_name(peer);
         let line = vec![(x, 84), (x + 26, 84)];
         head.draw(&PathElement::new(line, color_of(&name).stroke_width(3)))?;
+        head.draw(&Circle::new((x + 13, 84), 4, color_of(&name).filled()))?;
         say(&name, (x + 32, 77), 14.0, &INK, false)?;
         x += 70;
     }

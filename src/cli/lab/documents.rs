@@ -4,6 +4,8 @@
 //! Invariant: what [`take`] returns is in natural order, has distinct names that a peer can share, and
 //! stays in place as the original that downloads are compared with.
 
+#![allow(clippy::disallowed_types, reason = "it reads the documents")]
+
 use super::{generated, natural};
 use crate::cli::failure::Failure;
 use p2pdi::id::ContentId;

@@ -55,6 +55,10 @@ pub(crate) enum Task {
 
 /// In which order the documents of task 2 are taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::enum_variant_names,
+    reason = "as the reports and the command line name them"
+)]
 pub(crate) enum Order {
     /// Each peer begins at its next neighbour, so every uplink has one downloader.
     Best,

@@ -35,13 +35,20 @@ const TITLE_HEIGHT: u32 = 92;
 const LEFT: i32 = 24;
 const LABEL_STEP: i32 = 15;
 
-/// Where the slowest peer needs this many times the bound, its curve has crossed it before the label ends.
-const EARLY: f64 = 1.6;
+/// Every how manieth point of a curve has a mark; twice the number of peers, so that no two marks meet.
+const MARK_STEP: usize = 12;
 
 /// The colour of a peer, the same in every panel.
 pub(super) fn color_of(peer: &str) -> RGBColor {
-    let number = peer.trim_start_matches('P').parse::<usize>().unwrap_or(1);
-    PALETTE[number.saturating_sub(1) % PALETTE.len()]
+    PALETTE[number_of(peer) % PALETTE.len()]
+}
+
+/// 0 for `P1`.
+fn number_of(peer: &str) -> usize {
+    peer.trim_start_matches('P')
+        .parse::<usize>()
+        .unwrap_or(1)
+        .saturating_sub(1)
 }
 
 /// Text of so many pixels. The library writes sizes divided by 1.24 into an SVG.
@@ -134,36 +141,84 @@ pub(super) fn draw(
     let bound = run.summary.bound_secs;
     let ends = [(0.0, bound), (scale.documents, bound)];
     chart.draw_series(DashedLineSeries::new(ends, 6, 4, BOUND.stroke_width(2)))?;
-    bound_label(sheet, run, |x, y| {
-        chart.plotting_area().map_coordinate(&(x * scale.documents, y))
-    })?;
-
-    let mut names = Vec::new();
-    for (peer, rows) in run.by_peer() {
-        let points = curve(&rows);
-        if let Some(end) = points.last() {
-            names.push((peer, chart.plotting_area().map_coordinate(end)));
-        }
-        chart.draw_series(LineSeries::new(points, color_of(peer).stroke_width(2)))?;
+    let curves: Vec<(&str, Vec<(f64, f64)>)> = run
+        .by_peer()
+        .into_iter()
+        .map(|(peer, rows)| (peer, curve(&rows)))
+        .collect();
+    for (peer, points) in &curves {
+        chart.draw_series(LineSeries::new(
+            points.iter().copied(),
+            color_of(peer).stroke_width(2),
+        ))?;
     }
+    // After all lines: where curves lie on each other, their marks still tell who is there.
+    for (peer, points) in &curves {
+        let marks = points.iter().skip(first_mark(peer)).step_by(MARK_STEP);
+        chart.draw_series(marks.map(|&at| Circle::new(at, 4, color_of(peer).filled())))?;
+    }
+    let pixel = |at: &(f64, f64)| chart.plotting_area().map_coordinate(at);
+    let pixels: Vec<_> = curves
+        .iter()
+        .flat_map(|(_, points)| in_between(points))
+        .map(|at| pixel(&at))
+        .collect();
+    bound_label(
+        sheet,
+        &format!("lower bound {bound:.2} s"),
+        pixel(&ends[0]),
+        pixel(&ends[1]),
+        &pixels,
+    )?;
+    let names = curves
+        .iter()
+        .filter_map(|(peer, points)| Some((*peer, pixel(points.last()?))));
     let (_, rows) = chart.plotting_area().get_pixel_range();
-    direct_labels(sheet, names, rows)
+    direct_labels(sheet, names.collect(), rows)
 }
 
-/// Writes the bound beside its line, where no curve comes: curves rise from the left below it to the right
-/// above it. `place` maps a share of the width and a time to pixels.
-fn bound_label(sheet: &Area<'_>, run: &Outcome, place: impl Fn(f64, f64) -> (i32, i32)) -> Result<(), Fault> {
-    let bound = run.summary.bound_secs;
-    let text = format!("lower bound {bound:.2} s");
-    let (left, right) = (place(0.0, bound), place(1.0, bound));
-    let room = place(0.0, 0.0).1 - left.1;
-    let early = run.summary.slowest_secs > EARLY * bound && room > 2 * LABEL_STEP;
-    let (at, side) = if early {
-        ((right.0 - 6, right.1 + 4), Pos::new(HPos::Right, VPos::Top))
-    } else {
-        ((left.0 + 8, left.1 - 2), Pos::new(HPos::Left, VPos::Bottom))
+/// Writes the bound beside its line, where it is farthest from every curve.
+fn bound_label(
+    sheet: &Area<'_>,
+    text: &str,
+    left: (i32, i32),
+    right: (i32, i32),
+    curves: &[(i32, i32)],
+) -> Result<(), Fault> {
+    let width = i32::try_from(text.len()).unwrap_or(0) * 7;
+    // How far the nearest point of a curve is from a label whose left upper corner is there.
+    let clearance = |x: i32, y: i32| {
+        let beside = |point: i32, from: i32, to: i32| (from - point).max(point - to).max(0);
+        let gaps = curves
+            .iter()
+            .map(|at| beside(at.0, x, x + width).max(beside(at.1, y, y + LABEL_STEP)));
+        gaps.min().unwrap_or(i32::MAX).min(2 * LABEL_STEP)
     };
-    sheet.draw(&Text::new(text, at, text_style(12.5, &INK, false).pos(side)))
+    let middle = i32::midpoint(left.0, right.0) - width / 2;
+    let columns = [left.0 + 8, middle, right.0 - 6 - width];
+    let places = columns
+        .into_iter()
+        .flat_map(|x| [(x, left.1 - 3 - LABEL_STEP), (x, left.1 + 4)]);
+    // The first of equals, so that panels look alike.
+    let best = places.rev().max_by_key(|&(x, y)| clearance(x, y)).unwrap_or(left);
+    sheet.draw(&Text::new(text.to_owned(), best, text_style(12.5, &INK, false)))
+}
+
+/// The points of a curve and some between them, so that no steep part is missed.
+fn in_between(points: &[(f64, f64)]) -> impl Iterator<Item = (f64, f64)> {
+    const PARTS: u32 = 8;
+    points.windows(2).flat_map(|ends| {
+        let (from, to) = (ends[0], ends[1]);
+        (0..=PARTS).map(move |part| {
+            let share = f64::from(part) / f64::from(PARTS);
+            (from.0 + (to.0 - from.0) * share, from.1 + (to.1 - from.1) * share)
+        })
+    })
+}
+
+/// The first marked point of a peer's curve: a different one for each.
+fn first_mark(peer: &str) -> usize {
+    2 + 2 * (number_of(peer) % PALETTE.len())
 }
 
 fn head_lines(head: &Area<'_>, run: &Outcome) -> Result<(), Fault> {
@@ -209,7 +264,8 @@ fn direct_labels(
     mut names: Vec<(&str, (i32, i32))>,
     rows: core::ops::Range<i32>,
 ) -> Result<(), Fault> {
-    names.sort_by_key(|(_, (_, y))| *y);
+    // By name where the ends all but meet.
+    names.sort_by_key(|(peer, (_, y))| (y / 4, *peer));
     let wanted: Vec<i32> = names.iter().map(|(_, (_, y))| *y).collect();
     for ((peer, end), y) in names.iter().zip(spread(&wanted, rows)) {
         let leader = vec![(end.0 + 1, end.1), (end.0 + 14, y)];

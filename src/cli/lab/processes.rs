@@ -29,6 +29,9 @@ const LAST_WORDS_WAIT: Duration = Duration::from_secs(1);
 /// How many of its last lines on stderr are kept.
 const LAST_WORDS_LINES: usize = 8;
 
+/// How the standard library writes exit code 0.
+const ENDED_WELL: &str = "exit status: 0";
+
 /// Which process: its place in the order of starting.
 pub(super) type Which = usize;
 
@@ -191,22 +194,31 @@ impl<'a> Processes<'a> {
         }
     }
 
-    /// Waits until this one has ended by itself; true if it ended well.
+    /// Takes what each of these says last, one line, and waits until all have ended by themselves, and well.
     ///
     /// # Errors
-    /// A signal came, or the deadline passed, or another one ended that was not to.
-    pub(super) fn await_end(&mut self, expected: &[Which], deadline: Instant) -> Result<(), Failure> {
-        while expected.iter().any(|&who| !self.running[who].ended) {
+    /// One ended badly or without a word, another one ended too, a signal came, or the deadline passed.
+    pub(super) fn last_lines(
+        &mut self,
+        leaving: &[Which],
+        deadline: Instant,
+    ) -> Result<Vec<String>, Failure> {
+        let mut last: Vec<Option<String>> = vec![None; leaving.len()];
+        while leaving.iter().any(|&who| !self.running[who].ended) {
             let heard = self.next(deadline, "the end of all peers")?;
-            if matches!(heard.what, Deed::Line(_)) {
-                continue;
-            }
-            let how = self.reap(heard.who);
-            if !expected.contains(&heard.who) || how != "exit status: 0" {
-                return Err(self.failure(heard.who, Exit::Failed, &format!("ended badly ({how})")));
+            let place = leaving.iter().position(|&who| who == heard.who);
+            match (heard.what, place) {
+                (Deed::Line(line), Some(place)) => last[place] = Some(line),
+                (Deed::Line(_), None) => {}
+                (Deed::Ended, place) => {
+                    let how = self.reap(heard.who);
+                    if how != ENDED_WELL || place.is_none_or(|place| last[place].is_none()) {
+                        return Err(self.failure(heard.who, Exit::Failed, &format!("ended badly ({how})")));
+                    }
+                }
             }
         }
-        Ok(())
+        Ok(last.into_iter().flatten().collect())
     }
 
     /// A failure of this process: its name, what, and its last lines on stderr.

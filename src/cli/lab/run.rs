@@ -274,9 +274,19 @@ impl<'a> Lab<'a> {
 
     /// Everybody leaves and ends; the RS ends when the processes are dropped.
     fn quit(&mut self) -> Result<(), Failure> {
-        self.ask_all(menu::QUIT, "quit")?;
-        let which: Vec<Which> = self.peers.iter().map(|(which, _)| *which).collect();
-        self.processes.await_end(&which, after(STEP_LIMIT))
+        let leaving: Vec<Which> = self.peers.iter().map(|(which, _)| *which).collect();
+        for &who in &leaving {
+            self.processes.write(who, menu::QUIT)?;
+        }
+        for (peer, text) in self
+            .processes
+            .last_lines(&leaving, after(STEP_LIMIT))?
+            .iter()
+            .enumerate()
+        {
+            self.answer(peer, text, "quit", "menu line 0")?;
+        }
+        Ok(())
     }
 
     fn next_of_a_peer(
