@@ -39,7 +39,10 @@ pub(super) fn take(folder: Option<&Path>, scratch: &Path) -> Result<Vec<Document
     let Some(folder) = folder else {
         return own_and_generated(Path::new(OWN_FOLDER), scratch);
     };
-    let mut found = regular_files(folder)?;
+    let mut found = regular_files(folder).map_err(|failure| Failure {
+        text: format!("--docs {failure}"),
+        ..failure
+    })?;
     if found.len() < DOCUMENTS {
         return Err(Failure::usage(format!(
             "--docs {}: {} regular files, but a run needs {DOCUMENTS}; name a folder with more, or leave --docs out",
@@ -157,7 +160,10 @@ mod tests {
             "{failure}"
         );
         let failure = take(Some(&folder.path().join("none")), Path::new("/nowhere")).unwrap_err();
-        assert!(failure.text.contains("none"), "{failure}");
+        assert!(
+            failure.text.starts_with("--docs ") && failure.text.contains("none"),
+            "{failure}"
+        );
     }
 
     #[test]

@@ -35,6 +35,9 @@ const TITLE_HEIGHT: u32 = 92;
 const LEFT: i32 = 24;
 const LABEL_STEP: i32 = 15;
 
+/// About how many times the time axis shows.
+const TIME_MARKS: usize = 8;
+
 /// Every how manieth point of a curve has a mark; twice the number of peers, so that no two marks meet.
 const MARK_STEP: usize = 12;
 
@@ -75,6 +78,14 @@ impl Scale {
             documents: documents as f64,
             secs: (slowest.max(bound) * 1.08).max(0.001),
         }
+    }
+
+    /// How many decimals tell two neighbouring marks of the time axis apart.
+    fn decimals(&self) -> usize {
+        let step = self.secs / TIME_MARKS as f64;
+        (0..6)
+            .find(|&n| step * 10_f64.powi(n) >= 1.0)
+            .map_or(6, |n| n.unsigned_abs() as usize)
     }
 }
 
@@ -121,7 +132,7 @@ pub(super) fn draw(
         .x_label_area_size(46)
         .y_label_area_size(48)
         .build_cartesian_2d(0.0..scale.documents, 0.0..scale.secs)?;
-    let decimals = usize::from(scale.secs < 5.0);
+    let decimals = scale.decimals();
     chart
         .configure_mesh()
         .disable_x_mesh()
@@ -131,7 +142,7 @@ pub(super) fn draw(
         .label_style(text_style(12.0, &GREY, false))
         .axis_desc_style(text_style(13.0, &INK, false))
         .x_labels(6)
-        .y_labels(8)
+        .y_labels(TIME_MARKS)
         .x_label_formatter(&|documents| format!("{documents:.0}"))
         .y_label_formatter(&|secs| format!("{secs:.decimals$}"))
         .x_desc("documents downloaded")
@@ -303,6 +314,29 @@ fn spread(wanted: &[i32], rows: core::ops::Range<i32>) -> Vec<i32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_time_axis_shows_as_many_decimals_as_it_needs() {
+        for (secs, decimals) in [
+            (30.0, 0),
+            (8.0, 0),
+            (7.9, 1),
+            (2.0, 1),
+            (0.4, 2),
+            (0.001, 4),
+            (0.0, 6),
+        ] {
+            assert_eq!(
+                Scale {
+                    documents: 50.0,
+                    secs
+                }
+                .decimals(),
+                decimals,
+                "{secs}"
+            );
+        }
+    }
 
     #[test]
     fn labels_never_overlap_and_stay_inside() {

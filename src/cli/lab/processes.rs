@@ -185,11 +185,7 @@ impl<'a> Processes<'a> {
             Deed::Line(line) => Ok((heard.who, heard.at, line)),
             Deed::Ended => {
                 let how = self.reap(heard.who);
-                Err(self.failure(
-                    heard.who,
-                    Exit::Failed,
-                    &format!("ended early ({how}), awaiting {awaiting}"),
-                ))
+                Err(self.failure(heard.who, Exit::Failed, &format!("ended early ({how})")))
             }
         }
     }
@@ -294,5 +290,77 @@ fn each_line(pipe: impl Read, mut take: impl FnMut(String) -> bool) {
         if !take(text) {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::process::test_kill_process;
+
+    /// Not a test: what the tests below start, for the program that runs them is the only one they know.
+    #[test]
+    #[ignore = "the child of other tests"]
+    fn echoing_child() {
+        for line in std::io::stdin().lines() {
+            match line.expect("a line").as_str() {
+                "fall" => {
+                    eprintln!("these are my last words");
+                    std::process::exit(3);
+                }
+                line => println!("echo {line}"),
+            }
+        }
+    }
+
+    fn start(processes: &mut Processes<'_>) -> Which {
+        let name = "cli::lab::processes::tests::echoing_child";
+        let args = ["--exact", name, "--ignored", "--nocapture"].map(OsString::from);
+        processes.start("P9", &args).expect("a child")
+    }
+
+    fn hear(processes: &mut Processes<'_>, wanted: &str) -> Result<(), Failure> {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while processes.next_line(deadline, wanted)?.2 != wanted {}
+        Ok(())
+    }
+
+    #[test]
+    fn what_is_dropped_is_gone_and_reaped() {
+        let interrupt = Interrupt::watch().unwrap();
+        let mut processes = Processes::new(&interrupt);
+        let who = [start(&mut processes), start(&mut processes)];
+        processes.write(who[1], "hello\n").unwrap();
+        hear(&mut processes, "echo hello").unwrap();
+        let pids: Vec<Pid> = processes
+            .running
+            .iter()
+            .map(|process| Pid::from_child(&process.child))
+            .collect();
+        assert!(pids.iter().all(|&pid| test_kill_process(pid).is_ok()));
+        drop(processes);
+        assert!(pids.iter().all(|&pid| test_kill_process(pid).is_err()));
+    }
+
+    #[test]
+    fn one_that_dies_is_named_with_its_last_words() {
+        let interrupt = Interrupt::watch().unwrap();
+        let mut processes = Processes::new(&interrupt);
+        let who = start(&mut processes);
+        processes.write(who, "fall\n").unwrap();
+        let failure = hear(&mut processes, "never").unwrap_err();
+        assert!(
+            failure.text.starts_with("P9 ended early (exit status: 3)"),
+            "{failure}"
+        );
+        assert!(failure.text.contains("these are my last words"), "{failure}");
+    }
+
+    #[test]
+    fn waiting_ends_at_the_deadline() {
+        let interrupt = Interrupt::watch().unwrap();
+        let mut processes = Processes::new(&interrupt);
+        let failure = processes.next_line(Instant::now(), "rain").unwrap_err();
+        assert!(failure.text.contains("rain"), "{failure}");
     }
 }
