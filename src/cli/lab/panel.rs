@@ -125,12 +125,12 @@ pub(super) fn draw(
     let (head, plot) = area.split_vertically(TITLE_HEIGHT);
     head_lines(&head, run)?;
     let mut chart = ChartBuilder::on(&plot)
-        .margin_left(8)
+        .margin_left(4)
         .margin_right(44)
         .margin_top(6)
         .margin_bottom(8)
         .x_label_area_size(46)
-        .y_label_area_size(48)
+        .y_label_area_size(54)
         .build_cartesian_2d(0.0..scale.documents, 0.0..scale.secs)?;
     let decimals = scale.decimals();
     chart
