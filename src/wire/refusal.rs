@@ -30,8 +30,8 @@ macro_rules! refusals {
     };
 }
 refusals! {
-    /// No such content, peer or record.
-    404 => NotFound,
+    /// Several contents have this name: ask by id.
+    300 => Ambiguous,
     /// The frame is not a PDU of this protocol; the text names the field.
     400 => BadFrame,
     /// The other side speaks no version that we speak.
@@ -40,6 +40,8 @@ refusals! {
     501 => NotServed,
     /// The cookie is not one of ours, or its peer is no longer active: join again.
     401 => BadCookie,
+    /// No such content, peer or record.
+    404 => NotFound,
     /// The request number is lower than one already answered under this cookie.
     409 => StaleNumber,
     /// Another peer of the same name has registered content of this name: choose another peer name.

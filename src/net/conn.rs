@@ -1,0 +1,296 @@
+//! A blocking connection between two peers, or a peer and an RS: frames in, frames out, each in bounded time.
+
+use super::socket::{connect, tune};
+use super::{Stop, StopGuard};
+use crate::limits::{ANSWER_TIMEOUT, CHUNK_BYTES_MAX, FRAME_DEADLINE, HELLO_DEADLINE, SEND_DEADLINE};
+use crate::id::RequestNumber;
+use crate::name::HostPort;
+use crate::proto::refusal;
+use crate::time::Span;
+use crate::wire::{
+    ContentLabel, DecodeError, Fault, FrameHeader, HEADER_BYTES, Message, Refusal, encode_frame, hello,
+};
+use core::fmt;
+use std::io::{self, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Why a connection is of no more use.
+#[derive(Debug)]
+pub enum ConnError {
+    /// The network, or the other side's silence.
+    Io(io::Error),
+    /// The other side sent bytes that are no PDU.
+    Bytes(DecodeError),
+    /// The other side refused.
+    Refused(Refusal, String),
+    /// The other side sent a PDU that has no place here.
+    Unexpected(&'static str),
+}
+
+impl fmt::Display for ConnError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+                f.write_str("no answer in time")
+            }
+            Self::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => f.write_str("closed the connection"),
+            Self::Io(error) => write!(f, "{error}"),
+            Self::Bytes(error) => write!(f, "sent what is no PDU: {error}"),
+            Self::Refused(code, text) => {
+                write!(f, "refused ({}): {}", code.code(), crate::name::printable(text))
+            }
+            Self::Unexpected(what) => write!(f, "sent {what}, which was not asked for"),
+        }
+    }
+}
+
+impl From<io::Error> for ConnError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<DecodeError> for ConnError {
+    fn from(error: DecodeError) -> Self {
+        Self::Bytes(error)
+    }
+}
+
+/// A frame that came in.
+#[derive(Debug)]
+pub enum Incoming {
+    /// Any PDU but a `C`.
+    Message(Message),
+    /// The label of a `C`; its payload of so many bytes is read by [`Conn::read_payload`].
+    Content(ContentLabel, usize),
+}
+
+/// The refusal of bytes that are no PDU, or of another version.
+pub(super) fn bad_bytes(error: DecodeError) -> Message {
+    let code = if matches!(error.fault, Fault::Version(_)) { Refusal::BadVersion } else { Refusal::BadFrame };
+    refusal(RequestNumber::default(), code, error.to_string())
+}
+
+/// The kinds of stream a connection may be.
+#[derive(Debug)]
+enum Stream {
+    Plain(Arc<TcpStream>),
+}
+
+impl Stream {
+    fn socket(&self) -> &TcpStream {
+        match self {
+            Self::Plain(stream) => stream,
+        }
+    }
+}
+
+/// Reads with a deadline for the whole of what is being read, not for each byte of it.
+#[derive(Debug)]
+struct DeadlineStream {
+    stream: Stream,
+    deadline: Instant,
+}
+
+fn left_until(deadline: Instant) -> io::Result<Duration> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
+}
+
+impl Read for DeadlineStream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut socket = self.stream.socket();
+        socket.set_read_timeout(Some(left_until(self.deadline)?))?;
+        socket.read(buffer)
+    }
+}
+
+/// One connection.
+#[derive(Debug)]
+pub struct Conn {
+    reader: BufReader<DeadlineStream>,
+    peer: SocketAddr,
+    local: SocketAddr,
+    out: Vec<u8>,
+    _guard: StopGuard,
+}
+
+/// Frames smaller than this are read together; content is larger and goes past the buffer.
+const READ_BUFFER_BYTES: usize = 16 * 1024;
+
+impl Conn {
+    /// Connects and exchanges versions.
+    ///
+    /// # Errors
+    /// Not reached, not p2pdi, no common version, or refused at once (BUSY).
+    pub fn connect(address: &HostPort, features: u64, stop: &Stop) -> Result<Self, ConnError> {
+        let mut conn = Self::new(connect(address)?, stop)?;
+        conn.send(&hello(features))?;
+        conn.greet()?;
+        Ok(conn)
+    }
+
+    /// Takes over an accepted stream and exchanges versions.
+    ///
+    /// # Errors
+    /// The other side is not p2pdi or too slow; it has been told where that is possible.
+    pub fn accept(stream: TcpStream, features: u64, stop: &Stop) -> Result<Self, ConnError> {
+        tune(&stream);
+        let mut conn = Self::new(stream, stop)?;
+        if let Err(error) = conn.greet() {
+            conn.explain(&error);
+            return Err(error);
+        }
+        conn.send(&hello(features))?;
+        Ok(conn)
+    }
+
+    /// Tells the other side, if it still listens, why the connection ends because of what it sent.
+    pub fn explain(&mut self, error: &ConnError) {
+        let answer = match error {
+            ConnError::Bytes(error) => bad_bytes(*error),
+            ConnError::Unexpected(what) => {
+                refusal(RequestNumber::default(), Refusal::BadFrame, format!("{what} has no place here"))
+            }
+            ConnError::Io(_) | ConnError::Refused(..) => return,
+        };
+        let _ = self.send(&answer);
+    }
+
+    fn new(stream: TcpStream, stop: &Stop) -> io::Result<Self> {
+        let (peer, local) = (stream.peer_addr()?, stream.local_addr()?);
+        let stream = Arc::new(stream);
+        let guard = stop.watch(&stream);
+        let stream = DeadlineStream { stream: Stream::Plain(stream), deadline: Instant::now() };
+        let reader = BufReader::with_capacity(READ_BUFFER_BYTES, stream);
+        Ok(Self { reader, peer, local, out: Vec::new(), _guard: guard })
+    }
+
+    /// The other side's address.
+    pub const fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// Our address on this connection.
+    pub const fn local(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// The socket, for a send straight from a file.
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.reader.get_ref().stream.socket().as_fd()
+    }
+
+    fn greet(&mut self) -> Result<(), ConnError> {
+        match self.receive(HELLO_DEADLINE)? {
+            Some(Incoming::Message(Message::Version(version))) => {
+                version.common()?;
+                Ok(())
+            }
+            Some(Incoming::Message(other)) => Err(self.unexpected(&other)),
+            Some(Incoming::Content(..)) => Err(ConnError::Unexpected("Content")),
+            None => Err(ConnError::Io(io::ErrorKind::UnexpectedEof.into())),
+        }
+    }
+
+    /// The error of a PDU that is not what was waited for: a refusal, or one out of place.
+    pub fn unexpected(&self, message: &Message) -> ConnError {
+        match message {
+            Message::Error(error) => ConnError::Refused(error.code, error.text.as_str().to_owned()),
+            other => ConnError::Unexpected(other.row().name),
+        }
+    }
+
+    /// Sends one frame.
+    ///
+    /// # Errors
+    /// The network's, or the other side does not read.
+    pub fn send(&mut self, message: &Message) -> io::Result<()> {
+        let mut out = core::mem::take(&mut self.out);
+        out.clear();
+        encode_frame(message, &mut out);
+        let sent = self.send_bytes(&out);
+        self.out = out;
+        sent
+    }
+
+    fn send_bytes(&self, mut bytes: &[u8]) -> io::Result<()> {
+        let deadline = self.begin_send();
+        while !bytes.is_empty() {
+            self.allow_send(deadline)?;
+            match self.reader.get_ref().stream.socket().write(bytes) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(sent) => bytes = &bytes[sent..],
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// The moment by which a frame begun now must have gone.
+    pub fn begin_send(&self) -> Instant {
+        Instant::now() + SEND_DEADLINE.to_std()
+    }
+
+    /// Lets the next write on [`Conn::fd`] block until `deadline` at most.
+    ///
+    /// # Errors
+    /// `TimedOut` when the deadline is over.
+    pub fn allow_send(&self, deadline: Instant) -> io::Result<()> {
+        self.reader.get_ref().stream.socket().set_write_timeout(Some(left_until(deadline)?))
+    }
+
+    /// Waits up to `idle` for a frame to begin, then a bounded time for its end. `None`: closed between frames.
+    ///
+    /// # Errors
+    /// Silence, a broken connection, or bytes that are no PDU.
+    pub fn receive(&mut self, idle: Span) -> Result<Option<Incoming>, ConnError> {
+        self.reader.get_mut().deadline = Instant::now() + idle.to_std();
+        let mut header = [0; HEADER_BYTES];
+        if self.reader.read(&mut header[..1])? == 0 {
+            return Ok(None);
+        }
+        self.reader.get_mut().deadline = Instant::now() + FRAME_DEADLINE.to_std();
+        self.reader.read_exact(&mut header[1..])?;
+        let header = FrameHeader::decode(header)?;
+        if header.letter == b'C' {
+            let mut label = [0; ContentLabel::BYTES];
+            let payload = header.bytes.checked_sub(label.len());
+            let payload = payload.filter(|bytes| *bytes <= CHUNK_BYTES_MAX);
+            let Some(payload) = payload else { return Err(ConnError::Unexpected("a Content of wrong length")) };
+            self.reader.read_exact(&mut label)?;
+            return Ok(Some(Incoming::Content(ContentLabel::decode(&label)?, payload)));
+        }
+        let mut value = vec![0; header.bytes];
+        self.reader.read_exact(&mut value)?;
+        Ok(Some(Incoming::Message(Message::decode(header.letter, &value)?)))
+    }
+
+    /// Reads a payload, or a part of one, that [`Incoming::Content`] announced.
+    ///
+    /// # Errors
+    /// Silence or a broken connection.
+    pub fn read_payload(&mut self, buffer: &mut [u8]) -> io::Result<()> {
+        self.reader.get_mut().deadline = Instant::now() + SEND_DEADLINE.to_std();
+        self.reader.read_exact(buffer)
+    }
+
+    /// Sends a request and waits for its answer.
+    ///
+    /// # Errors
+    /// As [`Conn::receive`]; also an answer to something else. A refusal comes back as a message.
+    pub fn call(&mut self, request: &Message) -> Result<Message, ConnError> {
+        self.send(request)?;
+        match self.receive(ANSWER_TIMEOUT)? {
+            Some(Incoming::Message(answer)) if answer.request() == request.request() => Ok(answer),
+            // A refusal that could not tell which request it belongs to: of the connection as a whole.
+            Some(Incoming::Message(other)) => Err(self.unexpected(&other)),
+            Some(Incoming::Content(..)) => Err(ConnError::Unexpected("Content")),
+            None => Err(ConnError::Io(io::ErrorKind::UnexpectedEof.into())),
+        }
+    }
+}

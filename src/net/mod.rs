@@ -1,0 +1,34 @@
+//! The real world: sockets, threads, the clock. It drives the machines of `proto/` and decides nothing.
+//!
+//! Invariant: every blocking call ends: by a deadline, or by [`Stop`].
+#![allow(clippy::disallowed_types, reason = "this floor is where sockets and clocks live")]
+
+mod client;
+mod clock;
+mod conn;
+mod datagrams;
+mod link;
+mod pacer;
+mod rs_pool;
+mod rs_session;
+mod socket;
+mod stop;
+
+pub use client::{RsClient, read_index};
+pub use clock::Clock;
+pub use conn::{Conn, ConnError, Incoming};
+pub use datagrams::serve_datagrams;
+pub use link::{LinkTransport, RsLink};
+pub use pacer::Pacer;
+pub use rs_pool::{PoolSettings, RsPool};
+pub use socket::{bind, bind_udp, connect, local_address, resolve};
+pub use stop::{Stop, StopGuard};
+
+use crate::proto::Asker;
+use crate::wire::Message;
+
+/// What answers requests: the same over streams and datagrams.
+pub trait Service: Send + Sync {
+    /// The answer to a request.
+    fn answer(&self, asker: &Asker, request: &Message) -> Message;
+}

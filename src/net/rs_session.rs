@@ -1,0 +1,219 @@
+//! One connection at the RS: bytes in, whole frames answered, bytes out. Never blocks.
+//!
+//! Invariant: a session holds at most one unfinished frame of input and a bounded amount of output; a
+//! client that does not take its answers is not read from.
+
+use super::Service;
+use super::conn::bad_bytes;
+use crate::limits::{FRAME_DEADLINE, RS_ANSWERS_WAITING_BYTES_MAX, SEND_DEADLINE};
+use crate::proto::{Asker, refusal};
+use crate::time::Instant;
+use crate::wire::{DecodeError, FrameHeader, HEADER_BYTES, Message, Refusal, encode_frame, features, hello};
+use mio::net::TcpStream;
+use std::io::{self, Read as _, Write as _};
+
+/// How a session stands after it was driven.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// Nothing to do until the socket is ready again.
+    Waiting,
+    /// There is more to do at once, after others had their turn.
+    Again,
+    /// It is over: drop it.
+    Ended,
+}
+
+/// Bytes read in one turn: enough for many requests, little enough to be fair.
+const TURN_BYTES: usize = 64 * 1024;
+
+/// One connection.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) stream: TcpStream,
+    asker: Asker,
+    input: Vec<u8>,
+    output: Vec<u8>,
+    written: usize,
+    greeted: bool,
+    /// After the output: close.
+    ending: bool,
+    /// The client will send no more.
+    closed: bool,
+    /// Whole frames are waiting in the input for room in the output.
+    backlog: bool,
+    /// Since when an unfinished frame, or an answer nobody takes, has been waiting.
+    stuck_since: Option<Instant>,
+    /// When it last asked something.
+    pub(super) active_at: Instant,
+}
+
+impl Session {
+    pub(super) fn new(stream: TcpStream, asker: Asker, now: Instant) -> Self {
+        Self {
+            stream,
+            asker,
+            input: Vec::new(),
+            output: Vec::new(),
+            written: 0,
+            greeted: false,
+            ending: false,
+            closed: false,
+            backlog: false,
+            stuck_since: None,
+            active_at: now,
+        }
+    }
+
+    /// True while it neither asks nor is owed anything: it may be closed when its place is needed.
+    pub(super) fn is_idle(&self) -> bool {
+        self.input.is_empty() && self.output.is_empty()
+    }
+
+    /// True when it has been in the middle of something for too long.
+    pub(super) fn is_stuck(&self, now: Instant) -> bool {
+        let allowed = if self.output.is_empty() { FRAME_DEADLINE } else { SEND_DEADLINE };
+        self.stuck_since.is_some_and(|since| now.since(since) > allowed)
+    }
+
+    /// Reads what is there, answers it, writes what can be written.
+    pub(super) fn drive(&mut self, now: Instant, service: &dyn Service) -> Progress {
+        let progress = self.turn(now, service).unwrap_or(Progress::Ended);
+        if self.is_idle() {
+            // Ten thousand idle clients must not each keep the largest buffer they ever needed.
+            self.input = Vec::new();
+            self.output = Vec::new();
+            self.stuck_since = None;
+        } else if self.stuck_since.is_none() {
+            self.stuck_since = Some(now);
+        }
+        progress
+    }
+
+    fn turn(&mut self, now: Instant, service: &dyn Service) -> io::Result<Progress> {
+        self.write(now)?;
+        let mut progress = Progress::Waiting;
+        if !self.ending && !self.is_full() {
+            if !self.backlog && !self.closed {
+                progress = self.read()?;
+            }
+            self.answer_frames(now, service);
+            self.write(now)?;
+        }
+        let all_asked = self.ending || self.closed && !self.backlog;
+        if all_asked && self.output.is_empty() {
+            return Ok(Progress::Ended);
+        }
+        // The socket tells when it has room again, but not that we stopped in the middle of the input.
+        Ok(if self.backlog && !self.is_full() { Progress::Again } else { progress })
+    }
+
+    fn is_full(&self) -> bool {
+        self.output.len() - self.written >= RS_ANSWERS_WAITING_BYTES_MAX
+    }
+
+    fn read(&mut self) -> io::Result<Progress> {
+        let mut buffer = [0; 16 * 1024];
+        let mut turn_bytes = 0;
+        loop {
+            match self.stream.read(&mut buffer) {
+                Ok(0) => {
+                    self.closed = true;
+                    return Ok(Progress::Waiting);
+                }
+                Ok(bytes) => {
+                    self.input.extend_from_slice(&buffer[..bytes]);
+                    turn_bytes += bytes;
+                    if turn_bytes >= TURN_BYTES {
+                        return Ok(Progress::Again);
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Progress::Waiting),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Answers the whole frames of the input, as far as the output has room.
+    fn answer_frames(&mut self, now: Instant, service: &dyn Service) {
+        let input = core::mem::take(&mut self.input);
+        let mut rest = input.as_slice();
+        loop {
+            self.backlog = self.is_full();
+            if self.backlog {
+                break;
+            }
+            match next_frame(&mut rest) {
+                Ok(Some(message)) => {
+                    self.active_at = now;
+                    self.stuck_since = None;
+                    self.answer(&message, service);
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    self.end_with(&bad_bytes(error));
+                    rest = &[];
+                    break;
+                }
+            }
+            if self.ending {
+                rest = &[];
+                break;
+            }
+        }
+        self.input = rest.to_vec();
+    }
+
+    fn answer(&mut self, message: &Message, service: &dyn Service) {
+        match message {
+            Message::Version(version) if !self.greeted => match version.common() {
+                Ok(_) => {
+                    self.greeted = true;
+                    encode_frame(&hello(features::REGISTRATION), &mut self.output);
+                }
+                Err(error) => self.end_with(&bad_bytes(error)),
+            },
+            other if !self.greeted => {
+                let text = "the first frame of a connection is V, the version";
+                self.end_with(&refusal(other.request().unwrap_or_default(), Refusal::BadFrame, text));
+            }
+            request => encode_frame(&service.answer(&self.asker, request), &mut self.output),
+        }
+    }
+
+    /// Sends a last frame and closes.
+    pub(super) fn end_with(&mut self, last: &Message) {
+        encode_frame(last, &mut self.output);
+        self.ending = true;
+    }
+
+    fn write(&mut self, now: Instant) -> io::Result<()> {
+        while self.written < self.output.len() {
+            match self.stream.write(&self.output[self.written..]) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(bytes) => {
+                    self.written += bytes;
+                    self.stuck_since = Some(now);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.output.clear();
+        self.written = 0;
+        Ok(())
+    }
+}
+
+/// Takes the first whole frame off `rest`; `None` if it is not all there yet.
+fn next_frame(rest: &mut &[u8]) -> Result<Option<Message>, DecodeError> {
+    let Some(header) = rest.first_chunk::<HEADER_BYTES>() else { return Ok(None) };
+    let header = FrameHeader::decode(*header)?;
+    if rest.len() < HEADER_BYTES + header.bytes {
+        return Ok(None);
+    }
+    let (frame, after) = rest.split_at(HEADER_BYTES + header.bytes);
+    *rest = after;
+    Message::decode(header.letter, &frame[HEADER_BYTES..]).map(Some)
+}

@@ -1,0 +1,236 @@
+//! A peer as a process: what it shares, who it serves, where it is registered.
+//!
+//! Belongs here: the wiring of shares, index, connections and membership. Does not: fetching (`fetch.rs`) and
+//! finding (`locate.rs`), which the face combines with a peer. Invariant: what is in the index and at the RS
+//! follows what is in the shared directories.
+#![allow(clippy::disallowed_types, reason = "a process is made of sockets, files and threads")]
+
+mod gossip;
+mod membership;
+mod serve;
+mod shares;
+
+pub use membership::{JoinFault, RsMember};
+pub use shares::{Share, ShareBody, Shares};
+
+use crate::limits::RESCAN;
+use crate::name::{Host, HostPort, PeerName};
+use crate::net::{Clock, LinkTransport, Pacer, Stop, bind, local_address};
+use crate::proto::{Identity, Index};
+use crate::rate::Rate;
+use crate::rng::Rng;
+use crate::storage::State;
+use crate::wire::{ContentInfo, ContentKey};
+use parking_lot::{Condvar, Mutex};
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+/// What a user may set.
+#[derive(Debug)]
+pub struct PeerSettings {
+    /// The RS, if there is one.
+    pub rs: Option<HostPort>,
+    /// What requests to it travel on.
+    pub transport: LinkTransport,
+    /// Register contents at the RS too (mode central), not only the peer.
+    pub central: bool,
+    /// Where to listen; port 0 picks one.
+    pub listen: SocketAddr,
+    /// The address others are given.
+    pub advertise: Option<HostPort>,
+    /// The peer's name.
+    pub name: PeerName,
+    /// Directories shared in place.
+    pub directories: Vec<PathBuf>,
+    /// Limit of what it sends.
+    pub up_limit: Option<Rate>,
+    /// Connections served at once.
+    pub connections_max: usize,
+}
+
+/// A running peer.
+#[derive(Debug)]
+pub struct Peer {
+    clock: Clock,
+    stop: Stop,
+    address: SocketAddr,
+    name: PeerName,
+    index: Mutex<Index>,
+    shares: Shares,
+    member: Option<RsMember>,
+    central: bool,
+    up: Pacer,
+    connections_max: usize,
+    scans: Mutex<u64>,
+    scanned: Condvar,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Peer {
+    /// Starts serving and sharing. It registers nowhere before [`RsMember::want`].
+    ///
+    /// # Errors
+    /// The address cannot be had, or the operating system gives no thread or randomness.
+    pub fn start(settings: PeerSettings, state: State, clock: Clock, stop: &Stop) -> io::Result<Arc<Self>> {
+        let listener = bind(settings.listen)?;
+        let address = local_address(&listener)?;
+        let advertised_port = settings.advertise.as_ref().map_or(address.port(), |advertise| advertise.port);
+        let incarnation = state.incarnation;
+        let identity = Identity {
+            name: settings.name.clone(),
+            host: advertised_host(settings.advertise.as_ref(), address),
+            port: advertised_port,
+            os: operating_system(),
+            cookie: settings.rs.as_ref().and_then(|rs| state.cookie(rs)),
+            incarnation,
+        };
+        let mut index = Index::new(settings.name.clone(), advertised_port, incarnation);
+        for own in [Some(HostPort::from(address)), settings.advertise.clone()].into_iter().flatten() {
+            index.add_own_address(own);
+        }
+        let member = match settings.rs {
+            Some(rs) => Some(RsMember::new(rs, settings.transport, identity, Rng::from_os()?, state, clock)),
+            None => None,
+        };
+        let peer = Arc::new(Self {
+            clock,
+            stop: stop.clone(),
+            address,
+            name: settings.name,
+            index: Mutex::new(index),
+            shares: Shares::new(settings.directories),
+            member,
+            central: settings.central,
+            up: Pacer::new(clock, settings.up_limit),
+            connections_max: settings.connections_max,
+            scans: Mutex::new(0),
+            scanned: Condvar::new(),
+            threads: Mutex::new(Vec::new()),
+        });
+        let (scanner, server) = (Arc::clone(&peer), Arc::clone(&peer));
+        peer.spawn("scan", move || scanner.scan_until_stop())?;
+        peer.spawn("accept", move || serve::accept_all(&server, listener))?;
+        if peer.member.is_some() {
+            let member = Arc::clone(&peer);
+            peer.spawn("member", move || {
+                if let Some(rs) = &member.member {
+                    rs.run(&member.index, &member.stop);
+                }
+            })?;
+        }
+        Ok(peer)
+    }
+
+    fn spawn(&self, name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+        let thread = std::thread::Builder::new().name(format!("peer-{name}")).spawn(work)?;
+        self.threads.lock().push(thread);
+        Ok(())
+    }
+
+    /// Where it listens.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its name.
+    pub const fn name(&self) -> &PeerName {
+        &self.name
+    }
+
+    /// Its index.
+    pub const fn index(&self) -> &Mutex<Index> {
+        &self.index
+    }
+
+    /// What it shares.
+    pub const fn shares(&self) -> &Shares {
+        &self.shares
+    }
+
+    /// Its membership at the RS.
+    pub const fn member(&self) -> Option<&RsMember> {
+        self.member.as_ref()
+    }
+
+    /// Waits until a look through the directories, begun after this call, is over and every file is hashed.
+    pub fn wait_for_scan(&self) {
+        let mut scans = self.scans.lock();
+        // The scan under way may have begun before; at the start there is none, and the first one counts.
+        let enough = if *scans == 0 { 1 } else { *scans + 2 };
+        self.shares.wake();
+        while (*scans < enough || !self.shares.is_settled()) && !self.stop.is_set() {
+            self.scanned.wait_for(&mut scans, RESCAN.to_std());
+        }
+    }
+
+    /// Shares a content that was fetched and verified.
+    pub fn add_fetched(&self, path: &Path, info: &ContentInfo) {
+        if let Some(info) = self.shares.add_verified(path, info) {
+            self.list(info);
+        }
+    }
+
+    fn scan_until_stop(&self) {
+        loop {
+            let changes = self.shares.rescan(&self.stop);
+            for key in changes.gone {
+                self.unlist(&key);
+            }
+            for info in changes.new {
+                self.list(info);
+            }
+            *self.scans.lock() += 1;
+            self.scanned.notify_all();
+            if self.shares.rest(self.clock.std_instant(self.clock.at().after(RESCAN)), &self.stop) {
+                return;
+            }
+        }
+    }
+
+    fn list(&self, info: ContentInfo) {
+        self.index.lock().hold(crate::proto::LocalContent { info: info.clone(), complete: true });
+        if let Some(member) = self.member.as_ref().filter(|_| self.central) {
+            member.share(info);
+        }
+    }
+
+    fn unlist(&self, key: &ContentKey) {
+        self.index.lock().withdraw(self.clock.at(), key);
+        if let Some(member) = self.member.as_ref().filter(|_| self.central) {
+            member.unshare(key);
+        }
+    }
+
+    /// A share is not what it was: withdraw it at once, and let the next scan see what is there now.
+    fn lost(&self, key: &ContentKey) {
+        log::warn!("{}: changed while it was shared; withdrawn", key.name);
+        if self.shares.withdraw(key) {
+            self.unlist(key);
+        }
+        self.shares.wake();
+    }
+
+    /// Waits for every thread to end, after the stop: registrations are withdrawn on the way.
+    pub fn join(&self) {
+        let threads = core::mem::take(&mut *self.threads.lock());
+        for thread in threads {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The host others are given: what the user says, or the one listened on. An unspecified or loopback one is
+/// left to the RS, which sees where we come from.
+fn advertised_host(advertise: Option<&HostPort>, listening: SocketAddr) -> Option<Host> {
+    let specific = !listening.ip().is_unspecified() && !listening.ip().to_canonical().is_loopback();
+    advertise.map(|advertise| advertise.host.clone()).or_else(|| specific.then(|| Host::of(listening.ip())))
+}
+
+/// The operating system's name and release, as others are told.
+pub fn operating_system() -> String {
+    let uname = rustix::system::uname();
+    format!("{} {}", uname.sysname().to_string_lossy(), uname.release().to_string_lossy())
+}

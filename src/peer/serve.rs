@@ -1,0 +1,218 @@
+//! A peer's connections: a thread each, up to a cap; index queries and downloads answered.
+
+use super::{Peer, Share, ShareBody, operating_system};
+use crate::id::{PieceIndex, RequestNumber};
+use crate::limits::PEER_IDLE;
+use crate::net::{Conn, ConnError, Incoming};
+use crate::proto::{Asker, Chunk, chunks, refusal, resolve_range};
+use crate::storage::Mapped;
+use crate::time::Span;
+use crate::wire::{
+    Content, ContentInfo, ContentLabel, Download, Final, Message, Part, Refusal, Rest, Text, content_prefix, features,
+};
+use std::io;
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+/// Threads beyond the cap that say BUSY; past them a connection is just closed.
+const BUSY_THREADS_MAX: usize = 16;
+/// How long a refused client may take to read why.
+const BUSY_LINGER: Span = Span::from_secs(2);
+/// How long the acceptor rests after an error such as too many open files.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Counts a thread while it lives.
+struct Place(Arc<AtomicUsize>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Accepts connections until the stop.
+pub(super) fn accept_all(peer: &Arc<Peer>, listener: TcpListener) {
+    let listener = Arc::new(listener);
+    let _guard = peer.stop.watch(&listener);
+    let served = Arc::new(AtomicUsize::new(0));
+    while !peer.stop.is_set() {
+        match listener.accept() {
+            Ok((stream, _)) => admit(peer, stream, &served),
+            Err(_) if peer.stop.is_set() => break,
+            Err(error) => {
+                log::warn!("accepting a connection: {error}");
+                peer.stop.wait_until(Instant::now() + ACCEPT_PAUSE);
+            }
+        }
+    }
+}
+
+fn admit(peer: &Arc<Peer>, stream: TcpStream, served: &Arc<AtomicUsize>) {
+    let place = Place(Arc::clone(served));
+    let before = served.fetch_add(1, Ordering::Relaxed);
+    let busy = before >= peer.connections_max;
+    if before >= peer.connections_max + BUSY_THREADS_MAX {
+        return;
+    }
+    let peer = Arc::clone(peer);
+    let thread = std::thread::Builder::new().name("peer-conn".to_owned()).spawn(move || {
+        let _place = place;
+        if busy { say_busy(&peer, stream) } else { serve(&peer, stream) }
+    });
+    if let Err(error) = thread {
+        log::warn!("no thread for a connection: {error}");
+    }
+}
+
+fn say_busy(peer: &Peer, stream: TcpStream) {
+    let Ok(mut conn) = Conn::accept(stream, features::HOLDER, &peer.stop) else { return };
+    let text = format!("{} serves {} connections, as many as it may", peer.name, peer.connections_max);
+    let _ = conn.send(&refusal(RequestNumber::default(), Refusal::Busy, text));
+    // Closing with its request unread would take the answer away from the client.
+    while let Ok(Some(Incoming::Message(_))) = conn.receive(BUSY_LINGER) {}
+}
+
+fn serve(peer: &Peer, stream: TcpStream) {
+    let from = stream.peer_addr();
+    let ended = Conn::accept(stream, features::HOLDER, &peer.stop).and_then(|mut conn| {
+        let ended = answer_requests(peer, &mut conn);
+        if let Err(error) = &ended {
+            conn.explain(error);
+        }
+        ended
+    });
+    if let (Err(error), Ok(from)) = (ended, from) {
+        log::debug!("{from}: {error}");
+    }
+}
+
+fn answer_requests(peer: &Peer, conn: &mut Conn) -> Result<(), ConnError> {
+    let asker = Asker::over_tcp(conn.peer().ip(), conn.local().ip());
+    while let Some(incoming) = conn.receive(PEER_IDLE)? {
+        match incoming {
+            Incoming::Message(Message::IndexQuery(query)) => {
+                let answer = peer.index.lock().handle_query(peer.clock.at(), &asker, &query);
+                conn.send(&answer)?;
+            }
+            Incoming::Message(Message::Download(download)) => serve_download(peer, conn, &download)?,
+            Incoming::Message(Message::Version(_)) => return Err(ConnError::Unexpected("a second Version")),
+            Incoming::Message(other) => {
+                let text = format!("{} is not served by this peer", other.row().name);
+                conn.send(&refusal(other.request().unwrap_or_default(), Refusal::NotServed, text))?;
+            }
+            Incoming::Content(..) => return Err(ConnError::Unexpected("Content")),
+        }
+    }
+    Ok(())
+}
+
+fn serve_download(peer: &Peer, conn: &mut Conn, download: &Download) -> Result<(), ConnError> {
+    let request = download.request;
+    let share = match share_asked_for(peer, download) {
+        Ok(share) => share,
+        Err(refused) => return Ok(conn.send(&refused)?),
+    };
+    let Part::Range(range) = &download.part else {
+        let text = "this peer serves byte ranges, not pieces";
+        return Ok(conn.send(&refusal(request, Refusal::NotServed, text))?);
+    };
+    let Some(range) = resolve_range(range, share.info.bytes) else {
+        let text = format!("{} has {} bytes", share.info.name, share.info.bytes);
+        return Ok(conn.send(&refusal(request, Refusal::BadRange, text))?);
+    };
+    let sent = match &share.body {
+        ShareBody::File(path, stamp) => {
+            Mapped::open(path, *stamp).and_then(|mapped| send_file(peer, conn, request, &mapped, range))
+        }
+        ShareBody::Tree(bytes) => send_bytes(peer, conn, request, bytes, range),
+    };
+    match sent {
+        Ok(()) => Ok(conn.send(&final_of(peer, request, &share.info))?),
+        Err(error) if is_lost(&error) => {
+            peer.lost(&share.info.key());
+            let text = format!("{} has changed or vanished", share.info.name);
+            let _ = conn.send(&refusal(request, Refusal::ContentLost, text));
+            // What was on its way may be of either state: the cut makes it void.
+            Err(error.into())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn is_lost(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied)
+}
+
+fn share_asked_for(peer: &Peer, download: &Download) -> Result<Share, Message> {
+    let mut found = peer.shares.find(&download.wanted);
+    // One file under two names is the same bytes.
+    found.dedup_by_key(|share| share.info.id);
+    match found.len() {
+        0 => Err(refusal(download.request, Refusal::NotFound, "this peer does not hold it")),
+        1 => Ok(found.remove(0)),
+        many => {
+            let text = format!("{many} different contents have this name here: ask by id");
+            Err(refusal(download.request, Refusal::Ambiguous, text))
+        }
+    }
+}
+
+fn final_of(peer: &Peer, request: RequestNumber, info: &ContentInfo) -> Message {
+    Final {
+        request,
+        id: info.id,
+        bytes: info.bytes,
+        modified: info.modified,
+        date: peer.clock.now().wall.0,
+        media_type: info.media_type.clone(),
+        os: Text::cut(operating_system()),
+    }
+    .into()
+}
+
+/// Waits until the chunk has had its time on the limited link.
+fn pace(peer: &Peer, chunk: &Chunk) -> io::Result<()> {
+    if peer.up.wait(chunk.bytes, &peer.stop) { Err(io::ErrorKind::Interrupted.into()) } else { Ok(()) }
+}
+
+fn send_file(
+    peer: &Peer,
+    conn: &Conn,
+    request: RequestNumber,
+    mapped: &Mapped,
+    range: core::ops::Range<u64>,
+) -> io::Result<()> {
+    let mut prefix = Vec::new();
+    for chunk in chunks(mapped.bytes(), range, peer.up.step_bytes()) {
+        pace(peer, &chunk)?;
+        mapped.check()?;
+        prefix.clear();
+        content_prefix(label(request, chunk.piece, chunk.offset), chunk.bytes, &mut prefix);
+        let deadline = conn.begin_send();
+        mapped.send(conn.fd(), &prefix, chunk.offset, chunk.bytes, || conn.allow_send(deadline))?;
+    }
+    mapped.check()
+}
+
+fn send_bytes(
+    peer: &Peer,
+    conn: &mut Conn,
+    request: RequestNumber,
+    bytes: &[u8],
+    range: core::ops::Range<u64>,
+) -> io::Result<()> {
+    for chunk in chunks(bytes.len() as u64, range, peer.up.step_bytes()) {
+        pace(peer, &chunk)?;
+        let start = usize::try_from(chunk.offset).unwrap_or(usize::MAX);
+        let payload = Rest(bytes.get(start..start + chunk.bytes).unwrap_or_default().to_vec());
+        let ContentLabel { request, piece, offset } = label(request, chunk.piece, chunk.offset);
+        conn.send(&Content { request, piece, offset, payload }.into())?;
+    }
+    Ok(())
+}
+
+const fn label(request: RequestNumber, piece: PieceIndex, offset: u64) -> ContentLabel {
+    ContentLabel { request, piece, offset }
+}

@@ -1,0 +1,38 @@
+//! Decisions, as state machines: what came in and when, in; what to send and do, out.
+//!
+//! Belongs here: everything that decides. Does not: sockets, threads, locks, clocks, files, and any order
+//! that changes from run to run. Invariant: the same calls give the same outputs, byte for byte.
+//!
+//! Every machine is driven in the same way: hand it what happened (`handle_*`, with [`crate::time::Now`]),
+//! take what it wants done (`poll_*`) until there is nothing, and call `handle_timeout` at `deadline()`.
+
+mod asker;
+mod catalog;
+mod exchange;
+mod index;
+mod membership;
+mod pace;
+mod page;
+mod registration;
+mod registry;
+mod token;
+mod upload;
+
+pub use asker::Asker;
+pub use catalog::Policy;
+pub use exchange::{Exchange, ExchangeStep};
+pub use index::{FoundContent, Index, LocalContent};
+pub use membership::{Identity, Membership, MembershipEvent};
+pub use pace::Pace;
+pub use registration::{Registration, RegistrationSettings};
+pub use registry::Probe;
+pub use token::AddressTokens;
+pub use upload::{Chunk, chunks, resolve_range};
+
+use crate::id::RequestNumber;
+use crate::wire::{Error, Message, Refusal, Text};
+
+/// The answer that refuses a request.
+pub fn refusal(request: RequestNumber, code: Refusal, text: impl Into<String>) -> Message {
+    Error { request, code, text: Text::cut(text) }.into()
+}

@@ -1,0 +1,350 @@
+//! The peers of an RS: leases, cookies, registrations of the last 30 days (`rfcs/0002-registry.txt`).
+//!
+//! Belongs here: who is registered and alive. Does not: what they hold (`catalog.rs`), how requests are
+//! answered (`registration.rs`). Invariant: a peer is handed out only while it is active, not hidden and its
+//! lease runs; an inactive record is kept until its room is needed.
+
+use crate::id::{Cookie, PeerNumber, RequestNumber};
+use crate::limits::{
+    PEERS_MAX, PROBE_INTERVAL_MIN, PROBES_WAITING_MAX, REGISTRATIONS_DAYS, REGISTRATIONS_KEPT_MAX,
+    SILENCE_BEFORE_PROBE,
+};
+use crate::name::{Host, HostPort, PeerName};
+use crate::rng::Rng;
+use crate::time::{Instant, Now, Span, WallTime};
+use crate::wire::{Join, Message};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// What the RS thinks of a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Activity {
+    /// Registered, lease running.
+    Active,
+    /// Registered, but a probe did not reach it; it shows itself again by any request of its own.
+    Hidden,
+    /// Left, or its lease ran out.
+    Inactive,
+}
+
+/// A peer's record.
+#[derive(Clone, Debug)]
+pub(super) struct Peer {
+    pub(super) name: PeerName,
+    pub(super) host: Host,
+    pub(super) port: u16,
+    pub(super) os: String,
+    pub(super) cookie: Cookie,
+    nonce: u64,
+    pub(super) activity: Activity,
+    pub(super) lease_ends: Instant,
+    registrations: VecDeque<WallTime>,
+    /// The last state change under the cookie, and what it was answered with.
+    pub(super) last: Option<(RequestNumber, Message)>,
+    heard: Instant,
+    probed: Option<Instant>,
+    wake: Instant,
+    /// How often the RS has named it first for a search: what the policy `least-used` compares.
+    pub(super) uses: u64,
+}
+
+impl Peer {
+    /// Registrations of the last 30 days.
+    pub(super) fn registrations(&self, wall: WallTime) -> u32 {
+        let since = wall.0.saturating_sub(REGISTRATIONS_DAYS * 86_400);
+        // A stamp from the future is a wall clock that was set back: it still counts.
+        let count = self.registrations.iter().filter(|stamp| stamp.0 > since).count();
+        u32::try_from(count).unwrap_or(u32::MAX)
+    }
+
+    /// When it last registered.
+    pub(super) fn registered(&self) -> WallTime {
+        self.registrations.back().copied().unwrap_or_default()
+    }
+
+    fn address(&self) -> HostPort {
+        HostPort { host: self.host.clone(), port: self.port }
+    }
+}
+
+/// A peer to be probed: connect to its address and tell [`super::Registration::handle_probe`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Probe {
+    /// Which peer.
+    pub peer: PeerNumber,
+    /// Where it should answer.
+    pub address: HostPort,
+}
+
+/// What a Join came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Joined {
+    /// A registration, counted.
+    Registered(PeerNumber),
+    /// The Join just answered, again: nothing new happened.
+    Repeated(PeerNumber),
+    /// The cookie is not ours.
+    UnknownCookie,
+    /// No room, and nobody inactive to forget.
+    Full,
+}
+
+/// All peers.
+#[derive(Debug)]
+pub(super) struct Registry {
+    lease: Span,
+    peers_max: usize,
+    rng: Rng,
+    cookie_key: [u8; 32],
+    peers: BTreeMap<PeerNumber, Peer>,
+    last_number: PeerNumber,
+    /// By keyed hash, so that looking one up tells nothing about the others by its time.
+    by_cookie: BTreeMap<[u8; 16], PeerNumber>,
+    by_nonce: BTreeMap<(Host, u64), PeerNumber>,
+    by_address: BTreeMap<HostPort, BTreeSet<PeerNumber>>,
+    wakes: BTreeSet<(Instant, PeerNumber)>,
+    inactive: BTreeSet<(Instant, PeerNumber)>,
+    probes: VecDeque<Probe>,
+}
+
+impl Registry {
+    pub(super) fn new(lease: Span, mut rng: Rng) -> Self {
+        let cookie_key = rng.bytes();
+        Self {
+            lease,
+            peers_max: PEERS_MAX,
+            rng,
+            cookie_key,
+            peers: BTreeMap::new(),
+            last_number: PeerNumber(0),
+            by_cookie: BTreeMap::new(),
+            by_nonce: BTreeMap::new(),
+            by_address: BTreeMap::new(),
+            wakes: BTreeSet::new(),
+            inactive: BTreeSet::new(),
+            probes: VecDeque::new(),
+        }
+    }
+
+    /// The same with room for fewer peers.
+    #[cfg(test)]
+    pub(super) fn with_room_for(mut self, peers_max: usize) -> Self {
+        self.peers_max = peers_max;
+        self
+    }
+
+    fn cookie_digest(&self, cookie: Cookie) -> [u8; 16] {
+        let mut digest = [0; 16];
+        blake3::Hasher::new_keyed(&self.cookie_key).update(&cookie.0).finalize_xof().fill(&mut digest);
+        digest
+    }
+
+    /// The peer of a cookie.
+    pub(super) fn peer_of(&self, cookie: Cookie) -> Option<PeerNumber> {
+        let number = *self.by_cookie.get(&self.cookie_digest(cookie))?;
+        self.peers.get(&number).filter(|peer| peer.cookie == cookie).map(|_| number)
+    }
+
+    pub(super) fn get(&self, number: PeerNumber) -> Option<&Peer> {
+        self.peers.get(&number)
+    }
+
+    pub(super) fn get_mut(&mut self, number: PeerNumber) -> Option<&mut Peer> {
+        self.peers.get_mut(&number)
+    }
+
+    /// The peer, if it may be handed out.
+    pub(super) fn listed(&self, number: PeerNumber, now: Instant) -> Option<&Peer> {
+        self.peers.get(&number).filter(|peer| peer.activity == Activity::Active && peer.lease_ends > now)
+    }
+
+    /// The peers that may be handed out, from the one after `after`.
+    pub(super) fn listed_after(&self, after: PeerNumber, now: Instant) -> impl Iterator<Item = (PeerNumber, &Peer)> {
+        let from = PeerNumber(after.0.saturating_add(1));
+        self.peers
+            .range(from..)
+            .filter(move |(_, peer)| peer.activity == Activity::Active && peer.lease_ends > now)
+            .map(|(number, peer)| (*number, peer))
+    }
+
+    /// Registers a peer seen at `host`, or revives the one of its cookie.
+    pub(super) fn join(&mut self, now: Now, host: Host, join: &Join) -> Joined {
+        let known = match join.cookie {
+            Some(cookie) => match self.peer_of(cookie) {
+                Some(number) => Some(number),
+                None => return Joined::UnknownCookie,
+            },
+            None => self.by_nonce.get(&(host.clone(), join.nonce)).copied(),
+        };
+        if let Some(number) = known
+            && self.peers.get(&number).is_some_and(|peer| {
+                peer.nonce == join.nonce && peer.activity != Activity::Inactive && peer.port == join.port
+            })
+        {
+            self.renew(now.at, number);
+            return Joined::Repeated(number);
+        }
+        let Some(number) = known.or_else(|| self.insert(now, host.clone(), join)) else { return Joined::Full };
+        self.unlink(number);
+        if let Some(peer) = self.peers.get_mut(&number) {
+            peer.name = join.name.clone();
+            peer.host = host;
+            peer.port = join.port;
+            peer.os = join.os.as_str().to_owned();
+            peer.nonce = join.nonce;
+            if peer.registrations.len() >= REGISTRATIONS_KEPT_MAX {
+                peer.registrations.pop_front();
+            }
+            peer.registrations.push_back(now.wall);
+        }
+        self.link(number);
+        self.renew(now.at, number);
+        Joined::Registered(number)
+    }
+
+    fn insert(&mut self, now: Now, host: Host, join: &Join) -> Option<PeerNumber> {
+        if self.peers.len() >= self.peers_max {
+            let (_, oldest) = self.inactive.pop_first()?;
+            self.forget(oldest);
+        }
+        self.last_number = PeerNumber(self.last_number.0 + 1);
+        let number = self.last_number;
+        let cookie = Cookie(self.rng.bytes());
+        self.by_cookie.insert(self.cookie_digest(cookie), number);
+        let peer = Peer {
+            name: join.name.clone(),
+            host,
+            port: join.port,
+            os: String::new(),
+            cookie,
+            nonce: join.nonce,
+            activity: Activity::Inactive,
+            lease_ends: now.at,
+            registrations: VecDeque::new(),
+            last: None,
+            heard: now.at,
+            probed: None,
+            wake: now.at,
+            uses: 0,
+        };
+        self.peers.insert(number, peer);
+        Some(number)
+    }
+
+    fn forget(&mut self, number: PeerNumber) {
+        self.unlink(number);
+        if let Some(peer) = self.peers.remove(&number) {
+            self.wakes.remove(&(peer.wake, number));
+            let digest = self.cookie_digest(peer.cookie);
+            self.by_cookie.remove(&digest);
+        }
+    }
+
+    /// Takes a peer out of the tables keyed by what a Join may change.
+    fn unlink(&mut self, number: PeerNumber) {
+        let Some(peer) = self.peers.get(&number) else { return };
+        self.by_nonce.remove(&(peer.host.clone(), peer.nonce));
+        if let Some(here) = self.by_address.get_mut(&peer.address()) {
+            here.remove(&number);
+            if here.is_empty() {
+                self.by_address.remove(&peer.address());
+            }
+        }
+    }
+
+    fn link(&mut self, number: PeerNumber) {
+        let Some(peer) = self.peers.get(&number) else { return };
+        self.by_nonce.insert((peer.host.clone(), peer.nonce), number);
+        self.by_address.entry(peer.address()).or_default().insert(number);
+    }
+
+    /// The peer's own word that it lives: a full lease from now, and out of hiding.
+    pub(super) fn renew(&mut self, now: Instant, number: PeerNumber) {
+        let Some(peer) = self.peers.get_mut(&number) else { return };
+        if peer.activity == Activity::Inactive {
+            self.inactive.remove(&(peer.lease_ends, number));
+        }
+        peer.activity = Activity::Active;
+        peer.lease_ends = now.after(self.lease);
+        peer.heard = now;
+        peer.probed = None;
+        let wake = peer.lease_ends.min(now.after(SILENCE_BEFORE_PROBE));
+        self.wake_at(number, wake);
+    }
+
+    /// Makes a peer inactive; its record stays.
+    pub(super) fn retire(&mut self, now: Instant, number: PeerNumber) {
+        let Some(peer) = self.peers.get_mut(&number) else { return };
+        if peer.activity != Activity::Inactive {
+            peer.activity = Activity::Inactive;
+            peer.lease_ends = now;
+            self.inactive.insert((now, number));
+        }
+        self.wakes.remove(&(peer.wake, number));
+    }
+
+    fn wake_at(&mut self, number: PeerNumber, wake: Instant) {
+        if let Some(peer) = self.peers.get_mut(&number) {
+            self.wakes.remove(&(peer.wake, number));
+            peer.wake = wake;
+            self.wakes.insert((wake, number));
+        }
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.wakes.first().map(|(wake, _)| *wake)
+    }
+
+    /// Ends leases and probes the silent; returns the peers that became inactive.
+    pub(super) fn handle_timeout(&mut self, now: Instant) -> Vec<PeerNumber> {
+        let mut ended = Vec::new();
+        while let Some(&(wake, number)) = self.wakes.first()
+            && wake <= now
+        {
+            self.wakes.pop_first();
+            let Some(peer) = self.peers.get(&number) else { continue };
+            if peer.lease_ends <= now {
+                self.retire(now, number);
+                ended.push(number);
+            } else {
+                let next = peer.lease_ends.min(now.after(SILENCE_BEFORE_PROBE));
+                self.probe(now, number);
+                self.wake_at(number, next);
+            }
+        }
+        ended
+    }
+
+    /// Wants every registered peer at this address probed; says how many there are.
+    pub(super) fn report(&mut self, now: Instant, address: &HostPort) -> usize {
+        let there: Vec<PeerNumber> = self.by_address.get(address).into_iter().flatten().copied().collect();
+        there.iter().for_each(|number| self.probe(now, *number));
+        there.len()
+    }
+
+    fn probe(&mut self, now: Instant, number: PeerNumber) {
+        let Some(peer) = self.peers.get_mut(&number) else { return };
+        let recently = peer.probed.is_some_and(|probed| now.since(probed) < PROBE_INTERVAL_MIN);
+        if peer.activity == Activity::Active && !recently && self.probes.len() < PROBES_WAITING_MAX {
+            peer.probed = Some(now);
+            self.probes.push_back(Probe { peer: number, address: peer.address() });
+        }
+    }
+
+    pub(super) fn poll_probe(&mut self) -> Option<Probe> {
+        self.probes.pop_front()
+    }
+
+    /// A probe's end. One that began before the peer last spoke says nothing about it.
+    pub(super) fn handle_probe(&mut self, probe: &Probe, alive: bool) {
+        let Some(peer) = self.peers.get_mut(&probe.peer) else { return };
+        let outdated = peer.probed.is_none() || peer.address() != probe.address;
+        if !alive && !outdated && peer.activity == Activity::Active {
+            peer.activity = Activity::Hidden;
+        }
+    }
+
+    /// How many records there are, and how many of them may be handed out.
+    pub(super) fn counts(&self, now: Instant) -> (usize, usize) {
+        (self.peers.len(), self.listed_after(PeerNumber(0), now).count())
+    }
+}

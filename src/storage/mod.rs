@@ -1,0 +1,20 @@
+//! Files: what is shared, what is being fetched, what is remembered.
+//!
+//! Belongs here: everything that touches the file system. Does not: sockets (a send from a map is handed
+//! the descriptor), decisions. Invariant: a file appears under its final name only whole, verified and on
+//! disk; a shared file is read only while it is what it was when it was hashed.
+#![allow(clippy::disallowed_types, reason = "this floor is where files live")]
+
+mod heading;
+mod landing;
+mod mapped;
+mod scan;
+mod stamp;
+mod state;
+
+pub use heading::{Heading, read_heading};
+pub use landing::Landing;
+pub use mapped::Mapped;
+pub use scan::{HashFault, Scanned, describe, hash_file, scan, tree_of};
+pub use stamp::Stamp;
+pub use state::State;

@@ -1,0 +1,148 @@
+//! Looking through shared directories, and hashing what is in them.
+
+use super::{Stamp, read_heading};
+use crate::id::{ContentId, RfcNumber};
+use crate::name::ContentName;
+use crate::wire::{ContentInfo, ContentKind, Text, Tree, TreeEntry, TreeFile, TreeNode};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use walkdir::WalkDir;
+
+/// What a look through a directory found.
+#[derive(Debug, Default)]
+pub struct Scanned {
+    /// Regular files by name.
+    pub files: BTreeMap<ContentName, (PathBuf, Stamp)>,
+    /// Directories with nothing in them.
+    pub empty_directories: BTreeSet<ContentName>,
+    /// What could not be shared, and why: one line each.
+    pub skipped: Vec<String>,
+}
+
+/// Names that a fetch gives to what is not finished; never shared.
+const UNFINISHED: &str = ".p2pdi-part";
+
+/// Looks through a directory. Symbolic links are never followed, and what is not a regular file is passed over.
+pub fn scan(directory: &Path) -> Scanned {
+    let mut found = Scanned::default();
+    for entry in WalkDir::new(directory).follow_links(false).min_depth(1) {
+        match entry {
+            Ok(entry) => look_at(directory, &entry, &mut found),
+            Err(error) => found.skipped.push(error.to_string()),
+        }
+    }
+    found
+}
+
+fn look_at(directory: &Path, entry: &walkdir::DirEntry, found: &mut Scanned) {
+    let kind = entry.file_type();
+    if !kind.is_file() && !kind.is_dir() {
+        return;
+    }
+    let path = entry.path();
+    let Ok(relative) = path.strip_prefix(directory) else { return };
+    let Some(text) = relative.to_str() else {
+        found.skipped.push(format!("{}: its name is not UTF-8", path.display()));
+        return;
+    };
+    if text.ends_with(UNFINISHED) {
+        return;
+    }
+    let name = match ContentName::new(text) {
+        Ok(name) => name,
+        Err(fault) => {
+            found.skipped.push(format!("{}: its name {fault}", crate::name::printable(&path.to_string_lossy())));
+            return;
+        }
+    };
+    if kind.is_dir() {
+        let empty = path.read_dir().is_ok_and(|mut inside| inside.next().is_none());
+        if empty {
+            found.empty_directories.insert(name);
+        }
+        return;
+    }
+    match entry.metadata() {
+        Ok(metadata) => {
+            found.files.insert(name, (path.to_owned(), Stamp::of(&metadata)));
+        }
+        // Gone between the listing and the look: as if it had never been there.
+        Err(_) if !path.exists() => {}
+        Err(error) => found.skipped.push(error.to_string()),
+    }
+}
+
+/// Why a file has no id.
+#[derive(Debug)]
+pub enum HashFault {
+    /// It changed while it was read: look again later.
+    Changed,
+    /// It cannot be read.
+    Io(io::Error),
+}
+
+impl From<io::Error> for HashFault {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+/// Read at a time: large enough for the hash to use its widest form.
+const HASH_STEP_BYTES: usize = 1 << 20;
+
+/// The id of a file that is what `stamp` says, before and after it is read.
+///
+/// # Errors
+/// It changed meanwhile, or cannot be read.
+pub fn hash_file(path: &Path, stamp: Stamp) -> Result<ContentId, HashFault> {
+    let mut file = File::open(path)?;
+    if Stamp::of(&file.metadata()?) != stamp {
+        return Err(HashFault::Changed);
+    }
+    let step = usize::try_from(stamp.bytes).map_or(HASH_STEP_BYTES, |bytes| bytes.clamp(1, HASH_STEP_BYTES));
+    let mut buffer = vec![0; step];
+    let mut hasher = blake3::Hasher::new();
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(bytes) => drop(hasher.update(&buffer[..bytes])),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    if Stamp::of(&file.metadata()?) != stamp {
+        return Err(HashFault::Changed);
+    }
+    Ok(ContentId(*hasher.finalize().as_bytes()))
+}
+
+/// Everything an index says of a file.
+pub fn describe(name: &ContentName, path: &Path, stamp: Stamp, id: ContentId) -> ContentInfo {
+    let number = RfcNumber::of_name(name.as_str());
+    let heading = number.and_then(|_| read_heading(path).ok()).unwrap_or_default();
+    ContentInfo {
+        kind: ContentKind::File,
+        name: name.clone(),
+        id,
+        bytes: stamp.bytes,
+        modified: stamp.modified(),
+        media_type: Text::cut(mime_guess::from_path(name.as_str()).first_or_octet_stream().to_string()),
+        number: number.map(|of_name| heading.number.unwrap_or(of_name)),
+        title: heading.title.map(Text::cut),
+    }
+}
+
+/// The tree of a directory, once every file in it is hashed.
+pub fn tree_of(scanned: &Scanned, id_of: impl Fn(&ContentName) -> Option<ContentId>) -> Option<Tree> {
+    let mut entries = Vec::new();
+    for (path, (_, stamp)) in &scanned.files {
+        let file = TreeFile { bytes: stamp.bytes, id: id_of(path)?, executable: stamp.executable };
+        entries.push(TreeEntry { path: path.clone(), node: TreeNode::File(file) });
+    }
+    for path in &scanned.empty_directories {
+        entries.push(TreeEntry { path: path.clone(), node: TreeNode::EmptyDirectory(false) });
+    }
+    Some(Tree::new(entries))
+}

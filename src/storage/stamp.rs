@@ -1,0 +1,53 @@
+//! What a file was when it was hashed: if any of it differs, it is another content.
+
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt as _;
+
+/// Device, inode, size and both times of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    device: u64,
+    inode: u64,
+    /// The file's length.
+    pub bytes: u64,
+    modified_secs: i64,
+    modified_nanos: i64,
+    changed_secs: i64,
+    changed_nanos: i64,
+    /// True if its owner may execute it.
+    pub executable: bool,
+}
+
+impl Stamp {
+    /// The stamp of what `fstat` or `stat` told.
+    pub fn of(metadata: &Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            bytes: metadata.len(),
+            modified_secs: metadata.mtime(),
+            modified_nanos: metadata.mtime_nsec(),
+            changed_secs: metadata.ctime(),
+            changed_nanos: metadata.ctime_nsec(),
+            executable: metadata.mode() & 0o100 != 0,
+        }
+    }
+
+    /// Last modification, seconds since 1970 UTC.
+    pub const fn modified(&self) -> i64 {
+        self.modified_secs
+    }
+}
+
+/// A file untouched for this long is taken as written to its end.
+const SETTLED: std::time::Duration = std::time::Duration::from_secs(1);
+
+impl Stamp {
+    /// True if the file has been left alone for a while. One from the future tells nothing.
+    pub fn is_old(&self) -> bool {
+        let secs = u64::try_from(self.changed_secs).unwrap_or(0);
+        let nanos = u32::try_from(self.changed_nanos).unwrap_or(0);
+        let changed = std::time::UNIX_EPOCH + std::time::Duration::new(secs, nanos);
+        std::time::SystemTime::now().duration_since(changed).is_ok_and(|age| age >= SETTLED)
+    }
+}
