@@ -25,30 +25,49 @@ fn scenario(transport: &[&str], through: impl Fn(&str) -> String) {
     let nobody = a.choose(&["3"]);
     assert_eq!(nobody["peers"].as_array().map(Vec::len), Some(0), "{nobody}");
     let registered = b.choose(&["1"]);
-    assert_eq!((&registered["event"], &registered["contents"]), (&"registered".into(), &2.into()));
+    assert_eq!(
+        (&registered["event"], &registered["contents"]),
+        (&"registered".into(), &2.into())
+    );
     let peers = a.choose(&["3"]);
     assert_eq!(peers["peers"].as_array().map(Vec::len), Some(1), "{peers}");
     assert_eq!(peers["peers"][0]["name"], "B");
-    assert_eq!(peers["peers"][0]["registrations_30d"], 1, "registered once, however often the request arrived");
+    assert_eq!(
+        peers["peers"][0]["registrations_30d"], 1,
+        "registered once, however often the request arrived"
+    );
 
     assert_eq!(a.choose(&["4"])["contents"], 2);
     let done = a.choose(&["8", "rfc1.txt", &b.address.clone()]);
-    assert_eq!((&done["event"], &done["bytes"]), (&"done".into(), &21_088.into()), "{done}");
+    assert_eq!(
+        (&done["event"], &done["bytes"]),
+        (&"done".into(), &21_088.into()),
+        "{done}"
+    );
     assert_eq!(std::fs::read(at("a/rfc1.txt")).expect("downloaded"), document);
 
     server.address = direct;
     let holders = process::eventually("A to be a holder", || {
         let found = run(&["search", "rfc1.txt", "--rs", &server.address, "--json"]).json();
-        found[0]["holders"].as_array().filter(|holders| holders.len() == 2).cloned()
+        found[0]["holders"]
+            .as_array()
+            .filter(|holders| holders.len() == 2)
+            .cloned()
     });
-    assert!(holders.iter().any(|holder| holder["name"] == "A"), "A registered what it downloaded: {holders:?}");
+    assert!(
+        holders.iter().any(|holder| holder["name"] == "A"),
+        "A registered what it downloaded: {holders:?}"
+    );
 
     assert_eq!(b.choose(&["2"])["event"], "left");
     let nobody = a.choose(&["3"]);
     assert_eq!(nobody["peers"].as_array().map(Vec::len), Some(0), "{nobody}");
     assert_eq!(b.choose(&["1"])["event"], "registered");
     let again = a.choose(&["3"]);
-    assert_eq!(again["peers"][0]["registrations_30d"], 2, "the cookie revived the same record");
+    assert_eq!(
+        again["peers"][0]["registrations_30d"], 2,
+        "the cookie revived the same record"
+    );
     for peer in [&mut a, &mut b] {
         assert_eq!(peer.choose(&["0"])["event"], "quit");
         assert!(peer.end().success());
@@ -78,5 +97,8 @@ fn over_a_bad_udp() {
     });
     let proxy = proxy.into_inner().expect("a proxy");
     let (dropped, repeated, swapped) = proxy.faults();
-    assert!(dropped > 0 && repeated > 0 && swapped > 0, "{dropped} {repeated} {swapped}");
+    assert!(
+        dropped > 0 && repeated > 0 && swapped > 0,
+        "{dropped} {repeated} {swapped}"
+    );
 }

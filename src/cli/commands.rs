@@ -202,6 +202,34 @@ pub(super) const COMMANDS: &[CommandRow] = &[
         options: &[JSON],
         examples: &["p2pdi hash disk.img"],
     },
+    CommandRow {
+        name: "lab",
+        operands: "task1|task2",
+        help: "the two classic experiments with real processes: curves, CSV and SVG",
+        options: &[
+            takes(
+                "--order",
+                "best|worst-order|worst-relay",
+                "in which order task2 takes the documents (default best)",
+            ),
+            takes(
+                "--docs",
+                "DIR",
+                "sixty documents (default: our own rfcs/ and made-up ones)",
+            ),
+            takes("--up-limit", "RATE", "every peer's uplink (default 20mbit)"),
+            takes(
+                "--out",
+                "DIR",
+                "where CSV, JSON and the picture go (default: lab)",
+            ),
+            JSON,
+        ],
+        examples: &[
+            "p2pdi lab task1",
+            "p2pdi lab task2 --order worst-order --docs rfc-texts",
+        ],
+    },
 ];
 
 /// The command of a name.

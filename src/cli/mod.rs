@@ -12,6 +12,7 @@ mod commands;
 mod failure;
 mod get;
 mod hash;
+mod lab;
 mod line;
 mod menu;
 mod peer;
@@ -87,6 +88,7 @@ fn dispatch(args: Vec<OsString>) -> Result<(), Failure> {
         "search" => query::search(line),
         "index" => query::index(line),
         "hash" => hash::run(line),
+        "lab" => lab::command(line),
         other => Err(Failure::new(
             Exit::Failed,
             format!("{other} is in the table of commands and nowhere else"),

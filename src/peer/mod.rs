@@ -23,6 +23,7 @@ use crate::proto::{Identity, Index};
 use crate::rate::Rate;
 use crate::rng::Rng;
 use crate::storage::State;
+use crate::time::Instant;
 use crate::wire::{ContentInfo, ContentKey};
 use parking_lot::{Condvar, Mutex};
 use std::io;
@@ -151,6 +152,11 @@ impl Peer {
     /// Where it listens.
     pub const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The time its index goes by.
+    pub fn now(&self) -> Instant {
+        self.clock.at()
     }
 
     /// Its name.

@@ -1,5 +1,10 @@
 //! Real processes for whole tests: started on port 0, spoken to, and never left running.
-#![allow(clippy::disallowed_types, dead_code, unreachable_pub, reason = "each test uses what it needs of this")]
+#![allow(
+    clippy::disallowed_types,
+    dead_code,
+    unreachable_pub,
+    reason = "each test uses what it needs of this"
+)]
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, unbounded};
 use serde_json::Value;
@@ -14,7 +19,10 @@ pub const PATIENCE: Duration = Duration::from_secs(40);
 fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_p2pdi"));
     // A test must not meet the state of the person who runs it.
-    command.env("XDG_STATE_HOME", std::env::temp_dir().join(format!("p2pdi-test-{}", std::process::id())));
+    command.env(
+        "XDG_STATE_HOME",
+        std::env::temp_dir().join(format!("p2pdi-test-{}", std::process::id())),
+    );
     command
 }
 
@@ -28,13 +36,20 @@ pub struct Ended {
 impl Ended {
     /// Its stdout, a JSON value a line.
     pub fn json(&self) -> Vec<Value> {
-        self.stdout.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
+        self.stdout
+            .lines()
+            .map(|line| serde_json::from_str(line).expect("a line of JSON"))
+            .collect()
     }
 }
 
 /// Runs a command to its end.
 pub fn run(args: &[&str]) -> Ended {
-    let output = program().args(args).stdin(Stdio::null()).output().expect("p2pdi runs");
+    let output = program()
+        .args(args)
+        .stdin(Stdio::null())
+        .output()
+        .expect("p2pdi runs");
     Ended {
         code: output.status.code().unwrap_or(-1),
         stdout: String::from_utf8(output.stdout).expect("UTF-8"),
@@ -64,7 +79,13 @@ pub fn spawn(args: &[&str]) -> Running {
     let lines = read_lines(child.stdout.take().expect("stdout"));
     let errors = read_lines(child.stderr.take().expect("stderr"));
     let stdin = child.stdin.take();
-    Running { child, stdin, lines, errors, address: String::new() }
+    Running {
+        child,
+        stdin,
+        lines,
+        errors,
+        address: String::new(),
+    }
 }
 
 /// Starts a command that serves, and waits until it does.
@@ -83,14 +104,34 @@ pub fn rs(more: &[&str]) -> Running {
 /// A peer with a menu and JSON answers, sharing `dir`, its state in `state`.
 pub fn menu_peer(rs: &Running, name: &str, dir: &Path, state: &Path, more: &[&str]) -> Running {
     let (dir, state) = (dir.to_str().expect("UTF-8"), state.to_str().expect("UTF-8"));
-    let fixed = ["peer", "--rs", &rs.address, "--name", name, "--dir", dir, "--state", state];
+    let fixed = [
+        "peer",
+        "--rs",
+        &rs.address,
+        "--name",
+        name,
+        "--dir",
+        dir,
+        "--state",
+        state,
+    ];
     serve(&[&fixed[..], &["--listen", "127.0.0.1:0", "--menu", "--json"], more].concat())
 }
 
 /// A peer that registers by itself.
 pub fn peer(rs: &Running, name: &str, dir: &Path, state: &Path, more: &[&str]) -> Running {
     let (dir, state) = (dir.to_str().expect("UTF-8"), state.to_str().expect("UTF-8"));
-    let fixed = ["peer", "--rs", &rs.address, "--name", name, "--dir", dir, "--state", state];
+    let fixed = [
+        "peer",
+        "--rs",
+        &rs.address,
+        "--name",
+        name,
+        "--dir",
+        dir,
+        "--state",
+        state,
+    ];
     serve(&[&fixed[..], &["--listen", "127.0.0.1:0"], more].concat())
 }
 
@@ -118,7 +159,10 @@ impl Running {
             Ok(line) => line,
             Err(error) => {
                 let stderr: Vec<String> = self.errors.try_iter().collect();
-                panic!("no line from the process ({error}); it said: {}", stderr.join("\n"));
+                panic!(
+                    "no line from the process ({error}); it said: {}",
+                    stderr.join("\n")
+                );
             }
         }
     }
@@ -140,7 +184,10 @@ impl Running {
 
     /// Sends a signal.
     pub fn signal(&self, signal: &str) {
-        let sent = Command::new("kill").args([signal, &self.id().to_string()]).status().expect("kill runs");
+        let sent = Command::new("kill")
+            .args([signal, &self.id().to_string()])
+            .status()
+            .expect("kill runs");
         assert!(sent.success(), "kill {signal}");
     }
 
@@ -197,7 +244,10 @@ pub fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
 pub fn active_peers(rs: &Running) -> Vec<String> {
     let asked = run(&["peers", "--rs", &rs.address, "--json"]);
     assert_eq!(asked.code, 0, "{}", asked.stderr);
-    let named = asked.json().into_iter().filter_map(|peer| peer["name"].as_str().map(str::to_owned));
+    let named = asked
+        .json()
+        .into_iter()
+        .filter_map(|peer| peer["name"].as_str().map(str::to_owned));
     named.collect()
 }
 
@@ -205,14 +255,22 @@ pub fn active_peers(rs: &Running) -> Vec<String> {
 pub fn until_listed(rs: &Running, contents: usize) -> Vec<Value> {
     eventually("contents to be listed", || {
         let listed = run(&["list", "--rs", &rs.address, "--json"]).json();
-        (listed.iter().filter(|content| content["name"].is_string()).count() == contents).then_some(listed)
+        (listed
+            .iter()
+            .filter(|content| content["name"].is_string())
+            .count()
+            == contents)
+            .then_some(listed)
     })
 }
 
 /// Writes a file of pseudo-random bytes.
 pub fn write_random(path: &Path, bytes: usize, seed: u64) -> Vec<u8> {
     let mut content = vec![0; bytes];
-    blake3::Hasher::new().update(&seed.to_be_bytes()).finalize_xof().fill(&mut content);
+    blake3::Hasher::new()
+        .update(&seed.to_be_bytes())
+        .finalize_xof()
+        .fill(&mut content);
     std::fs::create_dir_all(path.parent().expect("a parent")).expect("a directory");
     std::fs::write(path, &content).expect("written");
     content

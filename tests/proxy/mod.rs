@@ -61,7 +61,9 @@ impl BadNetwork {
     pub fn before(target: &str, seed: u64) -> Self {
         let target: SocketAddr = target.parse().expect("an address");
         let front = Arc::new(UdpSocket::bind("127.0.0.1:0").expect("a port"));
-        front.set_read_timeout(Some(Duration::from_millis(50))).expect("set");
+        front
+            .set_read_timeout(Some(Duration::from_millis(50)))
+            .expect("set");
         let address = front.local_addr().expect("an address").to_string();
         let shared = Arc::new(Shared {
             stop: AtomicBool::new(false),
@@ -72,13 +74,21 @@ impl BadNetwork {
         });
         let theirs = Arc::clone(&shared);
         let thread = std::thread::spawn(move || relay(&front, target, &theirs));
-        Self { address, shared, threads: vec![thread] }
+        Self {
+            address,
+            shared,
+            threads: vec![thread],
+        }
     }
 
     /// Datagrams dropped, repeated, reordered.
     pub fn faults(&self) -> (u64, u64, u64) {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        (count(&self.shared.dropped), count(&self.shared.repeated), count(&self.shared.swapped))
+        (
+            count(&self.shared.dropped),
+            count(&self.shared.repeated),
+            count(&self.shared.swapped),
+        )
     }
 }
 
@@ -87,18 +97,25 @@ fn relay(front: &Arc<UdpSocket>, target: SocketAddr, shared: &Arc<Shared>) {
     let mut answers = Vec::new();
     let mut buffer = [0; 2_048];
     while !shared.stop.load(Ordering::Relaxed) {
-        let Ok((bytes, from)) = front.recv_from(&mut buffer) else { continue };
+        let Ok((bytes, from)) = front.recv_from(&mut buffer) else {
+            continue;
+        };
         let (back, way) = backs.entry(from).or_insert_with(|| {
             let back = Arc::new(UdpSocket::bind("127.0.0.1:0").expect("a port"));
             back.connect(target).expect("connected");
-            back.set_read_timeout(Some(Duration::from_millis(50))).expect("set");
+            back.set_read_timeout(Some(Duration::from_millis(50)))
+                .expect("set");
             let (front, answering, shared) = (Arc::clone(front), Arc::clone(&back), Arc::clone(shared));
             answers.push(std::thread::spawn(move || {
                 let mut way = Way { held: None };
                 let mut buffer = [0; 2_048];
                 while !shared.stop.load(Ordering::Relaxed) {
-                    let Ok(bytes) = answering.recv(&mut buffer) else { continue };
-                    shared.pass(&mut way, &buffer[..bytes], |bytes| drop(front.send_to(bytes, from)));
+                    let Ok(bytes) = answering.recv(&mut buffer) else {
+                        continue;
+                    };
+                    shared.pass(&mut way, &buffer[..bytes], |bytes| {
+                        drop(front.send_to(bytes, from))
+                    });
                 }
             }));
             (back, Way { held: None })
