@@ -133,15 +133,7 @@ impl<'a> Lab<'a> {
         }
         bar.set_message("starting");
         let mut processes = Processes::new(interrupt);
-        let data = ground.root.join("rs");
-        make_dir(&data)?;
-        let rs_args = [
-            "rs".into(),
-            "--listen".into(),
-            "127.0.0.1:0".into(),
-            "--data".into(),
-            data.into(),
-        ];
+        let rs_args = ["rs".into(), "--listen".into(), "127.0.0.1:0".into()];
         let rs = processes.start("the RS", &rs_args)?;
         let deadline = after(STEP_LIMIT);
         let rs_address = serving(&mut processes, &[rs], deadline)?;
