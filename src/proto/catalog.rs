@@ -32,6 +32,9 @@ pub(super) struct HolderRecord {
     pub(super) complete: bool,
     /// Rising with every registration at this RS.
     order: u64,
+    /// How often it was named first. A new holder begins with the fewest of the others: it takes its share
+    /// from now on, and does not have to make up for the past.
+    uses: u64,
 }
 
 #[derive(Debug)]
@@ -112,20 +115,28 @@ impl Catalog {
             self.by_number.entry(rfc).or_default().insert(key.clone());
         }
         self.order += 1;
-        let record = HolderRecord {
-            peer: number,
-            complete,
-            order: self.order,
-        };
+        let order = self.order;
         let fresh = || Entry {
             info: info.clone(),
             holders: Vec::new(),
             turns: 0,
         };
         let entry = self.contents.entry(key).or_insert_with(fresh);
+        let fewest = entry.holders.iter().map(|holder| holder.uses).min().unwrap_or(0);
         match entry.holders.iter_mut().find(|holder| holder.peer == number) {
-            Some(holder) => *holder = record,
-            None => entry.holders.push(record),
+            Some(holder) => {
+                *holder = HolderRecord {
+                    complete,
+                    order,
+                    ..*holder
+                }
+            }
+            None => entry.holders.push(HolderRecord {
+                peer: number,
+                complete,
+                order,
+                uses: fewest,
+            }),
         }
         Ok(())
     }
@@ -225,7 +236,7 @@ impl Catalog {
             .filter_map(|holder| Some((*holder, registry.listed(holder.peer, now)?)));
         let mut alive: Vec<_> = alive.collect();
         match self.policy {
-            Policy::LeastUsed => alive.sort_by_key(|(holder, peer)| (peer.uses, holder.order)),
+            Policy::LeastUsed => alive.sort_by_key(|(holder, _)| (holder.uses, holder.order)),
             Policy::MostRecent => alive.sort_by_key(|(holder, _)| core::cmp::Reverse(holder.order)),
             Policy::Rotate => {
                 alive.sort_by_key(|(holder, _)| holder.peer);
@@ -240,10 +251,14 @@ impl Catalog {
         Some((&entry.info, alive))
     }
 
-    /// Notes that a search was answered for this content: the next one begins with the next holder.
-    pub(super) fn turn(&mut self, key: &ContentKey) {
-        if let Some(entry) = self.contents.get_mut(key) {
-            entry.turns = entry.turns.wrapping_add(1);
+    /// Notes that a search named `first` first for this content: the policies go by it.
+    pub(super) fn note_named(&mut self, key: &ContentKey, first: PeerNumber) {
+        let Some(entry) = self.contents.get_mut(key) else {
+            return;
+        };
+        entry.turns = entry.turns.wrapping_add(1);
+        if let Some(holder) = entry.holders.iter_mut().find(|holder| holder.peer == first) {
+            holder.uses += 1;
         }
     }
 }

@@ -333,10 +333,7 @@ impl Registration {
             if !page.offer(listing) {
                 break;
             }
-            self.catalog.turn(&key);
-            if let Some(peer) = self.registry.get_mut(first) {
-                peer.uses += 1;
-            }
+            self.catalog.note_named(&key, first);
         }
         if !found && search.after.is_none() {
             let text = if known {

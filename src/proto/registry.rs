@@ -43,8 +43,6 @@ pub(super) struct Peer {
     heard: Instant,
     probed: Option<Instant>,
     wake: Instant,
-    /// How often the RS has named it first for a search: what the policy `least-used` compares.
-    pub(super) uses: u64,
 }
 
 impl Peer {
@@ -241,7 +239,6 @@ impl Registry {
             heard: now.at,
             probed: None,
             wake: now.at,
-            uses: 0,
         };
         self.peers.insert(number, peer);
         Some(number)

@@ -1,0 +1,248 @@
+//! What dies in the middle: the RS, a holder, all holders, a peer that comes back.
+#![allow(clippy::disallowed_types, reason = "whole tests use files")]
+
+mod process;
+
+use process::{
+    Running, active_peers, eventually, menu_peer, peer, rs, run, spawn, until_listed, write_random,
+};
+use serde_json::Value;
+use std::path::Path;
+
+/// Slow enough that something can die in the middle, fast enough not to wait for.
+const SLOW: &[&str] = &["--up-limit", "1MB"];
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("UTF-8")
+}
+
+/// Waits until a get has received something.
+fn until_under_way(get: &Running) {
+    loop {
+        let event: Value = serde_json::from_str(&get.line()).expect("JSON");
+        if event["event"] == "progress" {
+            return;
+        }
+        assert_ne!(event["event"], "done", "too fast to die in the middle");
+    }
+}
+
+fn last_event(get: &Running) -> Value {
+    serde_json::from_str(get.rest().last().expect("an event")).expect("JSON")
+}
+
+#[test]
+fn a_download_outlives_the_rs() {
+    let place = tempfile::tempdir().expect("a directory");
+    let at = |name: &str| place.path().join(name);
+    let content = write_random(&at("shared/big"), 2_000_000, 1);
+    let mut server = rs(&[]);
+    let _holder = peer(&server, "holder", &at("shared"), &at("state"), SLOW);
+    until_listed(&server, 1);
+    let mut get = spawn(&[
+        "get",
+        "big",
+        "--rs",
+        &server.address,
+        "--out",
+        text(&at("out")),
+        "--json",
+    ]);
+    until_under_way(&get);
+    server.kill();
+    assert_eq!(last_event(&get)["event"], "done");
+    assert!(get.end().success());
+    assert_eq!(std::fs::read(at("out/big")).expect("read"), content);
+}
+
+#[test]
+fn a_download_moves_on_when_its_holder_dies() {
+    let place = tempfile::tempdir().expect("a directory");
+    let at = |name: &str| place.path().join(name);
+    let content = write_random(&at("one/big"), 2_000_000, 1);
+    write_random(&at("two/big"), 2_000_000, 1);
+    let server = rs(&["--policy", "most-recent"]);
+    let second = peer(&server, "second", &at("two"), &at("s2"), SLOW);
+    until_listed(&server, 1);
+    let mut first = peer(&server, "first", &at("one"), &at("s1"), SLOW);
+    eventually("both holders", || {
+        let found = run(&["search", "big", "--rs", &server.address, "--json"]).json();
+        (found[0]["holders"].as_array().map(Vec::len) == Some(2)).then_some(())
+    });
+    let mut get = spawn(&[
+        "get",
+        "big",
+        "--rs",
+        &server.address,
+        "--out",
+        text(&at("out")),
+        "--json",
+    ]);
+    until_under_way(&get);
+    first.kill();
+    let done = last_event(&get);
+    assert!(get.end().success());
+    assert_eq!(std::fs::read(at("out/big")).expect("read"), content);
+    let holders = done["holders"].as_array().expect("holders");
+    assert_eq!(holders.len(), 2, "{done}");
+    assert_eq!(holders[0]["failures"].as_array().map(Vec::len), Some(1), "{done}");
+    assert!(
+        holders[1]["port"].to_string() == second.address.rsplit(':').next().unwrap_or_default(),
+        "{done}"
+    );
+    let sent: u64 = holders.iter().filter_map(|holder| holder["bytes"].as_u64()).sum();
+    assert_eq!(
+        sent, 2_000_000,
+        "the second went on where the first had stopped: {done}"
+    );
+}
+
+#[test]
+fn when_nobody_is_left_it_says_who_was_tried() {
+    let place = tempfile::tempdir().expect("a directory");
+    let at = |name: &str| place.path().join(name);
+    write_random(&at("shared/big"), 2_000_000, 1);
+    let server = rs(&[]);
+    let mut holder = peer(&server, "holder", &at("shared"), &at("state"), SLOW);
+    until_listed(&server, 1);
+    let mut get = spawn(&[
+        "get",
+        "big",
+        "--rs",
+        &server.address,
+        "--out",
+        text(&at("out")),
+        "--json",
+    ]);
+    until_under_way(&get);
+    holder.kill();
+    assert_eq!(get.end().code(), Some(3));
+    let said = get.stderr();
+    assert!(
+        said.contains(&holder.address) && said.contains("no holder is left"),
+        "{said}"
+    );
+    assert!(!at("out/big").exists());
+}
+
+#[test]
+fn the_dead_are_hidden_and_come_back_as_themselves() {
+    let place = tempfile::tempdir().expect("a directory");
+    let at = |name: &str| place.path().join(name);
+    write_random(&at("shared/big"), 100_000, 1);
+    let server = rs(&[]);
+    let mut holder = menu_peer(&server, "holder", &at("shared"), &at("state"), &[]);
+    assert_eq!(holder.choose(&["1"])["event"], "registered");
+    assert_eq!(active_peers(&server), ["holder"]);
+    holder.kill();
+    let got = run(&["get", "big", "--rs", &server.address, "--out", text(&at("out"))]);
+    assert_eq!(got.code, 3, "{}", got.stderr);
+    let begun = std::time::Instant::now();
+    eventually("the dead peer to be hidden", || {
+        active_peers(&server).is_empty().then_some(())
+    });
+    assert!(begun.elapsed().as_secs() < 30);
+    assert_eq!(run(&["search", "big", "--rs", &server.address]).code, 3);
+
+    let mut again = menu_peer(&server, "holder", &at("shared"), &at("state"), &[]);
+    assert_eq!(again.choose(&["1"])["event"], "registered");
+    let peers = run(&["peers", "--rs", &server.address, "--json"]).json();
+    assert_eq!(peers.len(), 1, "one record, not two");
+    assert_eq!(
+        peers[0]["registrations_30d"], 2,
+        "the same record, registered again"
+    );
+    assert_eq!(
+        run(&["get", "big", "--rs", &server.address, "--out", text(&at("out"))]).code,
+        0
+    );
+}
+
+#[test]
+fn an_interrupted_get_goes_on_where_it_stopped() {
+    let place = tempfile::tempdir().expect("a directory");
+    let at = |name: &str| place.path().join(name);
+    let content = write_random(&at("shared/big"), 2_000_000, 1);
+    let holder = process::serve(&[
+        "peer",
+        "--dir",
+        text(&at("shared")),
+        "--state",
+        text(&at("state")),
+        "--listen",
+        "127.0.0.1:0",
+        "--up-limit",
+        "1MB",
+    ]);
+    eventually("the file to be hashed", || {
+        let index = run(&["index", "--peer", &holder.address, "--json"]).json();
+        index.iter().any(|content| content["name"] == "big").then_some(())
+    });
+    let out = at("out");
+    let args = [
+        "get",
+        "big",
+        "--peer",
+        &holder.address,
+        "--out",
+        text(&out),
+        "--json",
+    ];
+    let mut get = spawn(&args);
+    until_under_way(&get);
+    get.signal("-INT");
+    assert_eq!(get.end().code(), Some(75));
+    assert!(!at("out/big").exists());
+    let mut get = spawn(&args);
+    let done = last_event(&get);
+    assert!(get.end().success());
+    assert!(
+        done["holders"][0]["bytes"]
+            .as_u64()
+            .is_some_and(|bytes| bytes < 2_000_000),
+        "{done}"
+    );
+    assert_eq!(std::fs::read(at("out/big")).expect("read"), content);
+    assert_eq!(
+        std::fs::read_dir(at("out")).expect("listed").count(),
+        1,
+        "nothing else is left in --out"
+    );
+}
+
+#[test]
+fn gossip_finds_a_third_peer_without_the_rs_knowing_any_content() {
+    let place = tempfile::tempdir().expect("a directory");
+    let at = |name: &str| place.path().join(name);
+    let content = write_random(&at("c/rfc7.txt"), 50_000, 1);
+    std::fs::create_dir(at("b")).expect("a directory");
+    let server = rs(&[]);
+    let gossip = &["--mode", "gossip"][..];
+    let mut c = menu_peer(&server, "C", &at("c"), &at("sc"), gossip);
+    let mut b = menu_peer(&server, "B", &at("b"), &at("sb"), gossip);
+    assert_eq!(c.choose(&["1"])["event"], "registered");
+    assert_eq!(b.choose(&["1"])["event"], "registered");
+    assert_eq!(b.choose(&["4"])["contents"], 1, "B has merged C's index");
+    assert_eq!(
+        run(&["list", "--rs", &server.address, "--json"]).stdout,
+        "[]\n",
+        "the RS knows peers only"
+    );
+    // Asking B alone leads to C.
+    let got = run(&[
+        "get",
+        "rfc7.txt",
+        "--peer",
+        &b.address,
+        "--out",
+        text(&at("out")),
+        "--json",
+    ]);
+    assert_eq!(got.code, 0, "{}", got.stderr);
+    let done = got.json().pop().expect("an event");
+    assert!(
+        done["holders"][0]["port"].to_string() == c.address.rsplit(':').next().unwrap_or_default(),
+        "{done}"
+    );
+    assert_eq!(std::fs::read(at("out/rfc7.txt")).expect("read"), content);
+}
