@@ -63,9 +63,9 @@ fn admit(peer: &Arc<Peer>, stream: TcpStream, served: &Arc<AtomicUsize>) {
         .spawn(move || {
             let _place = place;
             if busy {
-                say_busy(&peer, stream)
+                say_busy(&peer, stream);
             } else {
-                serve(&peer, stream)
+                serve(&peer, stream);
             }
         });
     if let Err(error) = thread {
@@ -128,7 +128,7 @@ fn serve_download(peer: &Peer, conn: &mut Conn, download: &Download) -> Result<(
     let request = download.request;
     let share = match share_asked_for(peer, download) {
         Ok(share) => share,
-        Err(refused) => return Ok(conn.send(&refused)?),
+        Err((code, text)) => return Ok(conn.send(&refusal(request, code, text))?),
     };
     let Part::Range(range) = &download.part else {
         let text = "this peer serves byte ranges, not pieces";
@@ -164,20 +164,17 @@ fn is_lost(error: &io::Error) -> bool {
     )
 }
 
-fn share_asked_for(peer: &Peer, download: &Download) -> Result<Share, Message> {
+/// The one share a request means, or why there is none.
+fn share_asked_for(peer: &Peer, download: &Download) -> Result<Share, (Refusal, String)> {
     let mut found = peer.shares.find(&download.wanted);
     // One file under two names is the same bytes.
     found.dedup_by_key(|share| share.info.id);
     match found.len() {
-        0 => Err(refusal(
-            download.request,
-            Refusal::NotFound,
-            "this peer does not hold it",
-        )),
+        0 => Err((Refusal::NotFound, "this peer does not hold it".to_owned())),
         1 => Ok(found.remove(0)),
         many => {
             let text = format!("{many} different contents have this name here: ask by id");
-            Err(refusal(download.request, Refusal::Ambiguous, text))
+            Err((Refusal::Ambiguous, text))
         }
     }
 }

@@ -90,7 +90,7 @@ impl Mapped {
         if bytes > map_bytes - start {
             return Err(lost());
         }
-        let base = self.map.as_ref().map_or(core::ptr::null(), |map| map.as_ptr());
+        let base = self.map.as_ref().map_or(core::ptr::null(), MmapRaw::as_ptr);
         let total = prefix.len() + bytes;
         let mut sent = 0;
         while sent < total {
