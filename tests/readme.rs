@@ -23,7 +23,11 @@ fn the_tour_runs_as_written() {
     let specs = Path::new(env!("CARGO_MANIFEST_DIR")).join("rfcs");
     std::os::unix::fs::symlink(specs, place.path().join("rfcs")).expect("a link");
     let program = Path::new(env!("CARGO_BIN_EXE_p2pdi"));
-    let path = format!("{}:{}", program.parent().expect("a folder").display(), std::env::var("PATH").expect("PATH"));
+    let path = format!(
+        "{}:{}",
+        program.parent().expect("a folder").display(),
+        std::env::var("PATH").expect("PATH")
+    );
     let ran = Command::new("bash")
         .args(["-ec", &tour])
         .current_dir(place.path())
@@ -31,8 +35,17 @@ fn the_tour_runs_as_written() {
         .env("XDG_STATE_HOME", place.path().join("state"))
         .output()
         .expect("bash runs");
-    let (out, err) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
-    for expected in ["listening on 127.0.0.1:", "archive", "0001-wire.txt", "verified", "copies/0001-wire.txt"] {
+    let (out, err) = (
+        String::from_utf8_lossy(&ran.stdout),
+        String::from_utf8_lossy(&ran.stderr),
+    );
+    for expected in [
+        "listening on 127.0.0.1:",
+        "archive",
+        "0001-wire.txt",
+        "verified",
+        "copies/0001-wire.txt",
+    ] {
         assert!(out.contains(expected), "{expected} is missing:\n{out}\n{err}");
     }
 }
@@ -41,7 +54,9 @@ fn the_tour_runs_as_written() {
 fn what_the_readme_names_is_there() {
     let text = readme();
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let links = text.match_indices("](").map(|(at, _)| &text[at + 2..at + text[at..].find(')').expect("closed")]);
+    let links = text
+        .match_indices("](")
+        .map(|(at, _)| &text[at + 2..at + text[at..].find(')').expect("closed")]);
     for target in links.filter(|target| !target.starts_with("http")) {
         assert!(root.join(target).exists(), "{target}");
     }
