@@ -6,6 +6,7 @@
 #![allow(clippy::disallowed_types, reason = "this floor is where files live")]
 
 mod heading;
+mod journal;
 mod landing;
 mod mapped;
 mod scan;
