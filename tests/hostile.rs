@@ -4,6 +4,8 @@
 
 #[path = "hostile/busy.rs"]
 mod busy;
+#[path = "hostile/crowd.rs"]
+mod crowd;
 #[path = "hostile/frames.rs"]
 mod frames;
 mod process;

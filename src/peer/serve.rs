@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// Threads beyond the cap that say BUSY; past them a connection is just closed.
-const BUSY_THREADS_MAX: usize = 16;
+pub(super) const BUSY_THREADS_MAX: usize = 16;
 /// How long a refused client may take to read why.
 const BUSY_LINGER: Span = Span::from_secs(2);
 /// How long the acceptor rests after an error such as too many open files.

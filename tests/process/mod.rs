@@ -54,8 +54,13 @@ pub struct Running {
 
 /// Starts a command; its address is empty until [`serve`] has read it.
 pub fn spawn(args: &[&str]) -> Running {
-    let mut child = program()
-        .args(args)
+    let mut command = program();
+    command.args(args);
+    spawn_command(command)
+}
+
+fn spawn_command(mut command: Command) -> Running {
+    let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -69,7 +74,15 @@ pub fn spawn(args: &[&str]) -> Running {
 
 /// Starts a command that serves, and waits until it does.
 pub fn serve(args: &[&str]) -> Running {
-    let mut running = spawn(args);
+    served(spawn(args))
+}
+
+/// The same, for a command that becomes ours: a shell that sets limits first.
+pub fn serve_command(command: Command) -> Running {
+    served(spawn_command(command))
+}
+
+fn served(mut running: Running) -> Running {
     let line = running.line();
     running.address = line.strip_prefix("listening on ").expect("listening").to_owned();
     running
