@@ -8,6 +8,10 @@ mod busy;
 mod crowd;
 #[path = "hostile/frames.rs"]
 mod frames;
+#[path = "hostile/liar.rs"]
+mod liar;
+#[path = "hostile/lies.rs"]
+mod lies;
 mod process;
 #[path = "hostile/raw.rs"]
 mod raw;
