@@ -15,3 +15,5 @@ mod lies;
 mod process;
 #[path = "hostile/raw.rs"]
 mod raw;
+#[path = "hostile/shared.rs"]
+mod shared;

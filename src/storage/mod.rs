@@ -8,6 +8,7 @@
 mod heading;
 mod landing;
 mod mapped;
+mod open;
 mod scan;
 mod stamp;
 mod state;

@@ -104,6 +104,11 @@ pub(crate) fn resident_kib(id: u32) -> u64 {
     status(id, "VmRSS:")
 }
 
+/// Memory of a process that is its own: without the pages of files that it has mapped.
+pub(crate) fn own_kib(id: u32) -> u64 {
+    status(id, "RssAnon:")
+}
+
 /// Threads of a process.
 pub(crate) fn threads(id: u32) -> u64 {
     status(id, "Threads:")
