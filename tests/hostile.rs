@@ -12,6 +12,8 @@ mod frames;
 mod liar;
 #[path = "hostile/lies.rs"]
 mod lies;
+#[path = "hostile/names.rs"]
+mod names;
 mod process;
 #[path = "hostile/raw.rs"]
 mod raw;
