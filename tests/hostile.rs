@@ -19,3 +19,5 @@ mod process;
 mod raw;
 #[path = "hostile/shared.rs"]
 mod shared;
+#[path = "hostile/stuck.rs"]
+mod stuck;
