@@ -4,10 +4,14 @@
 
 #[path = "hostile/busy.rs"]
 mod busy;
+#[path = "hostile/cli.rs"]
+mod cli;
 #[path = "hostile/crowd.rs"]
 mod crowd;
 #[path = "hostile/frames.rs"]
 mod frames;
+#[path = "hostile/interrupt.rs"]
+mod interrupt;
 #[path = "hostile/liar.rs"]
 mod liar;
 #[path = "hostile/lies.rs"]

@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 /// Nothing here waits longer for one event.
 pub const PATIENCE: Duration = Duration::from_secs(40);
 
-fn program() -> Command {
+/// The program, with a state of its own.
+pub fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_p2pdi"));
     // A test must not meet the state of the person who runs it.
     command.env("XDG_STATE_HOME", std::env::temp_dir().join(format!("p2pdi-test-{}", std::process::id())));
