@@ -9,6 +9,7 @@ mod heading;
 mod journal;
 mod landing;
 mod mapped;
+mod open;
 mod scan;
 mod stamp;
 mod state;
