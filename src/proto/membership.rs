@@ -370,3 +370,7 @@ impl Membership {
 fn renewal(lease_secs: u32) -> Span {
     KEEP_ALIVE.min(Span(Span::from_secs(u64::from(lease_secs)).0 / 3))
 }
+
+#[cfg(test)]
+#[path = "membership_tests.rs"]
+mod tests;
