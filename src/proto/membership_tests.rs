@@ -90,7 +90,10 @@ impl Stage {
         };
         match self.rs.handle_request(self.now, &Self::asker(), &list.into()) {
             Message::Contents(page) => {
-                let names = page.contents.iter().map(|listing| listing.content.name.as_str().to_owned());
+                let names = page
+                    .contents
+                    .iter()
+                    .map(|listing| listing.content.name.as_str().to_owned());
                 names.collect()
             }
             other => panic!("{other:?}"),
@@ -126,7 +129,13 @@ fn it_joins_registers_keeps_alive_and_leaves() {
     assert!(!stage.peer.is_settled());
     assert_eq!(stage.settle(), "JRR");
     assert!(stage.peer.is_settled() && stage.peer.is_in());
-    assert!(matches!(stage.events[..], [MembershipEvent::Joined { lease_secs: 7_200, .. }]));
+    assert!(matches!(
+        stage.events[..],
+        [MembershipEvent::Joined {
+            lease_secs: 7_200,
+            ..
+        }]
+    ));
     assert_eq!(stage.peer.deadline(), Some(stage.now.at.after(KEEP_ALIVE)));
     stage.wait(Span(KEEP_ALIVE.0 - 1));
     assert_eq!(stage.settle(), "");
@@ -142,7 +151,11 @@ fn it_joins_registers_keeps_alive_and_leaves() {
     assert!(stage.peer.is_settled());
     stage.peer.want(true);
     assert_eq!(stage.settle(), "JR");
-    assert_eq!(stage.rs.counts(stage.now), (1, 1, 1), "the same record, by its cookie");
+    assert_eq!(
+        stage.rs.counts(stage.now),
+        (1, 1, 1),
+        "the same record, by its cookie"
+    );
 }
 
 #[test]
@@ -198,7 +211,10 @@ fn a_lease_that_ran_out_is_revived() {
     stage.wait(Span::from_secs(8_000));
     assert_eq!(stage.settle(), "KJR");
     assert_eq!(stage.peer.cookie(), before);
-    assert_eq!((stage.listed(), stage.rs.counts(stage.now).0), (vec!["x".to_owned()], 1));
+    assert_eq!(
+        (stage.listed(), stage.rs.counts(stage.now).0),
+        (vec!["x".to_owned()], 1)
+    );
 }
 
 #[test]
@@ -206,7 +222,9 @@ fn a_refused_content_is_not_asked_again() {
     let mut stage = Stage::settled();
     stage.peer.share(content("y"), true);
     let (request, _) = stage.step().expect("a Register");
-    stage.peer.handle_answer(stage.now.at, &refuse(&request, Refusal::NameTaken));
+    stage
+        .peer
+        .handle_answer(stage.now.at, &refuse(&request, Refusal::NameTaken));
     stage.peer.share(content("y"), true);
     assert_eq!(stage.settle(), "");
     assert!(matches!(
@@ -225,10 +243,15 @@ fn a_refused_join_waits_for_the_wish_to_be_spoken_again() {
     let mut stage = Stage::new();
     stage.peer.want(true);
     let (request, _) = stage.step().expect("a Join");
-    stage.peer.handle_answer(stage.now.at, &refuse(&request, Refusal::LimitReached));
+    stage
+        .peer
+        .handle_answer(stage.now.at, &refuse(&request, Refusal::LimitReached));
     assert_eq!((stage.settle().as_str(), stage.peer.deadline()), ("", None));
     assert!(stage.peer.is_settled(), "as far as it may be");
-    assert!(matches!(stage.events[..], [MembershipEvent::Refused { key: None, .. }]));
+    assert!(matches!(
+        stage.events[..],
+        [MembershipEvent::Refused { key: None, .. }]
+    ));
     stage.peer.want(true);
     assert_eq!(stage.settle(), "J");
 }
@@ -249,7 +272,9 @@ fn failures_are_tried_again_after_a_while() {
     assert_eq!(stage.settle(), "JR");
     stage.peer.share(content("y"), true);
     let (request, _) = stage.step().expect("due");
-    stage.peer.handle_answer(stage.now.at, &refuse(&request, Refusal::Busy));
+    stage
+        .peer
+        .handle_answer(stage.now.at, &refuse(&request, Refusal::Busy));
     assert_eq!(stage.settle(), "", "a busy RS is given time");
     stage.wait(REJOIN_WAIT);
     assert_eq!(stage.settle(), "R");
