@@ -133,7 +133,7 @@ fn fetch_all(peer: &Peer, contents: &[ContentInfo], place: &Path, stop: &Stop) {
     let holder = HostPort::from(peer.address());
     for content in contents {
         fetcher
-            .fetch(content, &mut core::iter::once(holder.clone()), &mut Silent)
+            .fetch(content, &mut vec![holder.clone()], &mut Silent)
             .expect("fetched");
     }
 }

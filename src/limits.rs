@@ -130,6 +130,13 @@ pub const WINDOW_SPAN: Span = Span::from_millis(40);
 /// Pieces under way from one holder: choices made early are choices made blindly.
 pub const WINDOW_PIECES_MAX: u32 = 16;
 
+/// Holders a getter takes one content from at once: a link is full long before, and each is a thread.
+pub const SOURCES_MAX: usize = 40;
+/// From this size on a lone holder is asked over two connections: one core alone does not fill a fast link.
+pub const TWO_STREAMS_BYTES: u64 = 64 * 1024 * 1024;
+/// Bytes of content a socket may hold unsent: what waits there was chosen early, and blindly.
+pub const UNSENT_BYTES_MAX: u32 = 128 * 1024;
+
 // --- a peer's own work ---
 
 /// Between two looks at the shared directories: with hashing, a change is registered within 5 s.

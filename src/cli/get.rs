@@ -9,11 +9,11 @@ use super::say;
 use super::show::{fetched_json, short_id, size};
 use super::signals::{Signalled, stop_on_signals};
 use core::cell::RefCell;
-use p2pdi::fetch::{FetchFault, Fetched, Fetcher, HolderAccount, Weight};
+use p2pdi::fetch::{FetchFault, Fetched, Fetcher, HolderAccount, HolderSource, Sharing, Weight};
 use p2pdi::limits::PEER_CONNECTIONS;
 use p2pdi::locate::{LocateFault, Located, Locator, Request};
 use p2pdi::name::{HostPort, PeerName, printable};
-use p2pdi::net::{Clock, Pacer, RsClient, RsLink, Stop};
+use p2pdi::net::{Clock, Offer, Pacer, RsClient, RsLink, Stop};
 use p2pdi::peer::{Peer, PeerSettings};
 use p2pdi::wire::ContentInfo;
 use std::path::PathBuf;
@@ -142,9 +142,14 @@ pub(super) fn run(mut line: Line) -> Result<(), Failure> {
         stop.clone(),
     );
     let down = Pacer::new(clock, down_limit);
+    let by_peer = serving.clone().map(ByPeer);
+    let fetcher = Fetcher::new(task.out.clone(), &down, stop.clone());
     let mut getting = Getting {
         locator: RefCell::new(locator),
-        fetcher: Fetcher::new(task.out.clone(), &down, stop.clone()),
+        fetcher: match &by_peer {
+            Some(by_peer) => fetcher.sharing(by_peer),
+            None => fetcher,
+        },
         showing: task.showing,
         serving: serving.clone(),
     };
@@ -230,12 +235,7 @@ impl Getting<'_> {
 
     fn get_one(&mut self, located: Located) -> Result<(), Failure> {
         let info = located.info;
-        let mut holders = Holders {
-            known: located.holders.into(),
-            asked: Vec::new(),
-            locator: &self.locator,
-            id: info.id,
-        };
+        let mut holders = Holders { known: located.holders, locator: &self.locator, id: info.id };
         let mut progress = Progress::new(self.showing, &info);
         let fetched = self.fetcher.fetch(&info, &mut holders, &mut progress);
         progress.finish();
@@ -243,7 +243,7 @@ impl Getting<'_> {
             Ok(fetched) => {
                 self.report_lost(&fetched.holders);
                 if let Some(peer) = &self.serving {
-                    peer.add_fetched(&fetched.path, &info);
+                    peer.add_fetched(&fetched.path, &info, &fetched.manifest);
                 }
                 self.show(&info, &fetched);
                 Ok(())
@@ -292,26 +292,38 @@ impl Getting<'_> {
 
 /// The holders of a content: those known, and when they have failed, whoever else can be found.
 struct Holders<'l, 'a> {
-    known: std::collections::VecDeque<HostPort>,
-    asked: Vec<HostPort>,
+    known: Vec<HostPort>,
     locator: &'l RefCell<Locator<'a>>,
     id: p2pdi::id::ContentId,
 }
 
-impl Iterator for Holders<'_, '_> {
-    type Item = HostPort;
+impl HolderSource for Holders<'_, '_> {
+    fn known(&mut self) -> Vec<HostPort> {
+        self.known.clone()
+    }
 
-    fn next(&mut self) -> Option<HostPort> {
-        if self.known.is_empty() {
-            let more = self.locator.borrow_mut().more_holders(self.id);
-            self.known = more
-                .into_iter()
-                .filter(|holder| !self.asked.contains(holder))
-                .collect();
-        }
-        let holder = self.known.pop_front()?;
-        self.asked.push(holder.clone());
-        Some(holder)
+    fn more(&mut self) -> Vec<HostPort> {
+        let found = self.locator.borrow_mut().more_holders(self.id);
+        let new: Vec<HostPort> = found.into_iter().filter(|holder| !self.known.contains(holder)).collect();
+        self.known.extend(new.iter().cloned());
+        new
+    }
+}
+
+/// Offers what has come of a content by the peer that serves meanwhile.
+struct ByPeer(Arc<Peer>);
+
+impl Sharing for ByPeer {
+    fn port(&self) -> u16 {
+        self.0.address().port()
+    }
+
+    fn begin(&self, info: &ContentInfo, offer: &Arc<Offer>) {
+        self.0.offer_part(info, offer);
+    }
+
+    fn give_up(&self, info: &ContentInfo) {
+        self.0.withdraw_part(info);
     }
 }
 

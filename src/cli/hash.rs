@@ -31,7 +31,7 @@ pub(super) fn run(mut line: Line) -> Result<(), Failure> {
 }
 
 fn hash(path: &Path, stamp: Stamp) -> Result<ContentId, Failure> {
-    hash_file(path, stamp).map_err(|fault| match fault {
+    hash_file(path, stamp).map(|manifest| manifest.id()).map_err(|fault| match fault {
         HashFault::Io(error) => Failure::io(path.display(), &error),
         HashFault::Changed => Failure::new(
             super::failure::Exit::Failed,

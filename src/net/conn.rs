@@ -3,7 +3,7 @@
 use super::socket::{connect, tune};
 use super::{Stop, StopGuard};
 use crate::id::RequestNumber;
-use crate::limits::{ANSWER_TIMEOUT, CHUNK_BYTES_MAX, FRAME_DEADLINE, HELLO_DEADLINE, SEND_DEADLINE};
+use crate::limits::{ANSWER_TIMEOUT, CHUNK_BYTES_MAX, FRAME_DEADLINE, HELLO_DEADLINE, SEND_DEADLINE, UNSENT_BYTES_MAX};
 use crate::name::HostPort;
 use crate::proto::refusal;
 use crate::time::Span;
@@ -11,6 +11,7 @@ use crate::wire::{
     ContentLabel, DecodeError, Fault, FrameHeader, HEADER_BYTES, Message, Refusal, encode_frame, hello,
 };
 use core::fmt;
+use parking_lot::Mutex;
 use std::io::{self, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -120,13 +121,70 @@ impl Read for DeadlineStream {
     }
 }
 
+/// The sending side of a connection, which several threads may share: a frame is never cut by another.
+#[derive(Debug)]
+pub struct ConnWriter {
+    stream: Arc<TcpStream>,
+    out: Mutex<Vec<u8>>,
+}
+
+impl ConnWriter {
+    /// Sends one frame.
+    ///
+    /// # Errors
+    /// The network's, or the other side does not read.
+    pub fn send(&self, message: &Message) -> io::Result<()> {
+        let mut out = self.out.lock();
+        out.clear();
+        encode_frame(message, &mut out);
+        let deadline = Instant::now() + SEND_DEADLINE.to_std();
+        let mut left = out.as_slice();
+        while !left.is_empty() {
+            self.stream.set_write_timeout(Some(left_until(deadline)?))?;
+            match (&*self.stream).write(left) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(sent) => left = &left[sent..],
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets `send` put one frame on the socket itself. It is given a check to call before every system call,
+    /// which bounds the time they take together.
+    ///
+    /// # Errors
+    /// `send`'s.
+    pub fn send_by(
+        &self,
+        send: impl FnOnce(BorrowedFd<'_>, &mut dyn FnMut() -> io::Result<()>) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let _turn = self.out.lock();
+        let deadline = Instant::now() + SEND_DEADLINE.to_std();
+        send(self.stream.as_fd(), &mut || self.stream.set_write_timeout(Some(left_until(deadline)?)))
+    }
+
+    /// Keeps what waits in the socket small: it is chosen only when the link is about to take it.
+    pub fn keep_unsent_low(&self) {
+        let _ = socket2::SockRef::from(&*self.stream).set_tcp_notsent_lowat(UNSENT_BYTES_MAX);
+    }
+
+    /// Ends the connection: whoever waits for it wakes.
+    pub fn shut(&self) {
+        let _ = self.stream.shutdown(std::net::Shutdown::Both);
+    }
+}
+
 /// One connection.
 #[derive(Debug)]
 pub struct Conn {
     reader: BufReader<DeadlineStream>,
+    writer: Arc<ConnWriter>,
     peer: SocketAddr,
     local: SocketAddr,
-    out: Vec<u8>,
+    /// What the other side can do.
+    features: u64,
     _guard: StopGuard,
 }
 
@@ -161,7 +219,7 @@ impl Conn {
     }
 
     /// Tells the other side, if it still listens, why the connection ends because of what it sent.
-    pub fn explain(&mut self, error: &ConnError) {
+    pub fn explain(&self, error: &ConnError) {
         let answer = match error {
             // It speaks something else: what we say would be noise to it.
             ConnError::Bytes(error) if error.fault == Fault::Magic => return,
@@ -180,6 +238,7 @@ impl Conn {
         let (peer, local) = (stream.peer_addr()?, stream.local_addr()?);
         let stream = Arc::new(stream);
         let guard = stop.watch(&stream);
+        let writer = Arc::new(ConnWriter { stream: Arc::clone(&stream), out: Mutex::default() });
         let stream = DeadlineStream {
             stream: Stream::Plain(stream),
             deadline: Instant::now(),
@@ -187,9 +246,10 @@ impl Conn {
         let reader = BufReader::with_capacity(READ_BUFFER_BYTES, stream);
         Ok(Self {
             reader,
+            writer,
             peer,
             local,
-            out: Vec::new(),
+            features: 0,
             _guard: guard,
         })
     }
@@ -204,15 +264,21 @@ impl Conn {
         self.local
     }
 
-    /// The socket, for a send straight from a file.
-    pub fn fd(&self) -> BorrowedFd<'_> {
-        self.reader.get_ref().stream.socket().as_fd()
+    /// The sending side.
+    pub const fn writer(&self) -> &Arc<ConnWriter> {
+        &self.writer
+    }
+
+    /// The feature bits the other side has announced.
+    pub const fn features(&self) -> u64 {
+        self.features
     }
 
     fn greet(&mut self) -> Result<(), ConnError> {
         match self.receive(HELLO_DEADLINE)? {
             Some(Incoming::Message(Message::Version(version))) => {
                 version.common()?;
+                self.features = version.features;
                 Ok(())
             }
             Some(Incoming::Message(other)) => Err(self.unexpected(&other)),
@@ -233,44 +299,8 @@ impl Conn {
     ///
     /// # Errors
     /// The network's, or the other side does not read.
-    pub fn send(&mut self, message: &Message) -> io::Result<()> {
-        let mut out = core::mem::take(&mut self.out);
-        out.clear();
-        encode_frame(message, &mut out);
-        let sent = self.send_bytes(&out);
-        self.out = out;
-        sent
-    }
-
-    fn send_bytes(&self, mut bytes: &[u8]) -> io::Result<()> {
-        let deadline = self.begin_send();
-        while !bytes.is_empty() {
-            self.allow_send(deadline)?;
-            match self.reader.get_ref().stream.socket().write(bytes) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(sent) => bytes = &bytes[sent..],
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-
-    /// The moment by which a frame begun now must have gone.
-    pub fn begin_send(&self) -> Instant {
-        Instant::now() + SEND_DEADLINE.to_std()
-    }
-
-    /// Lets the next write on [`Conn::fd`] block until `deadline` at most.
-    ///
-    /// # Errors
-    /// `TimedOut` when the deadline is over.
-    pub fn allow_send(&self, deadline: Instant) -> io::Result<()> {
-        self.reader
-            .get_ref()
-            .stream
-            .socket()
-            .set_write_timeout(Some(left_until(deadline)?))
+    pub fn send(&self, message: &Message) -> io::Result<()> {
+        self.writer.send(message)
     }
 
     /// Waits up to `idle` for a frame to begin, then a bounded time for its end. `None`: closed between frames.

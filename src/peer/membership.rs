@@ -112,8 +112,8 @@ impl RsMember {
         inner.machine.cookie().filter(|_| inner.machine.is_in())
     }
 
-    pub(super) fn share(&self, info: ContentInfo) {
-        self.inner.lock().machine.share(info, true);
+    pub(super) fn share(&self, info: ContentInfo, complete: bool) {
+        self.inner.lock().machine.share(info, complete);
         self.changed.notify_all();
     }
 

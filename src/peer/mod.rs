@@ -8,6 +8,7 @@
     reason = "a process is made of sockets, files and threads"
 )]
 
+mod exchange;
 mod gossip;
 mod membership;
 mod serve;
@@ -16,9 +17,11 @@ mod shares;
 pub use membership::{JoinFault, RsMember};
 pub use shares::{Share, ShareBody, Shares};
 
+use crate::id::ContentId;
 use crate::limits::RESCAN;
 use crate::name::{Host, HostPort, PeerName};
-use crate::net::{Clock, LinkTransport, Pacer, Stop, bind, connections_within, local_address};
+use crate::net::{Clock, LinkTransport, Offer, Pacer, Stop, bind, connections_within, local_address};
+use crate::proto::transfer::Manifest;
 use crate::proto::{Identity, Index};
 use crate::rate::Rate;
 use crate::rng::Rng;
@@ -29,7 +32,8 @@ use parking_lot::{Condvar, Mutex};
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 
 /// What a user may set.
@@ -66,7 +70,9 @@ pub struct Peer {
     shares: Shares,
     member: Option<RsMember>,
     central: bool,
-    up: Pacer,
+    up: Arc<Pacer>,
+    /// Contents that getters take pieces of at present.
+    offers: Mutex<BTreeMap<ContentId, Weak<Offer>>>,
     connections_max: usize,
     scans: Mutex<u64>,
     scanned: Condvar,
@@ -121,7 +127,8 @@ impl Peer {
             shares: Shares::new(settings.directories),
             member,
             central: settings.central,
-            up: Pacer::new(clock, settings.up_limit),
+            up: Arc::new(Pacer::new(clock, settings.up_limit)),
+            offers: Mutex::default(),
             // Each is a socket and the file that is sent.
             connections_max: connections_within(settings.connections_max, 2, serve::BUSY_THREADS_MAX),
             scans: Mutex::new(0),
@@ -192,9 +199,11 @@ impl Peer {
     }
 
     /// Shares a content that was fetched and verified.
-    pub fn add_fetched(&self, path: &Path, info: &ContentInfo) {
-        if let Some(info) = self.shares.add_verified(path, info) {
-            self.list(info);
+    pub fn add_fetched(&self, path: &Path, info: &ContentInfo, manifest: &Arc<Manifest>) {
+        match self.shares.add_verified(path, info, Arc::clone(manifest)) {
+            Some(info) => self.list(info),
+            // It has changed already: the next look sees what it is now.
+            None => self.unlist(&info.key()),
         }
     }
 
@@ -224,7 +233,7 @@ impl Peer {
             complete: true,
         });
         if let Some(member) = self.member.as_ref().filter(|_| self.central) {
-            member.share(info);
+            member.share(info, true);
         }
     }
 

@@ -1,5 +1,6 @@
 //! A peer's connections: a thread each, up to a cap; index queries and downloads answered.
 
+use super::exchange::Exchange;
 use super::{Peer, Share, ShareBody, operating_system};
 use crate::id::{PieceIndex, RequestNumber};
 use crate::limits::PEER_IDLE;
@@ -82,7 +83,7 @@ fn admit(peer: &Arc<Peer>, stream: TcpStream, served: &Arc<AtomicUsize>, refused
 }
 
 fn say_busy(peer: &Peer, stream: TcpStream) {
-    let Ok(mut conn) = Conn::accept(stream, features::HOLDER, &peer.stop) else {
+    let Ok(mut conn) = Conn::accept(stream, features::HOLDER | features::PIECES, &peer.stop) else {
         return;
     };
     let text = format!(
@@ -95,9 +96,9 @@ fn say_busy(peer: &Peer, stream: TcpStream) {
     while Instant::now() < until && matches!(conn.receive(BUSY_LINGER), Ok(Some(Incoming::Message(_)))) {}
 }
 
-fn serve(peer: &Peer, stream: TcpStream) {
+fn serve(peer: &Arc<Peer>, stream: TcpStream) {
     let from = stream.peer_addr();
-    let ended = Conn::accept(stream, features::HOLDER, &peer.stop).and_then(|mut conn| {
+    let ended = Conn::accept(stream, features::HOLDER | features::PIECES, &peer.stop).and_then(|mut conn| {
         let ended = answer_requests(peer, &mut conn);
         if let Err(error) = &ended {
             conn.explain(error);
@@ -109,9 +110,17 @@ fn serve(peer: &Peer, stream: TcpStream) {
     }
 }
 
-fn answer_requests(peer: &Peer, conn: &mut Conn) -> Result<(), ConnError> {
+fn answer_requests(peer: &Arc<Peer>, conn: &mut Conn) -> Result<(), ConnError> {
     let asker = Asker::over_tcp(conn.peer().ip(), conn.local().ip());
-    while let Some(incoming) = conn.receive(PEER_IDLE)? {
+    let mut exchange = Exchange::default();
+    loop {
+        let incoming = match conn.receive(PEER_IDLE) {
+            // Somebody who waits for pieces has nothing to say.
+            Err(ConnError::Io(error)) if exchange.is_open() && is_silence(&error) => continue,
+            Ok(None) => return Ok(()),
+            other => other?,
+        };
+        let Some(incoming) = incoming else { return Ok(()) };
         match incoming {
             Incoming::Message(Message::IndexQuery(query)) => {
                 let answer = peer.index.lock().handle_query(peer.clock.at(), &asker, &query);
@@ -120,6 +129,9 @@ fn answer_requests(peer: &Peer, conn: &mut Conn) -> Result<(), ConnError> {
             Incoming::Message(Message::Download(download)) => serve_download(peer, conn, &download)?,
             Incoming::Message(Message::Version(_)) => return Err(ConnError::Unexpected("a second Version")),
             Incoming::Message(other) => {
+                if exchange.handle(peer, conn, &other)? {
+                    continue;
+                }
                 let text = format!("{} is not served by this peer", other.row().name);
                 conn.send(&refusal(
                     other.request().unwrap_or_default(),
@@ -130,7 +142,11 @@ fn answer_requests(peer: &Peer, conn: &mut Conn) -> Result<(), ConnError> {
             Incoming::Content(..) => return Err(ConnError::Unexpected("Content")),
         }
     }
-    Ok(())
+}
+
+/// True if nothing came in time; the connection itself is well.
+fn is_silence(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
 
 fn serve_download(peer: &Peer, conn: &mut Conn, download: &Download) -> Result<(), ConnError> {
@@ -148,7 +164,7 @@ fn serve_download(peer: &Peer, conn: &mut Conn, download: &Download) -> Result<(
         return Ok(conn.send(&refusal(request, Refusal::BadRange, text))?);
     };
     let sent = match &share.body {
-        ShareBody::File(path, stamp) => {
+        ShareBody::File(path, stamp, _) => {
             Mapped::open(path, *stamp).and_then(|mapped| send_file(peer, conn, request, &mapped, range))
         }
         ShareBody::Tree(bytes) => send_bytes(peer, conn, request, bytes, range),
@@ -227,10 +243,7 @@ fn send_file(
             chunk.bytes,
             &mut prefix,
         );
-        let deadline = conn.begin_send();
-        mapped.send(conn.fd(), &prefix, chunk.offset, chunk.bytes, || {
-            conn.allow_send(deadline)
-        })?;
+        conn.writer().send_by(|socket, allow| mapped.send(socket, &prefix, chunk.offset, chunk.bytes, allow))?;
     }
     mapped.check()
 }

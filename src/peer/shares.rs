@@ -3,6 +3,7 @@
 use crate::id::ContentId;
 use crate::name::ContentName;
 use crate::net::Stop;
+use crate::proto::transfer::Manifest;
 use crate::storage::{HashFault, Scanned, Stamp, describe, hash_file, scan, tree_of};
 use crate::wire::{ContentInfo, ContentKey, ContentKind, Text, Wanted};
 use parking_lot::{Condvar, Mutex};
@@ -14,8 +15,8 @@ use std::time::Instant;
 /// Where a shared content's bytes are.
 #[derive(Clone, Debug)]
 pub enum ShareBody {
-    /// In a file that must still be what it was.
-    File(PathBuf, Stamp),
+    /// In a file that must still be what it was; with the values of its pieces.
+    File(PathBuf, Stamp, Arc<Manifest>),
     /// Here: the encoding of a tree.
     Tree(Arc<[u8]>),
 }
@@ -41,8 +42,8 @@ pub(super) struct Changes {
 #[derive(Debug, Default)]
 struct Table {
     shares: BTreeMap<ContentKey, Share>,
-    /// The id of every file hashed, as it was then.
-    hashed: BTreeMap<PathBuf, (Stamp, ContentId)>,
+    /// The piece values of every file hashed, as it was then.
+    hashed: BTreeMap<PathBuf, (Stamp, Arc<Manifest>)>,
     /// Files seen once in their present state: hashed when they are still the same at the next look.
     unsettled: BTreeMap<PathBuf, Stamp>,
     /// Files shared one by one, and the names they are shared under.
@@ -113,24 +114,26 @@ impl Shares {
 
     /// Shares a file just fetched and verified, at once and without hashing it again. What is known of it
     /// afterwards, unless it has changed already.
-    pub(super) fn add_verified(&self, path: &Path, info: &ContentInfo) -> Option<ContentInfo> {
+    pub(super) fn add_verified(
+        &self,
+        path: &Path,
+        info: &ContentInfo,
+        manifest: Arc<Manifest>,
+    ) -> Option<ContentInfo> {
         self.add_file(path.to_owned(), info.name.clone());
         let stamp = Stamp::of(&path.metadata().ok()?);
+        if stamp.bytes != manifest.bytes() {
+            return None;
+        }
         let info = ContentInfo {
             modified: stamp.modified(),
             ..info.clone()
         };
         let mut table = self.table.lock();
-        table.hashed.insert(path.to_owned(), (stamp, info.id));
-        let body = ShareBody::File(path.to_owned(), stamp);
-        table.shares.insert(
-            info.key(),
-            Share {
-                info: info.clone(),
-                body,
-            },
-        );
-        (stamp.bytes == info.bytes).then_some(info)
+        table.hashed.insert(path.to_owned(), (stamp, Arc::clone(&manifest)));
+        let body = ShareBody::File(path.to_owned(), stamp, manifest);
+        table.shares.insert(info.key(), Share { info: info.clone(), body });
+        Some(info)
     }
 
     /// True when every file seen has been hashed, or cannot be.
@@ -144,7 +147,7 @@ impl Shares {
         let named = table.shares.values().filter(|share| share.info.name == *name);
         let paths: Vec<PathBuf> = named
             .filter_map(|share| match &share.body {
-                ShareBody::File(path, _) => Some(path.clone()),
+                ShareBody::File(path, _, _) => Some(path.clone()),
                 ShareBody::Tree(_) => None,
             })
             .collect();
@@ -160,7 +163,7 @@ impl Shares {
         let mut table = self.table.lock();
         let share = table.shares.remove(key);
         if let Some(Share {
-            body: ShareBody::File(path, _),
+            body: ShareBody::File(path, _, _),
             ..
         }) = &share
         {
@@ -204,12 +207,13 @@ impl Shares {
             let mut ids = BTreeMap::new();
             for (name, (path, stamp)) in &scanned.files {
                 seen.insert(path.clone());
-                if let Some(id) = self.id_of(path, *stamp, &mut skipped, stop) {
+                if let Some(manifest) = self.manifest_of(path, *stamp, &mut skipped, stop) {
+                    let id = manifest.id();
                     ids.insert(name.clone(), id);
                     let info = self
                         .known_info(name, id)
                         .unwrap_or_else(|| describe(name, path, *stamp, id));
-                    let body = ShareBody::File(path.clone(), *stamp);
+                    let body = ShareBody::File(path.clone(), *stamp, manifest);
                     now_shared.insert(info.key(), Share { info, body });
                 }
             }
@@ -240,12 +244,12 @@ impl Shares {
         scanned
     }
 
-    /// The id of a file, hashed if need be and if it has stopped changing.
-    fn id_of(&self, path: &Path, stamp: Stamp, skipped: &mut Vec<String>, stop: &Stop) -> Option<ContentId> {
+    /// The piece values of a file, hashed if need be and if it has stopped changing.
+    fn manifest_of(&self, path: &Path, stamp: Stamp, skipped: &mut Vec<String>, stop: &Stop) -> Option<Arc<Manifest>> {
         {
             let mut table = self.table.lock();
-            if let Some((_, id)) = table.hashed.get(path).filter(|(hashed, _)| *hashed == stamp) {
-                return Some(*id);
+            if let Some((_, manifest)) = table.hashed.get(path).filter(|(hashed, _)| *hashed == stamp) {
+                return Some(Arc::clone(manifest));
             }
             let settled = stamp.is_old() || table.unsettled.get(path) == Some(&stamp);
             if !settled {
@@ -257,11 +261,12 @@ impl Shares {
             return None;
         }
         match hash_file(path, stamp) {
-            Ok(id) => {
+            Ok(manifest) => {
+                let manifest = Arc::new(manifest);
                 let mut table = self.table.lock();
                 table.unsettled.remove(path);
-                table.hashed.insert(path.to_owned(), (stamp, id));
-                Some(id)
+                table.hashed.insert(path.to_owned(), (stamp, Arc::clone(&manifest)));
+                Some(manifest)
             }
             Err(HashFault::Changed) => None,
             Err(HashFault::Io(error)) => {

@@ -3,24 +3,33 @@
 //! Invariant: every path goes through the sandboxed directory handle, so no name and no symbolic link that
 //! lies in `--out` leads out of it; the final name is only ever given by a rename of a synced file.
 
-use crate::id::ContentId;
+use super::journal::{Journal, Told};
+use crate::id::{ContentId, PieceIndex};
+use crate::limits::CHUNK_BYTES_MAX;
 use crate::name::ContentName;
+use crate::proto::transfer::{Manifest, PieceHasher, Pieces, piece_count, piece_span};
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, OpenOptions};
 use std::fs::File;
-use std::io::{self, Seek as _, SeekFrom, Write as _};
+use parking_lot::Mutex;
+use std::io;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
-/// One content on its way into a directory.
+/// One content on its way into a directory. Threads may write different parts of it at once.
 #[derive(Debug)]
 pub struct Landing {
     parent: Dir,
     part_name: String,
+    journal_name: String,
     final_name: String,
     /// The final path, for messages.
     path: PathBuf,
     file: File,
-    written: u64,
+    bytes: u64,
+    /// None for a content of one piece: it is fetched whole or not at all.
+    journal: Option<Mutex<Journal>>,
+    told: Told,
 }
 
 /// Names the path an error is about.
@@ -30,48 +39,48 @@ fn at<T>(path: &Path, result: io::Result<T>) -> io::Result<T> {
 
 impl Landing {
     /// Opens the unfinished file of a content below `out`, which is created if need be. What an earlier run
-    /// has left of the same content is kept: [`Landing::written`] says how much.
+    /// has left of the same content is kept: [`Landing::present`] says what.
     ///
     /// # Errors
     /// The file system's, or `ResourceBusy` while another fetch writes the same content; the error names it.
-    pub fn open(out: &Path, name: &ContentName, id: ContentId) -> io::Result<Self> {
+    pub fn open(out: &Path, name: &ContentName, id: ContentId, bytes: u64) -> io::Result<Self> {
         at(out, std::fs::create_dir_all(out))?;
         let root = at(out, Dir::open_ambient_dir(out, ambient_authority()))?;
         let path = out.join(name.as_str());
-        let parent = at(
-            &path,
-            match Path::new(name.as_str()).parent() {
-                Some(parent) if !parent.as_os_str().is_empty() => {
-                    root.create_dir_all(parent).and_then(|()| root.open_dir(parent))
-                }
-                _ => Ok(root),
-            },
-        )?;
+        let opened = Self::open_below(root, name, id, bytes);
+        let (parent, file, journal, told) = at(&path, opened)?;
         let final_name = name.file_name().to_owned();
-        // Unique by content, hidden, and short enough whatever the name is.
-        let part_name = format!(".{}.p2pdi-part", &id.to_string()[..32]);
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true);
-        let mut file = at(&path, parent.open_with(&part_name, &options))?.into_std();
-        at(
-            &path,
-            file.try_lock()
-                .map_err(|_| io::Error::new(io::ErrorKind::ResourceBusy, "another fetch is writing it")),
-        )?;
-        let written = at(&path, file.seek(SeekFrom::End(0)))?;
-        Ok(Self {
-            parent,
-            part_name,
-            final_name,
-            path,
-            file,
-            written,
-        })
+        let (part_name, journal_name) = (part_name(id), journal_name(id));
+        Ok(Self { parent, part_name, journal_name, final_name, path, file, bytes, journal, told })
     }
 
-    /// Bytes there are already.
-    pub const fn written(&self) -> u64 {
-        self.written
+    fn open_below(
+        root: Dir,
+        name: &ContentName,
+        id: ContentId,
+        bytes: u64,
+    ) -> io::Result<(Dir, File, Option<Mutex<Journal>>, Told)> {
+        let parent = match Path::new(name.as_str()).parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => {
+                root.create_dir_all(parent).and_then(|()| root.open_dir(parent))?
+            }
+            _ => root,
+        };
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true);
+        let file = parent.open_with(part_name(id), &options)?.into_std();
+        let busy = |_| io::Error::new(io::ErrorKind::ResourceBusy, "another fetch is writing it");
+        file.try_lock().map_err(busy)?;
+        // Without its file, or with one of another length, a journal tells of nothing.
+        let fresh = file.metadata()?.len() != bytes;
+        file.set_len(bytes)?;
+        let count = piece_count(bytes);
+        if count == 1 {
+            return Ok((parent, file, None, Told::Sure(Pieces::none(1))));
+        }
+        let journal = parent.open_with(journal_name(id), options.truncate(fresh))?.into_std();
+        let (journal, told) = Journal::open(journal, id, count)?;
+        Ok((parent, file, Some(Mutex::new(journal)), told))
     }
 
     /// The final path.
@@ -79,61 +88,93 @@ impl Landing {
         &self.path
     }
 
-    /// The unfinished file, to hash what an earlier run has left.
+    /// The pieces an earlier run has left. Those it is not sure of are hashed again.
     ///
     /// # Errors
     /// The file system's.
-    pub fn hash_written(&mut self, hasher: &mut blake3::Hasher) -> io::Result<()> {
-        self.file.seek(SeekFrom::Start(0))?;
-        at(&self.path, hasher.update_reader(&self.file).map(|_| ()))?;
-        self.file.seek(SeekFrom::End(0))?;
-        Ok(())
+    pub fn present(&self, manifest: &Manifest) -> io::Result<Pieces> {
+        let claimed = match &self.told {
+            Told::Sure(pieces) => return Ok(pieces.clone()),
+            Told::Unsure(pieces) => pieces,
+        };
+        let mut present = Pieces::none(claimed.count());
+        let mut buffer = vec![0; CHUNK_BYTES_MAX];
+        for piece in claimed.iter() {
+            let mut hasher = PieceHasher::new(self.bytes, piece);
+            let span = piece_span(self.bytes, piece);
+            let mut offset = span.start;
+            while offset < span.end {
+                let step = usize::try_from(span.end - offset).map_or(buffer.len(), |left| left.min(buffer.len()));
+                at(&self.path, self.file.read_exact_at(&mut buffer[..step], offset))?;
+                hasher.update(&buffer[..step]);
+                offset += step as u64;
+            }
+            if manifest.value(piece) == Some(hasher.finish()) {
+                self.piece_done(piece)?;
+                present.insert(piece);
+            }
+        }
+        Ok(present)
     }
 
-    /// Appends bytes.
+    /// Writes bytes at their place.
     ///
     /// # Errors
     /// A full disk or the like; the error names the file.
-    pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        at(&self.path, self.file.write_all(bytes))?;
-        self.written += bytes.len() as u64;
-        Ok(())
+    pub fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        at(&self.path, self.file.write_all_at(bytes, offset))
     }
 
-    /// Forgets everything written: it was wrong.
+    /// Notes that all bytes of a piece were written and are right.
+    ///
+    /// # Errors
+    /// The file system's; the error names the file.
+    pub fn piece_done(&self, piece: PieceIndex) -> io::Result<()> {
+        self.journal.as_ref().map_or(Ok(()), |journal| at(&self.path, journal.lock().add(piece)))
+    }
+
+    /// The unfinished file, to serve its pieces from; it stays the same file under the final name.
     ///
     /// # Errors
     /// The file system's.
-    pub fn restart(&mut self) -> io::Result<()> {
-        at(&self.path, self.file.set_len(0))?;
-        self.file.seek(SeekFrom::Start(0))?;
-        self.written = 0;
-        Ok(())
+    pub fn share(&self) -> io::Result<File> {
+        at(&self.path, self.file.try_clone())
     }
 
     /// Gives the file its final name, after its bytes have reached the disk.
     ///
     /// # Errors
     /// The file system's; the final name is then what it was before.
-    pub fn finish(self) -> io::Result<PathBuf> {
-        at(&self.path, self.file.sync_all())?;
-        at(
-            &self.path,
-            self.parent
-                .rename(&self.part_name, &self.parent, &self.final_name),
-        )?;
+    pub fn finish(&self) -> io::Result<PathBuf> {
+        if let Err(error) = self.file.sync_all() {
+            // What the disk has is unknown now, and a later look through the cache would not tell: begin anew.
+            self.discard();
+            return at(&self.path, Err(error));
+        }
+        at(&self.path, self.parent.rename(&self.part_name, &self.parent, &self.final_name))?;
+        if self.journal.is_some() {
+            at(&self.path, self.parent.remove_file(&self.journal_name))?;
+        }
         // The rename itself lives in the directory.
-        at(
-            &self.path,
-            self.parent.open(".").and_then(|directory| directory.sync_all()),
-        )?;
-        Ok(self.path)
+        at(&self.path, self.parent.open(".").and_then(|directory| directory.sync_all()))?;
+        Ok(self.path.clone())
     }
 
     /// Removes what was written.
-    pub fn discard(self) {
+    pub fn discard(&self) {
+        let _ = self.parent.remove_file(&self.journal_name);
         let _ = self.parent.remove_file(&self.part_name);
     }
+}
+
+/// Unique by content, hidden, and short enough whatever the name is.
+fn part_name(id: ContentId) -> String {
+    format!(".{}.p2pdi-part", &id.to_string()[..32])
+}
+
+/// Beside the file it tells of: they are left, moved and removed together.
+fn journal_name(id: ContentId) -> String {
+    format!(".{}.journal.p2pdi-part", &id.to_string()[..32])
 }
 
 #[cfg(test)]
@@ -149,23 +190,25 @@ mod tests {
     #[test]
     fn a_file_appears_whole_or_not_at_all() {
         let out = tempfile::tempdir().expect("a directory");
-        let mut landing = Landing::open(out.path(), &name("a/b.txt"), ID).expect("open");
-        landing.write(b"half").expect("written");
+        let bytes: Vec<u8> = (0..200_000_u32).map(|at| u8::try_from(at % 251).unwrap_or(0)).collect();
+        let open = || Landing::open(out.path(), &name("a/b.txt"), ID, bytes.len() as u64).expect("open");
+        let values = vec![[0; 32]; 4];
+        let manifest = Manifest::of_values(bytes.len() as u64, values);
+        let landing = open();
+        assert!(landing.present(&manifest).expect("present").is_empty());
+        landing.write_at(65_536, &bytes[65_536..131_072]).expect("written");
+        landing.piece_done(PieceIndex(1)).expect("noted");
+        landing.write_at(0, &bytes[..100]).expect("written");
         assert!(!out.path().join("a/b.txt").exists());
         drop(landing);
-        let mut landing = Landing::open(out.path(), &name("a/b.txt"), ID).expect("open");
-        assert_eq!(landing.written(), 4, "kept from the run before");
-        landing.write(b" whole").expect("written");
+        let landing = open();
+        let present = landing.present(&manifest).expect("present");
+        assert_eq!(present.iter().collect::<Vec<_>>(), [PieceIndex(1)], "kept from the run before");
+        landing.write_at(0, &bytes[..65_536]).expect("written");
+        landing.write_at(131_072, &bytes[131_072..]).expect("written");
         landing.finish().expect("finished");
-        assert_eq!(
-            std::fs::read(out.path().join("a/b.txt")).expect("read"),
-            b"half whole"
-        );
-        assert_eq!(
-            std::fs::read_dir(out.path().join("a")).expect("listed").count(),
-            1,
-            "nothing else is left"
-        );
+        assert!(std::fs::read(out.path().join("a/b.txt")).expect("read") == bytes);
+        assert_eq!(std::fs::read_dir(out.path().join("a")).expect("listed").count(), 1, "nothing else is left");
     }
 
     #[test]
@@ -173,15 +216,15 @@ mod tests {
         let out = tempfile::tempdir().expect("a directory");
         let elsewhere = tempfile::tempdir().expect("a directory");
         std::os::unix::fs::symlink(elsewhere.path(), out.path().join("a")).expect("a link");
-        assert!(Landing::open(out.path(), &name("a/b.txt"), ID).is_err());
+        assert!(Landing::open(out.path(), &name("a/b.txt"), ID, 9).is_err());
         assert_eq!(std::fs::read_dir(elsewhere.path()).expect("listed").count(), 0);
     }
 
     #[test]
     fn two_fetches_do_not_write_one_file() {
         let out = tempfile::tempdir().expect("a directory");
-        let _first = Landing::open(out.path(), &name("a"), ID).expect("open");
-        let second = Landing::open(out.path(), &name("a"), ID)
+        let _first = Landing::open(out.path(), &name("a"), ID, 9).expect("open");
+        let second = Landing::open(out.path(), &name("a"), ID, 9)
             .map(|_| ())
             .map_err(|error| error.kind());
         assert_eq!(second, Err(io::ErrorKind::ResourceBusy));

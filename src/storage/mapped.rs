@@ -22,7 +22,9 @@ pub struct Mapped {
     file: File,
     /// None for an empty file, which cannot be mapped.
     map: Option<MmapRaw>,
-    stamp: Stamp,
+    bytes: u64,
+    /// None for a file that we are writing ourselves.
+    stamp: Option<Stamp>,
 }
 
 fn lost() -> io::Error {
@@ -38,24 +40,27 @@ impl Mapped {
     /// # Errors
     /// It cannot be opened, or has changed (`InvalidData`).
     pub fn open(path: &Path, stamp: Stamp) -> io::Result<Self> {
-        let file = open_regular(path)?;
-        let mapped = Self {
-            map: None,
-            file,
-            stamp,
-        };
+        Self::of(open_regular(path)?, stamp.bytes, Some(stamp))
+    }
+
+    /// Maps a file of our own that is still being written: only its finished pieces may be sent.
+    ///
+    /// # Errors
+    /// It cannot be mapped.
+    pub fn of_part(file: File, bytes: u64) -> io::Result<Self> {
+        Self::of(file, bytes, None)
+    }
+
+    fn of(file: File, bytes: u64, stamp: Option<Stamp>) -> io::Result<Self> {
+        let mapped = Self { map: None, file, bytes, stamp };
         mapped.check()?;
-        let map = if stamp.bytes == 0 {
-            None
-        } else {
-            Some(MmapOptions::new().map_raw_read_only(&mapped.file)?)
-        };
+        let map = if bytes == 0 { None } else { Some(MmapOptions::new().map_raw_read_only(&mapped.file)?) };
         Ok(Self { map, ..mapped })
     }
 
-    /// The file's length when it was hashed.
+    /// The file's length.
     pub const fn bytes(&self) -> u64 {
-        self.stamp.bytes
+        self.bytes
     }
 
     /// Compares the open file with what was hashed.
@@ -63,11 +68,8 @@ impl Mapped {
     /// # Errors
     /// `InvalidData` if it differs.
     pub fn check(&self) -> io::Result<()> {
-        if Stamp::of(&self.file.metadata()?) == self.stamp {
-            Ok(())
-        } else {
-            Err(lost())
-        }
+        let Some(stamp) = self.stamp else { return Ok(()) };
+        if Stamp::of(&self.file.metadata()?) == stamp { Ok(()) } else { Err(lost()) }
     }
 
     /// Sends `prefix`, then `bytes` of the file from `offset`, without copying them. Before every system call

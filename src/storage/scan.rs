@@ -2,8 +2,9 @@
 
 use super::open::open_regular;
 use super::{Stamp, read_heading};
-use crate::id::{ContentId, RfcNumber};
+use crate::id::{ContentId, PieceIndex, RfcNumber};
 use crate::name::ContentName;
+use crate::proto::transfer::{Manifest, PieceHasher, piece_count, piece_span};
 use crate::wire::{ContentInfo, ContentKind, Text, Tree, TreeEntry, TreeFile, TreeNode};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read as _};
@@ -99,30 +100,41 @@ impl From<io::Error> for HashFault {
 /// Read at a time: large enough for the hash to use its widest form.
 const HASH_STEP_BYTES: usize = 1 << 20;
 
-/// The id of a file that is what `stamp` says, before and after it is read.
+/// The piece values (and so the id) of a file that is what `stamp` says, before and after it is read.
 ///
 /// # Errors
 /// It changed meanwhile, or cannot be read.
-pub fn hash_file(path: &Path, stamp: Stamp) -> Result<ContentId, HashFault> {
+pub fn hash_file(path: &Path, stamp: Stamp) -> Result<Manifest, HashFault> {
     let mut file = open_regular(path)?;
     if Stamp::of(&file.metadata()?) != stamp {
         return Err(HashFault::Changed);
     }
     let step = usize::try_from(stamp.bytes).map_or(HASH_STEP_BYTES, |bytes| bytes.clamp(1, HASH_STEP_BYTES));
     let mut buffer = vec![0; step];
-    let mut hasher = blake3::Hasher::new();
-    loop {
-        match file.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(bytes) => drop(hasher.update(&buffer[..bytes])),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error.into()),
+    let mut values = Vec::new();
+    for piece in (0..piece_count(stamp.bytes)).map(PieceIndex) {
+        let mut hasher = PieceHasher::new(stamp.bytes, piece);
+        let span = piece_span(stamp.bytes, piece);
+        let mut left = span.end - span.start;
+        while left > 0 {
+            let step = usize::try_from(left).map_or(buffer.len(), |left| left.min(buffer.len()));
+            match file.read(&mut buffer[..step]) {
+                // Shorter than it was: it changes under our hands.
+                Ok(0) => return Err(HashFault::Changed),
+                Ok(bytes) => {
+                    hasher.update(&buffer[..bytes]);
+                    left -= bytes as u64;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error.into()),
+            }
         }
+        values.push(hasher.finish());
     }
     if Stamp::of(&file.metadata()?) != stamp {
         return Err(HashFault::Changed);
     }
-    Ok(ContentId(*hasher.finalize().as_bytes()))
+    Ok(Manifest::of_values(stamp.bytes, values))
 }
 
 /// Everything an index says of a file.

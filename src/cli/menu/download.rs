@@ -118,10 +118,10 @@ impl Menu<'_> {
         let fetcher = self.fetcher.as_mut().ok_or_else(no_place)?;
         let info = &located.info;
         let mut progress = Progress::new(if self.json { Showing::Quiet } else { Showing::Bar }, info);
-        let fetched = fetcher.fetch(info, &mut located.holders.iter().cloned(), &mut progress);
+        let fetched = fetcher.fetch(info, &mut located.holders.clone(), &mut progress);
         progress.finish();
         let fetched = fetched.map_err(|fault| fetch_failure(info, fault))?;
-        self.peer.add_fetched(&fetched.path, info);
+        self.peer.add_fetched(&fetched.path, info, &fetched.manifest);
         for account in fetched
             .holders
             .iter()

@@ -67,6 +67,7 @@ pub enum ManifestFault {
 pub struct Manifest {
     bytes: u64,
     values: Vec<[u8; 32]>,
+    id: ContentId,
 }
 
 impl Manifest {
@@ -78,8 +79,8 @@ impl Manifest {
         if values.len() != piece_count(bytes) as usize {
             return Err(ManifestFault::Count);
         }
-        let manifest = Self { bytes, values };
-        if manifest.id() == id {
+        let manifest = Self::of_values(bytes, values);
+        if manifest.id == id {
             Ok(manifest)
         } else {
             Err(ManifestFault::Id)
@@ -91,12 +92,14 @@ impl Manifest {
         (piece_count(bytes) == 1).then(|| Self {
             bytes,
             values: vec![id.0],
+            id,
         })
     }
 
     /// The list of values computed here, in order.
-    pub const fn of_values(bytes: u64, values: Vec<[u8; 32]>) -> Self {
-        Self { bytes, values }
+    pub fn of_values(bytes: u64, values: Vec<[u8; 32]>) -> Self {
+        let id = combine(&values);
+        Self { bytes, values, id }
     }
 
     /// The content's length.
@@ -115,15 +118,19 @@ impl Manifest {
     }
 
     /// The id the values combine to.
-    pub fn id(&self) -> ContentId {
-        match self.values.as_slice() {
-            [] => ContentId([0; 32]),
-            [alone] => ContentId(*alone),
-            many => {
-                let (left, right) = many.split_at(left_pieces(many.len()));
-                let root = hazmat::merge_subtrees_root(&subtree(left), &subtree(right), hazmat::Mode::Hash);
-                ContentId(*root.as_bytes())
-            }
+    pub const fn id(&self) -> ContentId {
+        self.id
+    }
+}
+
+fn combine(values: &[[u8; 32]]) -> ContentId {
+    match values {
+        [] => ContentId([0; 32]),
+        [alone] => ContentId(*alone),
+        many => {
+            let (left, right) = many.split_at(left_pieces(many.len()));
+            let root = hazmat::merge_subtrees_root(&subtree(left), &subtree(right), hazmat::Mode::Hash);
+            ContentId(*root.as_bytes())
         }
     }
 }

@@ -1,0 +1,109 @@
+//! Who gave what, and how holders fail.
+
+use crate::name::HostPort;
+use crate::net::ConnError;
+use core::fmt;
+use std::io;
+
+/// What one holder gave, and how it failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HolderAccount {
+    /// Where it was reached.
+    pub address: HostPort,
+    /// Bytes of content it sent.
+    pub bytes: u64,
+    /// Why it was given up, each time.
+    pub failures: Vec<String>,
+}
+
+/// How a holder failed, in rising order of weight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Weight {
+    /// It was not reached, or broke off.
+    Lost,
+    /// It refused.
+    Refused,
+    /// What it sent is not what was asked for.
+    Unverified,
+}
+
+/// How one attempt at one holder ended badly.
+#[derive(Debug)]
+pub(super) enum AttemptFault {
+    Conn(ConnError),
+    /// It sent something other than what was asked for.
+    Lie(String),
+    /// It serves contents whole, and not by pieces.
+    NoPieces,
+    Disk(io::Error),
+    Interrupted,
+}
+
+impl From<ConnError> for AttemptFault {
+    fn from(error: ConnError) -> Self {
+        Self::Conn(error)
+    }
+}
+
+impl From<io::Error> for AttemptFault {
+    fn from(error: io::Error) -> Self {
+        Self::Conn(ConnError::Io(error))
+    }
+}
+
+impl AttemptFault {
+    pub(super) const fn weight(&self) -> Weight {
+        match self {
+            Self::Conn(ConnError::Refused(..)) | Self::NoPieces => Weight::Refused,
+            Self::Lie(_) => Weight::Unverified,
+            _ => Weight::Lost,
+        }
+    }
+}
+
+impl fmt::Display for AttemptFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Conn(error) => write!(f, "{error}"),
+            Self::Lie(what) => f.write_str(what),
+            Self::NoPieces => f.write_str("serves no pieces"),
+            Self::Disk(error) => write!(f, "{error}"),
+            Self::Interrupted => f.write_str("interrupted"),
+        }
+    }
+}
+
+/// The accounts of everyone who was asked for one content.
+#[derive(Debug, Default)]
+pub(super) struct Accounts {
+    all: Vec<HolderAccount>,
+    heaviest: Option<Weight>,
+}
+
+impl Accounts {
+    /// The account of a holder, opened if need be.
+    pub(super) fn of(&mut self, holder: &HostPort) -> &mut HolderAccount {
+        let known = self.all.iter().position(|account| account.address == *holder);
+        let place = known.unwrap_or_else(|| {
+            self.all.push(HolderAccount { address: holder.clone(), bytes: 0, failures: Vec::new() });
+            self.all.len() - 1
+        });
+        &mut self.all[place]
+    }
+
+    /// Notes a failure.
+    pub(super) fn failed(&mut self, holder: &HostPort, fault: &AttemptFault) {
+        self.heaviest = self.heaviest.max(Some(fault.weight()));
+        self.of(holder).failures.push(fault.to_string());
+    }
+
+    /// The heaviest failure so far.
+    pub(super) const fn heaviest(&self) -> Option<Weight> {
+        self.heaviest
+    }
+
+    /// Everyone who was asked.
+    pub(super) fn into_all(self) -> Vec<HolderAccount> {
+        self.all
+    }
+}

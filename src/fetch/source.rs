@@ -1,0 +1,133 @@
+//! One holder of a content that comes by pieces: a thread that takes what the holder chooses to send.
+
+use super::account::AttemptFault;
+use super::swarm::Swarm;
+use crate::id::{PieceIndex, RequestNumber};
+use crate::limits::{CHUNK_BYTES_MAX, PAGES_MAX, PEER_IDLE};
+use crate::name::HostPort;
+use crate::net::{Conn, ConnError, Incoming};
+use crate::proto::transfer::{Manifest, PieceHasher, Source, piece_count, piece_span};
+use crate::wire::{ContentLabel, ManifestQuery, Message, features};
+use std::io;
+
+/// The piece that is arriving.
+struct Arriving {
+    piece: PieceIndex,
+    hasher: PieceHasher,
+    /// Where its next byte belongs.
+    at: u64,
+    end: u64,
+    /// False if it is not needed: it came from elsewhere.
+    needed: bool,
+}
+
+/// The number of the exchange: there is one on a connection.
+const EXCHANGE: RequestNumber = RequestNumber(1);
+
+/// Takes pieces from one holder until the content is whole or the holder fails.
+pub(super) fn take_from(swarm: &Swarm<'_>, holder: &HostPort) -> Result<(), AttemptFault> {
+    let mut conn = Conn::connect(holder, features::HOLDER | features::PIECES, swarm.stop())?;
+    if conn.features() & features::PIECES == 0 {
+        return Err(AttemptFault::NoPieces);
+    }
+    if swarm.needs_manifest() {
+        swarm.set_manifest(ask_manifest(swarm, &mut conn)?).map_err(AttemptFault::Disk)?;
+    }
+    let source = swarm.open(&conn, EXCHANGE)?;
+    let ended = take_pieces(swarm, source, holder, &mut conn);
+    swarm.close(source);
+    ended
+}
+
+/// The proven list of piece values.
+fn ask_manifest(swarm: &Swarm<'_>, conn: &mut Conn) -> Result<Manifest, AttemptFault> {
+    let (id, bytes) = (swarm.content().id, swarm.content().bytes);
+    let count = piece_count(bytes) as usize;
+    let mut values: Vec<[u8; 32]> = Vec::new();
+    for request in (2..).map(RequestNumber).take(PAGES_MAX) {
+        let first = PieceIndex(u32::try_from(values.len()).unwrap_or(u32::MAX));
+        match conn.call(&ManifestQuery { request, id, first }.into())? {
+            Message::Manifest(page) => {
+                if page.bytes != bytes || page.first != first || page.values.is_empty() {
+                    return Err(AttemptFault::Lie("says another size than the content has".to_owned()));
+                }
+                values.extend(page.values.into_vec());
+            }
+            other => return Err(conn.unexpected(&other).into()),
+        }
+        if values.len() >= count {
+            break;
+        }
+    }
+    Manifest::prove(id, bytes, values)
+        .map_err(|_| AttemptFault::Lie("its piece values do not make up the content".to_owned()))
+}
+
+fn take_pieces(
+    swarm: &Swarm<'_>,
+    source: Source,
+    holder: &HostPort,
+    conn: &mut Conn,
+) -> Result<(), AttemptFault> {
+    let mut buffer = vec![0; CHUNK_BYTES_MAX];
+    let mut arriving: Option<Arriving> = None;
+    loop {
+        let incoming = match conn.receive(PEER_IDLE) {
+            Err(_) | Ok(None) if swarm.is_over() => return Ok(()),
+            // A holder of a part may have nothing for us for long; one that owes us something is watched.
+            Err(ConnError::Io(error)) if arriving.is_none() && is_silence(&error) => continue,
+            Ok(None) => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
+            other => other?,
+        };
+        match incoming {
+            None => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
+            Some(Incoming::Message(Message::Choice(choice))) => {
+                let span = piece_span(swarm.content().bytes, choice.piece);
+                if choice.piece.0 >= piece_count(swarm.content().bytes) {
+                    return Err(AttemptFault::Lie(format!("chose piece {}, which does not exist", choice.piece.0)));
+                }
+                let needed = swarm.chosen(source, choice.piece);
+                let hasher = PieceHasher::new(swarm.content().bytes, choice.piece);
+                arriving = Some(Arriving { piece: choice.piece, hasher, at: span.start, end: span.end, needed });
+            }
+            Some(Incoming::Content(label, bytes)) => {
+                let here = arriving.as_mut().filter(|here| fits(here, label, bytes));
+                let Some(here) = here else {
+                    return Err(AttemptFault::Lie(format!("sent bytes of another place ({})", label.offset)));
+                };
+                conn.read_payload(&mut buffer[..bytes])?;
+                swarm.received(source, holder, bytes)?;
+                here.hasher.update(&buffer[..bytes]);
+                if here.needed {
+                    swarm.landing().write_at(here.at, &buffer[..bytes]).map_err(AttemptFault::Disk)?;
+                }
+                here.at += bytes as u64;
+                if here.at == here.end {
+                    let (piece, value, needed) = (here.piece, here.hasher.finish(), here.needed);
+                    arriving = None;
+                    if swarm.value(piece) != Some(value) {
+                        return Err(AttemptFault::Lie(format!("sent wrong bytes for piece {}", piece.0)));
+                    }
+                    if needed {
+                        swarm.verified(source, piece).map_err(AttemptFault::Disk)?;
+                    }
+                }
+            }
+            Some(Incoming::Message(Message::HaveUpdate(update))) => {
+                let others = update.holders.iter();
+                swarm.hear_of(others.map(|other| HostPort { host: other.host.clone(), port: other.port }));
+            }
+            Some(Incoming::Message(other)) => return Err(conn.unexpected(&other).into()),
+        }
+    }
+}
+
+/// True if a chunk is the next one of the piece that is arriving.
+fn fits(here: &Arriving, label: ContentLabel, bytes: usize) -> bool {
+    let in_place = label.request == EXCHANGE && label.piece == here.piece && label.offset == here.at;
+    in_place && bytes > 0 && here.at + bytes as u64 <= here.end
+}
+
+fn is_silence(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
+}

@@ -1,0 +1,229 @@
+//! One content as a holder offers it: getters come, give credits, and are sent pieces of the holder's choice.
+//!
+//! Belongs here: driving a [`Giver`] with real connections and a real file. Does not: who may come, or where
+//! contents are. Invariant: only pieces that are there are sent, from the map, each by one thread a getter.
+
+use super::conn::ConnWriter;
+use super::{Pacer, Stop};
+use crate::id::{PieceIndex, RequestNumber};
+use crate::limits::HOLDERS_PER_LISTING_MAX;
+use crate::name::HostPort;
+use crate::proto::chunks;
+use crate::proto::transfer::{Giver, Manifest, Pieces, Reader, piece_span};
+use crate::storage::Mapped;
+use crate::wire::{Choice, ContentLabel, HaveUpdate, List, PeerAddress, content_prefix};
+use parking_lot::{Condvar, Mutex};
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// Nothing waits longer than this without looking around.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// What a sender needs besides the offer.
+#[derive(Clone, Debug)]
+pub struct OfferLimits {
+    /// The limited uplink.
+    pub up: Arc<Pacer>,
+    /// The process's end.
+    pub stop: Stop,
+}
+
+/// A getter that is being served.
+#[derive(Debug)]
+struct Served {
+    writer: Arc<ConnWriter>,
+    request: RequestNumber,
+    /// Where it serves others, if it does.
+    address: Option<HostPort>,
+}
+
+#[derive(Debug)]
+struct State {
+    giver: Giver,
+    served: BTreeMap<Reader, Served>,
+    next: u64,
+}
+
+/// One content, whole or in part.
+#[derive(Debug)]
+pub struct Offer {
+    manifest: Arc<Manifest>,
+    mapped: Mapped,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+impl Offer {
+    /// Offers these pieces of a file. A seed gives a holder of a part an order of its own.
+    pub fn new(manifest: Arc<Manifest>, mapped: Mapped, have: Pieces, seed: Option<u64>) -> Self {
+        let state = State { giver: Giver::new(have, seed), served: BTreeMap::new(), next: 0 };
+        Self { manifest, mapped, state: Mutex::new(state), changed: Condvar::new() }
+    }
+
+    /// The content's piece values.
+    pub const fn manifest(&self) -> &Arc<Manifest> {
+        &self.manifest
+    }
+
+    /// A piece has been verified: it can be sent.
+    pub fn gain(&self, piece: PieceIndex) {
+        self.state.lock().giver.gain(piece);
+        self.changed.notify_all();
+    }
+
+    /// A getter comes with what it has settled, and with the address it serves others at. It and the others
+    /// are told of each other. `None` if its have-map is of another content.
+    pub fn open(
+        self: &Arc<Self>,
+        writer: &Arc<ConnWriter>,
+        request: RequestNumber,
+        settled: &[u8],
+        address: Option<HostPort>,
+    ) -> Option<OfferReader> {
+        let settled = Pieces::from_map(settled, self.state.lock().giver.have().count())?;
+        let (reader, told) = {
+            let mut state = self.state.lock();
+            let reader = Reader(state.next);
+            state.next += 1;
+            state.giver.open(reader, settled);
+            let others = state.served.values().filter(|other| other.address != address);
+            let known: Vec<HostPort> = others.clone().filter_map(|other| other.address.clone()).collect();
+            let mut told = vec![(Arc::clone(writer), request, known)];
+            if let Some(address) = &address {
+                told.extend(others.map(|other| (Arc::clone(&other.writer), other.request, vec![address.clone()])));
+            }
+            state.served.insert(reader, Served { writer: Arc::clone(writer), request, address });
+            (reader, told)
+        };
+        for (writer, request, known) in told.into_iter().filter(|(_, _, known)| !known.is_empty()) {
+            let update = HaveUpdate { request, pieces: List::new(), holders: addresses(known) };
+            // One that does not take it is about to be noticed by its own sender.
+            let _ = writer.send(&update.into());
+        }
+        Some(OfferReader { offer: Arc::clone(self), reader, closed: Arc::new(AtomicBool::new(false)) })
+    }
+
+    /// Sends pieces to one getter until it goes.
+    fn serve(&self, of: &OfferReader, limits: &OfferLimits) -> io::Result<()> {
+        let Some((writer, request)) =
+            self.state.lock().served.get(&of.reader).map(|served| (Arc::clone(&served.writer), served.request))
+        else {
+            return Ok(());
+        };
+        writer.keep_unsent_low();
+        while let Some(piece) = self.next_piece(of, limits) {
+            writer.send(&Choice { request, piece }.into())?;
+            self.send_piece(&writer, request, piece, of, limits)?;
+        }
+        Ok(())
+    }
+
+    /// Waits for a piece to send; `None` when the getter has gone or the process stops.
+    fn next_piece(&self, of: &OfferReader, limits: &OfferLimits) -> Option<PieceIndex> {
+        let mut state = self.state.lock();
+        loop {
+            if of.closed.load(Ordering::Relaxed) || limits.stop.is_set() {
+                return None;
+            }
+            if let Some(piece) = state.giver.choose(of.reader) {
+                return Some(piece);
+            }
+            self.changed.wait_for(&mut state, LOOK);
+        }
+    }
+
+    fn send_piece(
+        &self,
+        writer: &ConnWriter,
+        request: RequestNumber,
+        piece: PieceIndex,
+        of: &OfferReader,
+        limits: &OfferLimits,
+    ) -> io::Result<()> {
+        let bytes = self.mapped.bytes();
+        let mut prefix = Vec::new();
+        for chunk in chunks(bytes, piece_span(bytes, piece), limits.up.step_bytes()) {
+            if limits.up.wait(chunk.bytes, &limits.stop) || of.closed.load(Ordering::Relaxed) {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
+            self.mapped.check()?;
+            prefix.clear();
+            let label = ContentLabel { request, piece, offset: chunk.offset };
+            content_prefix(label, chunk.bytes, &mut prefix);
+            writer.send_by(|socket, allow| self.mapped.send(socket, &prefix, chunk.offset, chunk.bytes, allow))?;
+        }
+        // What went out after the file had changed is void: the getter's hash says so, and the cut that follows.
+        self.mapped.check()
+    }
+}
+
+fn addresses(known: Vec<HostPort>) -> List<PeerAddress, HOLDERS_PER_LISTING_MAX> {
+    List::first_of(known.into_iter().map(|HostPort { host, port }| PeerAddress { host, port }))
+}
+
+/// A getter at an offer; it goes when this is dropped.
+#[derive(Debug)]
+pub struct OfferReader {
+    offer: Arc<Offer>,
+    reader: Reader,
+    closed: Arc<AtomicBool>,
+}
+
+impl OfferReader {
+    /// Starts the thread that sends to it. `lost` is called if the file is not what it was.
+    ///
+    /// # Errors
+    /// The operating system gives no thread.
+    pub fn start(&self, limits: OfferLimits, lost: impl FnOnce() + Send + 'static) -> io::Result<()> {
+        let this = Self { offer: Arc::clone(&self.offer), reader: self.reader, closed: Arc::clone(&self.closed) };
+        let thread = std::thread::Builder::new().name("peer-give".to_owned());
+        thread.spawn(move || {
+            let ended = this.offer.serve(&this, &limits);
+            if let Err(error) = ended {
+                if error.kind() == io::ErrorKind::InvalidData {
+                    lost();
+                }
+                let served = this.offer.state.lock().served.get(&this.reader).map(|served| Arc::clone(&served.writer));
+                if let Some(writer) = served {
+                    writer.shut();
+                }
+            }
+        })?;
+        Ok(())
+    }
+
+    /// It may be sent so many more pieces.
+    pub fn credit(&self, pieces: u16) {
+        self.offer.state.lock().giver.credit(self.reader, u32::from(pieces));
+        self.offer.changed.notify_all();
+    }
+
+    /// It has these pieces, or expects them from elsewhere.
+    pub fn settle(&self, pieces: &[PieceIndex]) {
+        let mut state = self.offer.state.lock();
+        pieces.iter().for_each(|piece| state.giver.settle(self.reader, *piece));
+    }
+
+    /// It wants these pieces after all.
+    pub fn want(&self, pieces: &[PieceIndex]) {
+        let mut state = self.offer.state.lock();
+        pieces.iter().for_each(|piece| state.giver.want(self.reader, *piece));
+        drop(state);
+        self.offer.changed.notify_all();
+    }
+}
+
+impl Drop for OfferReader {
+    fn drop(&mut self) {
+        if !self.closed.swap(true, Ordering::Relaxed) {
+            let mut state = self.offer.state.lock();
+            state.giver.close(self.reader);
+            state.served.remove(&self.reader);
+            drop(state);
+            self.offer.changed.notify_all();
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! The exchange of pieces on one connection: what a getter says, handed to the offer it is about.
+
+use super::{Peer, Share, ShareBody};
+use crate::id::{ContentId, RequestNumber};
+use crate::limits::MANIFEST_PAGE_PIECES_MAX;
+use crate::name::{Host, HostPort};
+use crate::net::{Conn, Offer, OfferLimits, OfferReader};
+use crate::proto::refusal;
+use crate::proto::transfer::Pieces;
+use crate::storage::Mapped;
+use crate::wire::{HaveMap, List, Manifest, ManifestQuery, Message, Refusal, Wanted};
+use std::io;
+use std::sync::Arc;
+
+/// The exchange open on a connection, if there is one.
+#[derive(Debug, Default)]
+pub(super) struct Exchange {
+    open: Option<(RequestNumber, OfferReader)>,
+}
+
+impl Exchange {
+    /// True while a getter is served here: it may be silent for as long as a piece takes.
+    pub(super) const fn is_open(&self) -> bool {
+        self.open.is_some()
+    }
+
+    /// Handles a message if it is one of the exchange's; false if it is not.
+    pub(super) fn handle(&mut self, peer: &Arc<Peer>, conn: &Conn, message: &Message) -> io::Result<bool> {
+        let reader = |number: RequestNumber| match &self.open {
+            Some((open, reader)) if *open == number => Some(reader),
+            _ => None,
+        };
+        match message {
+            Message::ManifestQuery(query) => conn.send(&manifest_page(peer, query))?,
+            Message::HaveMap(map) => self.open(peer, conn, map)?,
+            // A word about an exchange that is over comes too late to matter.
+            Message::Credit(credit) => {
+                if let Some(reader) = reader(credit.request) {
+                    reader.credit(credit.pieces);
+                }
+            }
+            Message::Settled(settled) => {
+                if let Some(reader) = reader(settled.request) {
+                    reader.settle(&settled.pieces);
+                }
+            }
+            Message::Want(want) => {
+                if let Some(reader) = reader(want.request) {
+                    reader.want(&want.pieces);
+                }
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    fn open(&mut self, peer: &Arc<Peer>, conn: &Conn, map: &HaveMap) -> io::Result<()> {
+        self.open = None;
+        let request = map.request;
+        let offer = match peer.offer_of(map.id) {
+            Ok(offer) => offer,
+            Err((code, text)) => return conn.send(&refusal(request, code, text)),
+        };
+        let serves = map.port != 0;
+        let address = serves.then(|| HostPort { host: Host::of(conn.peer().ip()), port: map.port });
+        let Some(reader) = offer.open(conn.writer(), request, &map.map.0, address) else {
+            let text = "this have-map is not of that content's pieces";
+            return conn.send(&refusal(request, Refusal::BadFrame, text));
+        };
+        let limits = OfferLimits { up: Arc::clone(&peer.up), stop: peer.stop.clone() };
+        let (owner, id) = (Arc::clone(peer), map.id);
+        reader.start(limits, move || owner.lost_content(id))?;
+        self.open = Some((request, reader));
+        Ok(())
+    }
+}
+
+fn manifest_page(peer: &Peer, query: &ManifestQuery) -> Message {
+    match peer.offer_of(query.id) {
+        Err((code, text)) => refusal(query.request, code, text),
+        Ok(offer) => {
+            let first = query.first.0 as usize;
+            let values = offer.manifest().values().iter().skip(first).take(MANIFEST_PAGE_PIECES_MAX);
+            Manifest {
+                request: query.request,
+                bytes: offer.manifest().bytes(),
+                first: query.first,
+                values: List::first_of(values.copied()),
+            }
+            .into()
+        }
+    }
+}
+
+impl Peer {
+    /// The offer of a content held here, whole or in part.
+    fn offer_of(&self, id: ContentId) -> Result<Arc<Offer>, (Refusal, String)> {
+        if let Some(offer) = self.offers.lock().get(&id).and_then(std::sync::Weak::upgrade) {
+            return Ok(offer);
+        }
+        let not_found = || (Refusal::NotFound, "this peer does not hold it".to_owned());
+        let mut shares = self.shares.find(&Wanted::Id(id)).into_iter();
+        let share: Share = shares.next().ok_or_else(not_found)?;
+        let ShareBody::File(path, stamp, manifest) = share.body else {
+            return Err((Refusal::NotServed, "a tree is served whole: download it".to_owned()));
+        };
+        let mapped = Mapped::open(&path, stamp).map_err(|_| {
+            self.lost(&share.info.key());
+            (Refusal::ContentLost, format!("{} has changed or vanished", share.info.name))
+        })?;
+        let have = Pieces::all(u32::try_from(manifest.values().len()).unwrap_or(u32::MAX));
+        let offer = Arc::new(Offer::new(manifest, mapped, have, None));
+        self.offers.lock().insert(id, Arc::downgrade(&offer));
+        Ok(offer)
+    }
+
+    /// A content is not what it was while it was being sent.
+    fn lost_content(&self, id: ContentId) {
+        self.offers.lock().remove(&id);
+        for share in self.shares.find(&Wanted::Id(id)) {
+            self.lost(&share.info.key());
+        }
+    }
+
+    /// Offers a content of which pieces are still coming; others are told that it is here in part.
+    pub fn offer_part(&self, info: &crate::wire::ContentInfo, offer: &Arc<Offer>) {
+        self.offers.lock().insert(info.id, Arc::downgrade(offer));
+        self.index.lock().hold(crate::proto::LocalContent { info: info.clone(), complete: false });
+        if let Some(member) = self.member.as_ref().filter(|_| self.central) {
+            member.share(info.clone(), false);
+        }
+    }
+
+    /// Offers it no longer: its fetch has ended without it.
+    pub fn withdraw_part(&self, info: &crate::wire::ContentInfo) {
+        self.offers.lock().remove(&info.id);
+        self.unlist(&info.key());
+    }
+}
