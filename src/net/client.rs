@@ -165,7 +165,10 @@ pub fn read_index(conn: &mut Conn) -> Result<Vec<IndexEntry>, ConnError> {
         };
         match conn.call(&query.into())? {
             Message::Index(page) => {
-                check_order(after.as_ref(), page.contents.iter().map(|entry| entry.content.key()))?;
+                check_order(
+                    after.as_ref(),
+                    page.contents.iter().map(|entry| entry.content.key()),
+                )?;
                 let more = page.more && !page.contents.is_empty();
                 found.extend(page.contents.into_vec());
                 if !more {
