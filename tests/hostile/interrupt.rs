@@ -90,3 +90,35 @@ fn an_interrupt_while_nobody_answers_is_heard() {
         begun.elapsed()
     );
 }
+
+#[test]
+fn a_peer_ends_in_time_though_its_rs_is_mute() {
+    let place = tempfile::tempdir().expect("a directory");
+    let (asked, heard) = crossbeam_channel::unbounded();
+    let mute = super::liar::Liar::start(move |_, _| asked.send(()).is_ok());
+    let (dir, state) = (place.path().join("a"), place.path().join("state"));
+    std::fs::create_dir(&dir).expect("a directory");
+    let (dir, state) = (dir.to_str().expect("UTF-8"), state.to_str().expect("UTF-8"));
+    let rs = mute.address();
+    let mut peer = super::process::serve(&[
+        "peer",
+        "--rs",
+        &rs,
+        "--dir",
+        dir,
+        "--state",
+        state,
+        "--listen",
+        "127.0.0.1:0",
+    ]);
+    heard
+        .recv_timeout(super::process::PATIENCE)
+        .expect("the peer asks its RS");
+    let begun = std::time::Instant::now();
+    assert!(peer.stop().success());
+    assert!(
+        begun.elapsed() < std::time::Duration::from_secs(8),
+        "{:?}",
+        begun.elapsed()
+    );
+}
