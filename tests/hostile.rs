@@ -1,6 +1,9 @@
 //! Attacks on real processes: every test here is somebody who means harm, or a machine that fails in the way
 //! that hurts most. What is attacked must live, stay small, say what is wrong, and serve the next honest one.
-#![allow(clippy::disallowed_types, reason = "whole tests use files, clocks and sockets")]
+#![allow(
+    clippy::disallowed_types,
+    reason = "whole tests use files, clocks and sockets"
+)]
 
 #[path = "hostile/busy.rs"]
 mod busy;

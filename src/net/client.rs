@@ -59,6 +59,8 @@ impl RsClient {
                 .into()
             })? {
                 Message::Peers(page) => {
+                    let after = found.last().map(|last| last.number);
+                    check_order(after.as_ref(), page.peers.iter().map(|peer| peer.number))?;
                     let more = page.more && !page.peers.is_empty();
                     found.extend(page.peers.into_vec());
                     if !more {
@@ -83,6 +85,7 @@ impl RsClient {
                 Message::Contents(page) => (page.more, page.contents),
                 other => return Err(ConnError::Unexpected(other.row().name)),
             };
+            check_order(after.as_ref(), page.iter().map(|listing| listing.content.key()))?;
             let more = more && !page.is_empty();
             found.extend(page.into_vec());
             if !more {
@@ -133,6 +136,19 @@ impl RsClient {
     }
 }
 
+/// The entries of a page rise from the last one of the page before: an answer that goes in circles would be
+/// asked for again and again.
+fn check_order<K: Ord>(after: Option<&K>, keys: impl Iterator<Item = K>) -> Result<(), ConnError> {
+    let mut last: Option<K> = None;
+    for key in keys {
+        if last.as_ref().or(after).is_some_and(|before| key <= *before) {
+            return Err(ConnError::Unexpected("a page out of order"));
+        }
+        last = Some(key);
+    }
+    Ok(())
+}
+
 /// The whole index of the peer behind a connection (RFCQuery).
 ///
 /// # Errors
@@ -143,8 +159,16 @@ pub fn read_index(conn: &mut Conn) -> Result<Vec<IndexEntry>, ConnError> {
     for _ in 0..PAGES_MAX {
         request = request.next();
         let after = found.last().map(|last| last.content.key());
-        match conn.call(&IndexQuery { request, after }.into())? {
+        let query = IndexQuery {
+            request,
+            after: after.clone(),
+        };
+        match conn.call(&query.into())? {
             Message::Index(page) => {
+                check_order(
+                    after.as_ref(),
+                    page.contents.iter().map(|entry| entry.content.key()),
+                )?;
                 let more = page.more && !page.contents.is_empty();
                 found.extend(page.contents.into_vec());
                 if !more {

@@ -3,8 +3,8 @@
 //! Accepted connections go to the worker with the fewest over its crossbeam channel. Invariant: no worker
 //! ever waits for one connection; with the cap reached, the connection that has been idle longest goes.
 
-use super::rs_session::{Progress, Session};
 use super::descriptors::connections_within;
+use super::rs_session::{Progress, Session};
 use super::socket::tune;
 use super::{Clock, Service, Stop};
 use crate::limits::{CHUNK_BYTES_MAX, FRAME_BYTES_MAX, RS_CONNECTIONS_MAX};

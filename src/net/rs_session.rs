@@ -8,7 +8,9 @@ use super::conn::bad_bytes;
 use crate::limits::{FRAME_DEADLINE, RS_ANSWERS_WAITING_BYTES_MAX, SEND_DEADLINE};
 use crate::proto::{Asker, refusal};
 use crate::time::Instant;
-use crate::wire::{DecodeError, Fault, FrameHeader, HEADER_BYTES, Message, Refusal, encode_frame, features, hello};
+use crate::wire::{
+    DecodeError, Fault, FrameHeader, HEADER_BYTES, Message, Refusal, encode_frame, features, hello,
+};
 use mio::net::TcpStream;
 use std::io::{self, Read as _, Write as _};
 
@@ -95,6 +97,7 @@ impl Session {
 
     fn turn(&mut self, now: Instant, service: &dyn Service) -> io::Result<Progress> {
         self.write(now)?;
+        let had_backlog = self.backlog;
         let mut progress = Progress::Waiting;
         if !self.ending && !self.is_full() {
             if !self.backlog && !self.closed {
@@ -107,8 +110,10 @@ impl Session {
         if all_asked && self.output.is_empty() {
             return Ok(Progress::Ended);
         }
-        // The socket tells when it has room again, but not that we stopped in the middle of the input.
-        Ok(if self.backlog && !self.is_full() {
+        // The socket tells when it has room again, but not that we stopped in the middle of the input, nor a
+        // second time of what came while we did not read.
+        let unread = had_backlog && !self.backlog && !self.closed;
+        Ok(if unread || self.backlog && !self.is_full() {
             Progress::Again
         } else {
             progress

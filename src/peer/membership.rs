@@ -165,7 +165,7 @@ impl RsMember {
     /// Does what the machine wants until the stop, then leaves.
     pub(super) fn run(&self, index: &Mutex<Index>, stop: &Stop) {
         let mut leave_by = None;
-        loop {
+        while !self.link_stop.is_set() {
             if stop.is_set() && leave_by.is_none() {
                 self.want(false);
                 leave_by = Some(Instant::now() + LEAVE_PATIENCE);
@@ -177,6 +177,12 @@ impl RsMember {
                 self.rest();
             }
         }
+        self.link_stop.trigger();
+    }
+
+    /// After the stop: waits for the Leave, and cuts off an RS that does not answer in time.
+    pub(super) fn end_in_time(&self) {
+        self.link_stop.wait_until(Instant::now() + LEAVE_PATIENCE);
         self.link_stop.trigger();
     }
 

@@ -255,6 +255,9 @@ impl Peer {
 
     /// Waits for every thread to end, after the stop: registrations are withdrawn on the way.
     pub fn join(&self) {
+        if let Some(member) = &self.member {
+            member.end_in_time();
+        }
         let threads = core::mem::take(&mut *self.threads.lock());
         for thread in threads {
             let _ = thread.join();

@@ -18,7 +18,8 @@ fn index_query() -> Vec<u8> {
 /// A connection that the peer serves, proven by an answer.
 fn served(address: &str) -> Option<Raw> {
     let mut raw = Raw::connect(address);
-    raw.send(&[frame(&hello(features::HOLDER)), index_query()].concat()).ok()?;
+    raw.send(&[frame(&hello(features::HOLDER)), index_query()].concat())
+        .ok()?;
     raw.receive()?;
     matches!(raw.receive(), Some(Message::Index(_))).then_some(raw)
 }
@@ -52,12 +53,24 @@ fn a_peer_at_its_cap_says_so_and_get_goes_to_the_next_holder() {
     );
     let index = run(&["index", "--peer", &full.address]);
     assert_eq!(index.code, 4, "{}", index.stderr);
-    assert!(index.stderr.contains("503") && index.stderr.contains("1 connections"), "{}", index.stderr);
+    assert!(
+        index.stderr.contains("503") && index.stderr.contains("1 connections"),
+        "{}",
+        index.stderr
+    );
 
     for round in 0..4 {
         let out = at(&format!("out-{round}"));
         let out_text = out.to_str().expect("UTF-8");
-        let got = run(&["get", "doc.bin", "--rs", &server.address, "--out", out_text, "--json"]);
+        let got = run(&[
+            "get",
+            "doc.bin",
+            "--rs",
+            &server.address,
+            "--out",
+            out_text,
+            "--json",
+        ]);
         assert_eq!(got.code, 0, "{}", got.stderr);
         assert!(std::fs::read(out.join("doc.bin")).expect("read") == document);
         let events = got.json();
@@ -69,10 +82,17 @@ fn a_peer_at_its_cap_says_so_and_get_goes_to_the_next_holder() {
             .filter(|holder| holder["bytes"] != 0)
             .map(|holder| format!("{}:{}", holder["host"].as_str().expect("a host"), holder["port"]))
             .collect();
-        assert_eq!(from, [free.address.clone()]);
+        assert_eq!(from, core::slice::from_ref(&free.address));
     }
     let out = at("out-alone");
-    let alone = run(&["get", "doc.bin", "--peer", &full.address, "--out", out.to_str().expect("UTF-8")]);
+    let alone = run(&[
+        "get",
+        "doc.bin",
+        "--peer",
+        &full.address,
+        "--out",
+        out.to_str().expect("UTF-8"),
+    ]);
     assert_eq!(alone.code, 1, "nobody could be asked: {}", alone.stderr);
     assert!(alone.stderr.contains("503"), "{}", alone.stderr);
 }

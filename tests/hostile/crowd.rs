@@ -19,7 +19,9 @@ const AT_ONCE: Duration = Duration::from_secs(4);
 /// Silent connections. Many systems give a process 1,024 descriptors until it asks for more.
 fn silent(address: &str, count: usize) -> Vec<TcpStream> {
     connections_within(count, 1, 0);
-    (0..count).map(|_| TcpStream::connect(address).expect("connected")).collect()
+    (0..count)
+        .map(|_| TcpStream::connect(address).expect("connected"))
+        .collect()
 }
 
 fn search_takes(server: &Running) -> Duration {
@@ -45,7 +47,13 @@ fn a_thousand_silent_connections_cost_the_rs_little() {
     let place = tempfile::tempdir().expect("a directory");
     write_random(&place.path().join("a/doc.bin"), 9_000, 1);
     let server = rs(&["--workers", "8"]);
-    let _holder = peer(&server, "holder", &place.path().join("a"), &place.path().join("state"), &[]);
+    let _holder = peer(
+        &server,
+        "holder",
+        &place.path().join("a"),
+        &place.path().join("state"),
+        &[],
+    );
     until_listed(&server, 1);
     let (before, threads_before) = (resident_kib(server.id()), threads(server.id()));
     let silent = silent(&server.address, 1_000);
@@ -65,7 +73,8 @@ fn announce(address: &str, letter: u8, bytes: usize) -> Vec<Raw> {
     (0..500)
         .map(|_| {
             let mut raw = Raw::greeted(address);
-            raw.send(&[&[letter], &length[..], &[0; 40]].concat()).expect("sent");
+            raw.send(&[&[letter], &length[..], &[0; 40]].concat())
+                .expect("sent");
             raw
         })
         .collect()
@@ -77,16 +86,27 @@ fn announced_frames_cost_nothing_before_they_come() {
     write_random(&place.path().join("a/doc.bin"), 9_000, 1);
     let server = rs(&["--workers", "8"]);
     let more = ["--max-conns", "600"];
-    let holder = peer(&server, "holder", &place.path().join("a"), &place.path().join("state"), &more);
+    let holder = peer(
+        &server,
+        "holder",
+        &place.path().join("a"),
+        &place.path().join("state"),
+        &more,
+    );
     until_listed(&server, 1);
-    for (victim, letter, bytes) in
-        [(&server, b'P', FRAME_BYTES_MAX), (&holder, b'I', FRAME_BYTES_MAX), (&holder, b'C', 262_164)]
-    {
+    for (victim, letter, bytes) in [
+        (&server, b'P', FRAME_BYTES_MAX),
+        (&holder, b'I', FRAME_BYTES_MAX),
+        (&holder, b'C', 262_164),
+    ] {
         let before = resident_kib(victim.id());
         let greedy = announce(&victim.address, letter, bytes);
         assert!(search_takes(&server) < AT_ONCE);
         let after = resident_kib(victim.id());
-        println!("{} announced: {before} KiB before, {after} KiB with them", greedy.len());
+        println!(
+            "{} announced: {before} KiB before, {after} KiB with them",
+            greedy.len()
+        );
         assert!(after <= before + 64 * 1024, "from {before} to {after} KiB");
     }
 }
@@ -94,7 +114,13 @@ fn announced_frames_cost_nothing_before_they_come() {
 /// A command that may open so many files, hard limit and all.
 fn with_descriptors(max: u32, args: &[&str]) -> Running {
     let mut command = Command::new("sh");
-    command.args(["-c", &format!("ulimit -n {max} && exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_p2pdi")]).args(args);
+    command
+        .args([
+            "-c",
+            &format!("ulimit -n {max} && exec \"$0\" \"$@\""),
+            env!("CARGO_BIN_EXE_p2pdi"),
+        ])
+        .args(args);
     serve_command(command)
 }
 
@@ -104,7 +130,13 @@ fn an_rs_out_of_descriptors_lets_the_idle_go() {
     let silent = silent(&server.address, 400);
     let begun = Instant::now();
     let asked = run(&["peers", "--rs", &server.address]);
-    assert_eq!(asked.code, 0, "{} silent connections keep everybody out: {}", silent.len(), asked.stderr);
+    assert_eq!(
+        asked.code,
+        0,
+        "{} silent connections keep everybody out: {}",
+        silent.len(),
+        asked.stderr
+    );
     assert!(begun.elapsed() < AT_ONCE, "{:?}", begun.elapsed());
 }
 
@@ -118,7 +150,10 @@ fn a_soft_limit_of_descriptors_is_no_limit() {
     let mut kept: Vec<Raw> = (0..600).map(|_| Raw::greeted(&server.address)).collect();
     for raw in &mut kept {
         raw.send(&pquery(1)).expect("sent");
-        assert!(matches!(raw.receive(), Some(Message::Peers(_))), "every one of them is still served");
+        assert!(
+            matches!(raw.receive(), Some(Message::Peers(_))),
+            "every one of them is still served"
+        );
     }
 }
 
@@ -141,8 +176,14 @@ fn at_the_cap_the_longest_idle_goes() {
     let stop = Stop::new();
     let settings = RsSettings {
         listen: "127.0.0.1:0".parse().expect("an address"),
-        pool: PoolSettings { workers: 1, connections_max: 4 },
-        registration: RegistrationSettings { lease: Span::from_secs(60), policy: Policy::LeastUsed },
+        pool: PoolSettings {
+            workers: 1,
+            connections_max: 4,
+        },
+        registration: RegistrationSettings {
+            lease: Span::from_secs(60),
+            policy: Policy::LeastUsed,
+        },
     };
     let rs = Rs::start(settings, &stop).expect("an RS");
     let address = rs.address().to_string();
@@ -162,7 +203,9 @@ fn at_the_cap_the_longest_idle_goes() {
     // With nobody idle, the next is told.
     let length = 100_u32.to_be_bytes();
     for busy in [0, 2, 3] {
-        open[busy].send(&[b"P", &length[..], &[0]].concat()).expect("sent");
+        open[busy]
+            .send(&[b"P", &length[..], &[0]].concat())
+            .expect("sent");
     }
     fifth.send(&[b"P", &length[..], &[0]].concat()).expect("sent");
     let told = super::process::eventually("to be told", || {
@@ -170,9 +213,15 @@ fn at_the_cap_the_longest_idle_goes() {
         sixth.end();
         sixth.rest().into_iter().next()
     });
-    let Message::Error(error) = told else { panic!("{told:?}") };
+    let Message::Error(error) = told else {
+        panic!("{told:?}")
+    };
     assert_eq!(error.code.code(), 503);
-    assert!(error.text.as_str().contains("try again later"), "{}", error.text.as_str());
+    assert!(
+        error.text.as_str().contains("try again later"),
+        "{}",
+        error.text.as_str()
+    );
     drop(open);
     stop.trigger();
     rs.join();

@@ -8,23 +8,49 @@ fn an_interrupted_get_goes_on_where_it_stopped() {
     let document = write_random(&place.path().join("a/doc.bin"), 4_000_000, 1);
     let server = rs(&[]);
     let limit = ["--up-limit", "1MB"];
-    let mut holder = peer(&server, "holder", &place.path().join("a"), &place.path().join("state"), &limit);
+    let mut holder = peer(
+        &server,
+        "holder",
+        &place.path().join("a"),
+        &place.path().join("state"),
+        &limit,
+    );
     until_listed(&server, 1);
     for signal in ["-INT", "-TERM"] {
         let out = place.path().join(format!("out{signal}"));
-        let args = ["get", "doc.bin", "--rs", &server.address, "--out", out.to_str().expect("UTF-8")];
+        let args = [
+            "get",
+            "doc.bin",
+            "--rs",
+            &server.address,
+            "--out",
+            out.to_str().expect("UTF-8"),
+        ];
         let part = || {
             let mut files = out.read_dir().ok()?.filter_map(Result::ok);
-            files.find_map(|file| file.metadata().ok().map(|metadata| metadata.len()).filter(|bytes| *bytes > 0))
+            files.find_map(|file| {
+                file.metadata()
+                    .ok()
+                    .map(|metadata| metadata.len())
+                    .filter(|bytes| *bytes > 0)
+            })
         };
         let mut getter = spawn(&args);
         eventually("the middle of the get", part);
         getter.signal(signal);
         assert_eq!(getter.end().code(), Some(75), "{signal}");
-        let said = eventually("its last words", || Some(getter.stderr()).filter(|said| !said.is_empty()));
-        assert!(said.contains("interrupted") && said.contains("same command"), "{signal}: {said}");
+        let said = eventually("its last words", || {
+            Some(getter.stderr()).filter(|said| !said.is_empty())
+        });
+        assert!(
+            said.contains("interrupted") && said.contains("same command"),
+            "{signal}: {said}"
+        );
         let kept = part().expect("what has come");
-        assert!(!out.join("doc.bin").exists() && kept < 4_000_000, "{signal}: {kept}");
+        assert!(
+            !out.join("doc.bin").exists() && kept < 4_000_000,
+            "{signal}: {kept}"
+        );
 
         let again = run(&[&args[..], &["--json"]].concat());
         assert_eq!(again.code, 0, "{signal}: {}", again.stderr);
@@ -33,7 +59,11 @@ fn an_interrupted_get_goes_on_where_it_stopped() {
         let done = again.json().pop().expect("the last event");
         let sent = done["holders"][0]["bytes"].as_u64().expect("bytes");
         assert_eq!(sent, 4_000_000 - kept, "{signal}: only the rest was fetched");
-        assert_eq!(out.read_dir().expect("listed").count(), 1, "{signal}: nothing else is left");
+        assert_eq!(
+            out.read_dir().expect("listed").count(),
+            1,
+            "{signal}: nothing else is left"
+        );
     }
     assert_eq!(active_peers(&server), ["holder"]);
     assert!(holder.stop().success());
@@ -54,5 +84,41 @@ fn an_interrupt_while_nobody_answers_is_heard() {
     let begun = std::time::Instant::now();
     asking.signal("-INT");
     assert_eq!(asking.end().code(), Some(75));
-    assert!(begun.elapsed() < std::time::Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < std::time::Duration::from_secs(5),
+        "{:?}",
+        begun.elapsed()
+    );
+}
+
+#[test]
+fn a_peer_ends_in_time_though_its_rs_is_mute() {
+    let place = tempfile::tempdir().expect("a directory");
+    let (asked, heard) = crossbeam_channel::unbounded();
+    let mute = super::liar::Liar::start(move |_, _| asked.send(()).is_ok());
+    let (dir, state) = (place.path().join("a"), place.path().join("state"));
+    std::fs::create_dir(&dir).expect("a directory");
+    let (dir, state) = (dir.to_str().expect("UTF-8"), state.to_str().expect("UTF-8"));
+    let rs = mute.address();
+    let mut peer = super::process::serve(&[
+        "peer",
+        "--rs",
+        &rs,
+        "--dir",
+        dir,
+        "--state",
+        state,
+        "--listen",
+        "127.0.0.1:0",
+    ]);
+    heard
+        .recv_timeout(super::process::PATIENCE)
+        .expect("the peer asks its RS");
+    let begun = std::time::Instant::now();
+    assert!(peer.stop().success());
+    assert!(
+        begun.elapsed() < std::time::Duration::from_secs(8),
+        "{:?}",
+        begun.elapsed()
+    );
 }

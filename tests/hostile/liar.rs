@@ -4,8 +4,8 @@ use super::raw::frame;
 use p2pdi::id::{ContentId, RequestNumber};
 use p2pdi::name::{ContentName, Host, PeerName};
 use p2pdi::wire::{
-    Contents, ContentInfo, ContentKind, FrameHeader, Found, GossipRecord, HEADER_BYTES, Holder, Index, IndexEntry,
-    List, Listing, Message, PeerInfo, Peers, Text, features, hello,
+    ContentInfo, ContentKind, Contents, Found, FrameHeader, GossipRecord, HEADER_BYTES, Holder, Index,
+    IndexEntry, List, Listing, Message, PeerInfo, Peers, Text, features, hello,
 };
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -40,7 +40,11 @@ impl Liar {
                 std::thread::spawn(move || talk(stream, &*script));
             }
         });
-        Self { address, stop, thread: Some(thread) }
+        Self {
+            address,
+            stop,
+            thread: Some(thread),
+        }
     }
 
     pub(crate) fn address(&self) -> String {
@@ -119,15 +123,30 @@ pub(crate) fn index(request: RequestNumber, contents: &[ContentInfo], port: u16)
         content: content.clone(),
         holders: List::first_of([claim.clone()]),
     };
-    Index { request, more: false, contents: List::first_of(contents.iter().map(entry)) }.into()
+    Index {
+        request,
+        more: false,
+        contents: List::first_of(contents.iter().map(entry)),
+    }
+    .into()
 }
 
 /// The answer of an RS that knows these contents, all at one peer; none to what an RS is not asked.
-pub(crate) fn rs_answer(asked: &Message, contents: &[ContentInfo], at: SocketAddr, os: &str) -> Option<Message> {
+pub(crate) fn rs_answer(
+    asked: &Message,
+    contents: &[ContentInfo],
+    at: SocketAddr,
+    os: &str,
+) -> Option<Message> {
     let request = asked.request().unwrap_or_default();
     let host = Host::of(at.ip());
     let name = PeerName::new("liar").expect("a name");
-    let holder = Holder { name: name.clone(), host: host.clone(), port: at.port(), complete: true };
+    let holder = Holder {
+        name: name.clone(),
+        host: host.clone(),
+        port: at.port(),
+        complete: true,
+    };
     let listing = |content: &ContentInfo| Listing {
         content: content.clone(),
         holders_total: 1,
@@ -135,8 +154,22 @@ pub(crate) fn rs_answer(asked: &Message, contents: &[ContentInfo], at: SocketAdd
     };
     let listings = List::first_of(contents.iter().map(listing));
     match asked {
-        Message::Search(_) => Some(Found { request, more: false, contents: listings }.into()),
-        Message::ListContents(_) => Some(Contents { request, more: false, contents: listings }.into()),
+        Message::Search(_) => Some(
+            Found {
+                request,
+                more: false,
+                contents: listings,
+            }
+            .into(),
+        ),
+        Message::ListContents(_) => Some(
+            Contents {
+                request,
+                more: false,
+                contents: listings,
+            }
+            .into(),
+        ),
         Message::PQuery(_) => {
             let peer = PeerInfo {
                 number: p2pdi::id::PeerNumber(1),
@@ -148,7 +181,14 @@ pub(crate) fn rs_answer(asked: &Message, contents: &[ContentInfo], at: SocketAdd
                 registrations: 1,
                 registered: 1_700_000_000,
             };
-            Some(Peers { request, more: false, peers: List::first_of([peer]) }.into())
+            Some(
+                Peers {
+                    request,
+                    more: false,
+                    peers: List::first_of([peer]),
+                }
+                .into(),
+            )
         }
         _ => None,
     }

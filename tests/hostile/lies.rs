@@ -54,7 +54,10 @@ const CHUNK: usize = 100_000;
 
 /// All of the content in chunks, and the end.
 fn whole(stream: &mut TcpStream, request: RequestNumber, content: &[u8], id: ContentId) -> bool {
-    content.chunks(CHUNK).enumerate().all(|(i, bytes)| pour(stream, &chunk(request, i * CHUNK, bytes)))
+    content
+        .chunks(CHUNK)
+        .enumerate()
+        .all(|(i, bytes)| pour(stream, &chunk(request, i * CHUNK, bytes)))
         && pour(stream, &last(request, id, content.len()))
 }
 
@@ -178,7 +181,9 @@ fn holder(lie: &'static Lie, content: &Arc<Vec<u8>>, said: ContentInfo) -> Liar 
 
 fn visible(out: &Path) -> Vec<String> {
     let names = out.read_dir().map(|files| {
-        files.map(|file| file.expect("an entry").file_name().into_string().expect("UTF-8")).collect::<Vec<_>>()
+        files
+            .map(|file| file.expect("an entry").file_name().into_string().expect("UTF-8"))
+            .collect::<Vec<_>>()
     });
     let mut names = names.unwrap_or_default();
     names.retain(|name| !name.starts_with('.'));
@@ -190,10 +195,22 @@ fn lies_are_found_out() {
     let place = tempfile::tempdir().expect("a directory");
     let at = |name: &str| place.path().join(name).to_str().expect("UTF-8").to_owned();
     let content = Arc::new(write_random(&place.path().join("a/doc.bin"), BYTES, 3));
-    let honest =
-        serve(&["peer", "--listen", "127.0.0.1:0", "--dir", &at("a"), "--state", &at("state"), "--name", "honest"]);
+    let honest = serve(&[
+        "peer",
+        "--listen",
+        "127.0.0.1:0",
+        "--dir",
+        &at("a"),
+        "--state",
+        &at("state"),
+        "--name",
+        "honest",
+    ]);
     super::process::eventually("the document to be shared", || {
-        run(&["index", "--peer", &honest.address]).stdout.contains("doc.bin").then_some(())
+        run(&["index", "--peer", &honest.address])
+            .stdout
+            .contains("doc.bin")
+            .then_some(())
     });
     for (number, lie) in LIES.iter().enumerate() {
         let liar = holder(lie, &content, info("doc.bin", &content));
@@ -204,32 +221,67 @@ fn lies_are_found_out() {
         assert_eq!(got.code, lie.exit, "{}: {}", lie.what, got.stderr);
         assert!(begun.elapsed() < SOON, "{}: took {:?}", lie.what, begun.elapsed());
         assert_eq!(visible(Path::new(&alone)), Vec::<String>::new(), "{}", lie.what);
-        assert!(got.stderr.contains(&liar.address()), "{}: names the liar: {}", lie.what, got.stderr);
+        assert!(
+            got.stderr.contains(&liar.address()),
+            "{}: names the liar: {}",
+            lie.what,
+            got.stderr
+        );
         assert!(!got.stderr.contains('\x1b'), "{}: {:?}", lie.what, got.stderr);
 
         // What the liar has left in --out must not spoil the honest bytes.
         for out in [&together, &alone] {
-            let both = ["get", "doc.bin", "--peer", &liar.address(), "--peer", &honest.address, "--out", out, "--json"];
+            let both = [
+                "get",
+                "doc.bin",
+                "--peer",
+                &liar.address(),
+                "--peer",
+                &honest.address,
+                "--out",
+                out,
+                "--json",
+            ];
             let got = run(&both);
             assert_eq!(got.code, 0, "{}: {}", lie.what, got.stderr);
             assert_eq!(visible(Path::new(out)), ["doc.bin"]);
-            assert!(std::fs::read(Path::new(out).join("doc.bin")).expect("read") == *content, "{}", lie.what);
+            assert!(
+                std::fs::read(Path::new(out).join("doc.bin")).expect("read") == *content,
+                "{}",
+                lie.what
+            );
             let events = got.json();
             if out == &alone {
                 // What the liar has left may have been right, and nobody had to be asked.
                 continue;
             }
-            let failed = events.iter().find(|event| event["event"] == "holder_failed").expect("the liar's failure");
+            let failed = events
+                .iter()
+                .find(|event| event["event"] == "holder_failed")
+                .expect("the liar's failure");
             assert_eq!(failed["port"], liar.address.port(), "{}", lie.what);
             let done = events.last().expect("the last event");
             assert_eq!(done["event"], "done");
             let failures = |port: u16| {
                 let holders = done["holders"].as_array().expect("holders");
-                let account = holders.iter().find(|holder| holder["port"] == port).expect("its account");
+                let account = holders
+                    .iter()
+                    .find(|holder| holder["port"] == port)
+                    .expect("its account");
                 account["failures"].as_array().map(Vec::len)
             };
-            let honest_port = honest.address.rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port");
-            assert_eq!((failures(liar.address.port()), failures(honest_port)), (Some(1), Some(0)), "{}", lie.what);
+            let honest_port = honest
+                .address
+                .rsplit(':')
+                .next()
+                .and_then(|port| port.parse().ok())
+                .expect("a port");
+            assert_eq!(
+                (failures(liar.address.port()), failures(honest_port)),
+                (Some(1), Some(0)),
+                "{}",
+                lie.what
+            );
         }
     }
 }
@@ -243,13 +295,22 @@ fn the_heaviest_failure_of_all_holders_is_the_exit_code() {
         .iter()
         .map(|what| holder(find(what), &content, info("doc.bin", &content)))
         .collect();
-    for (number, (chosen, exit)) in
-        [(vec![0, 1, 2], 5), (vec![2, 1, 0], 5), (vec![1, 2], 4), (vec![2, 1], 4), (vec![2], 3)].iter().enumerate()
+    for (number, (chosen, exit)) in [
+        (vec![0, 1, 2], 5),
+        (vec![2, 1, 0], 5),
+        (vec![1, 2], 4),
+        (vec![2, 1], 4),
+        (vec![2], 3),
+    ]
+    .iter()
+    .enumerate()
     {
         let out = place.path().join(format!("out-{number}"));
         let addresses: Vec<String> = chosen.iter().map(|i: &usize| liars[*i].address()).collect();
         let mut args = vec!["get", "doc.bin", "--out", out.to_str().expect("UTF-8")];
-        addresses.iter().for_each(|address| args.extend(["--peer", address]));
+        addresses
+            .iter()
+            .for_each(|address| args.extend(["--peer", address]));
         let got = run(&args);
         assert_eq!(got.code, *exit, "{chosen:?}: {}", got.stderr);
         assert_eq!(visible(&out), Vec::<String>::new());

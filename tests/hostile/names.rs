@@ -25,7 +25,10 @@ const PLACEHOLDER: &str = "placeholder-of-24-bytes!";
 /// An honest frame with another name in the place of [`PLACEHOLDER`].
 fn renamed(message: &Message, name: &[u8; 24]) -> Vec<u8> {
     let mut bytes = frame(message);
-    while let Some(at) = bytes.windows(24).position(|window| window == PLACEHOLDER.as_bytes()) {
+    while let Some(at) = bytes
+        .windows(24)
+        .position(|window| window == PLACEHOLDER.as_bytes())
+    {
         bytes[at..at + 24].copy_from_slice(name);
     }
     bytes
@@ -34,7 +37,9 @@ fn renamed(message: &Message, name: &[u8; 24]) -> Vec<u8> {
 /// Nothing on either stream that moves a cursor, and JSON where JSON was asked for.
 fn assert_clean(ended: &Ended, json: bool) {
     for text in [&ended.stdout, &ended.stderr] {
-        let dirty = text.chars().find(|c| c.is_control() && *c != '\n' || ('\u{202a}'..='\u{202e}').contains(c));
+        let dirty = text
+            .chars()
+            .find(|c| c.is_control() && *c != '\n' || ('\u{202a}'..='\u{202e}').contains(c));
         assert_eq!(dirty, None, "{text:?}");
     }
     if json {
@@ -45,7 +50,11 @@ fn assert_clean(ended: &Ended, json: bool) {
 fn assert_nothing_below(place: &Path, but: &Path) {
     for entry in walkdir::WalkDir::new(place) {
         let entry = entry.expect("an entry");
-        assert!(!entry.file_type().is_file() || entry.path().starts_with(but), "{}", entry.path().display());
+        assert!(
+            !entry.file_type().is_file() || entry.path().starts_with(but),
+            "{}",
+            entry.path().display()
+        );
     }
 }
 
@@ -59,9 +68,13 @@ fn hostile_names_are_refused_where_they_arrive() {
         let liar = Liar::start(move |stream, asked| {
             let here = stream.local_addr().expect("an address");
             match asked {
-                Message::IndexQuery(query) => {
-                    pour(stream, &renamed(&index(query.request, core::slice::from_ref(&content), here.port()), name))
-                }
+                Message::IndexQuery(query) => pour(
+                    stream,
+                    &renamed(
+                        &index(query.request, core::slice::from_ref(&content), here.port()),
+                        name,
+                    ),
+                ),
                 other => rs_answer(other, core::slice::from_ref(&content), here, "Linux")
                     .is_some_and(|answer| pour(stream, &renamed(&answer, name))),
             }
@@ -70,17 +83,34 @@ fn hostile_names_are_refused_where_they_arrive() {
         for (args, exit) in [
             (vec!["get", "--all", "--peer", &address, "--out", out_text], 1),
             (vec!["get", "--all", "--rs", &address, "--out", out_text], 3),
-            (vec!["get", "--all", "--rs", &address, "--mode", "central", "--out", out_text], 1),
+            (
+                vec![
+                    "get", "--all", "--rs", &address, "--mode", "central", "--out", out_text,
+                ],
+                1,
+            ),
             (vec!["index", "--peer", &address], 1),
             (vec!["list", "--rs", &address], 1),
             (vec!["search", "x", "--rs", &address], 1),
         ] {
             for json in [false, true] {
-                let args = if json { [&args[..], &["--json"]].concat() } else { args.clone() };
+                let args = if json {
+                    [&args[..], &["--json"]].concat()
+                } else {
+                    args.clone()
+                };
                 let ended = run(&args);
                 assert_eq!(ended.code, exit, "{args:?}: {}", ended.stderr);
-                assert!(ended.stderr.contains("field name"), "{args:?} names the field: {}", ended.stderr);
-                assert!(ended.stderr.contains(&address) || args[0] == "get", "{}", ended.stderr);
+                assert!(
+                    ended.stderr.contains("field name"),
+                    "{args:?} names the field: {}",
+                    ended.stderr
+                );
+                assert!(
+                    ended.stderr.contains(&address) || args[0] == "get",
+                    "{}",
+                    ended.stderr
+                );
                 assert_eq!(ended.stderr.lines().count(), 1, "{}", ended.stderr);
                 assert_clean(&ended, json);
             }
@@ -100,20 +130,30 @@ fn texts_are_made_printable_everywhere() {
         media_type: Text::cut(ESCAPES),
         ..info("rfc1.txt", b"bytes")
     };
-    let untitled = ContentInfo { media_type: Text::cut(ESCAPES), ..info("b.txt", b"others") };
+    let untitled = ContentInfo {
+        media_type: Text::cut(ESCAPES),
+        ..info("b.txt", b"others")
+    };
     let contents = [untitled, titled];
     let liar = Liar::start(move |stream, asked| {
         let here = stream.local_addr().expect("an address");
         match asked {
             Message::IndexQuery(query) => say(stream, &index(query.request, &contents, here.port())),
-            Message::Download(download) => say(stream, &refusal(download.request, Refusal::NotServed, ESCAPES)),
-            other => {
-                rs_answer(other, &contents, here, ESCAPES).is_some_and(|answer| say(stream, &answer))
+            Message::Download(download) => {
+                say(stream, &refusal(download.request, Refusal::NotServed, ESCAPES))
             }
+            other => rs_answer(other, &contents, here, ESCAPES).is_some_and(|answer| say(stream, &answer)),
         }
     });
     let refuser = Liar::start(|stream, asked| {
-        say(stream, &refusal(asked.request().unwrap_or(RequestNumber(0)), Refusal::LimitReached, ESCAPES))
+        say(
+            stream,
+            &refusal(
+                asked.request().unwrap_or(RequestNumber(0)),
+                Refusal::LimitReached,
+                ESCAPES,
+            ),
+        )
     });
     let out = tempfile::tempdir().expect("a directory");
     let out = out.path().to_str().expect("UTF-8");
@@ -128,7 +168,11 @@ fn texts_are_made_printable_everywhere() {
             vec!["get", "rfc1.txt", "--peer", &address, "--out", out, "--quiet"],
         ] {
             for json in [false, true] {
-                let args = if json { [&args[..], &["--json"]].concat() } else { args.clone() };
+                let args = if json {
+                    [&args[..], &["--json"]].concat()
+                } else {
+                    args.clone()
+                };
                 let ended = run(&args);
                 assert!(!ended.stderr.contains("panicked"), "{args:?}: {}", ended.stderr);
                 assert_clean(&ended, json);
@@ -173,7 +217,15 @@ fn links_inside_out_are_not_followed_out() {
     let part = format!(".{}.p2pdi-part", &id[..32]);
     std::os::unix::fs::symlink(at("elsewhere/victim"), at("out").join(&part)).expect("a link");
 
-    let holder = serve(&["peer", "--listen", "127.0.0.1:0", "--dir", &text("shared"), "--state", &text("state")]);
+    let holder = serve(&[
+        "peer",
+        "--listen",
+        "127.0.0.1:0",
+        "--dir",
+        &text("shared"),
+        "--state",
+        &text("state"),
+    ]);
     super::process::eventually("three contents", || {
         let listed = run(&["index", "--peer", &holder.address, "--json"]).json();
         (listed.iter().filter(|content| content["kind"] == "file").count() == 3).then_some(())
@@ -207,7 +259,10 @@ fn links_and_what_is_no_file_are_not_shared() {
     std::os::unix::fs::symlink(at("secret/key"), at("shared/key")).expect("a link");
     std::os::unix::fs::symlink(at("secret"), at("shared/all")).expect("a link");
     let _socket = std::os::unix::net::UnixListener::bind(at("shared/socket")).expect("a socket");
-    let fifo = std::process::Command::new("mkfifo").arg(at("shared/fifo")).status().expect("mkfifo runs");
+    let fifo = std::process::Command::new("mkfifo")
+        .arg(at("shared/fifo"))
+        .status()
+        .expect("mkfifo runs");
     assert!(fifo.success());
     let server = rs(&[]);
     let _holder = peer(&server, "holder", &at("shared"), &at("state"), &[]);

@@ -94,7 +94,10 @@ fn is_end(error: &io::Error) -> bool {
 
 fn status(id: u32, field: &str) -> u64 {
     let text = std::fs::read_to_string(format!("/proc/{id}/status")).expect("a living process");
-    let line = text.lines().find(|line| line.starts_with(field)).expect("the field");
+    let line = text
+        .lines()
+        .find(|line| line.starts_with(field))
+        .expect("the field");
     let digits: String = line.chars().filter(char::is_ascii_digit).collect();
     digits.parse().expect("a number")
 }

@@ -1,0 +1,373 @@
+//! Every bound of `src/limits.rs`, and the test that hits it: a new bound without one fails here.
+#![allow(
+    clippy::disallowed_types,
+    reason = "it reads the source, and lies over sockets"
+)]
+
+#[path = "hostile/liar.rs"]
+#[allow(dead_code, reason = "each test uses what it needs of this")]
+mod liar;
+mod process;
+#[path = "hostile/raw.rs"]
+#[allow(dead_code, reason = "each test uses what it needs of this")]
+mod raw;
+
+use liar::{Liar, say};
+use p2pdi::id::{AddressToken, PeerNumber, RequestNumber};
+use p2pdi::limits::{
+    HEADING_BYTES, PAGES_MAX, PEER_CONNECTIONS_MAX, RETRY_FIRST, RETRY_MAX, RS_WORKERS_MAX, TITLE_BYTES_MAX,
+    TRIES_MAX,
+};
+use p2pdi::name::{Host, PeerName};
+use p2pdi::proto::{Exchange, ExchangeStep};
+use p2pdi::storage::read_heading;
+use p2pdi::time::Instant;
+use p2pdi::wire::{List, Message, PQuery, PeerInfo, Peers, Text};
+use process::run;
+use std::path::Path;
+
+/// Who hits a bound.
+enum Hit {
+    /// A test: its file and name.
+    By(&'static str, &'static str),
+    /// Nobody, and why.
+    Not(&'static str),
+}
+use Hit::{By, Not};
+
+const WIRE: &str = "tests/wire/bounds.rs";
+const STUCK: &str = "tests/hostile/stuck.rs";
+const CROWD: &str = "tests/hostile/crowd.rs";
+const CLI: &str = "tests/hostile/cli.rs";
+const HERE: &str = "tests/limits.rs";
+const RS_LIMITS: &str = "src/proto/registration_tests/limits.rs";
+const RS_LEASES: &str = "src/proto/registration_tests/leases.rs";
+const RS_PROBES: &str = "src/proto/registration_tests/probes.rs";
+const INDEX_LIMITS: &str = "src/proto/index_tests/limits.rs";
+
+/// In the order of `src/limits.rs`.
+const HITS: &[(&str, Hit)] = &[
+    (
+        "COMPONENT_BYTES_MAX",
+        By(WIRE, "components_of_a_name_are_bounded"),
+    ),
+    ("NAME_BYTES_MAX", By(WIRE, "texts_are_bounded")),
+    ("PEER_NAME_BYTES_MAX", By(WIRE, "texts_are_bounded")),
+    ("HOST_BYTES_MAX", By(WIRE, "texts_are_bounded")),
+    (
+        "TITLE_BYTES_MAX",
+        By(HERE, "headings_are_read_and_cut_within_their_bounds"),
+    ),
+    ("MEDIA_TYPE_BYTES_MAX", By(WIRE, "texts_are_bounded")),
+    ("OS_BYTES_MAX", By(WIRE, "texts_are_bounded")),
+    (
+        "ERROR_TEXT_BYTES_MAX",
+        By(WIRE, "texts_that_explain_are_cut_at_a_characters_border"),
+    ),
+    (
+        "DATAGRAM_BYTES_MAX",
+        By(
+            "tests/hostile/frames.rs",
+            "a_thousand_malformed_datagrams_at_the_rs",
+        ),
+    ),
+    ("CHUNK_BYTES_MAX", By(WIRE, "chunks_and_have_maps_are_bounded")),
+    ("FRAME_BYTES_MAX", By(WIRE, "frames_are_bounded")),
+    ("HOLDERS_PER_LISTING_MAX", By(WIRE, "lists_are_bounded")),
+    ("PAGE_ENTRIES_MAX", By(WIRE, "lists_are_bounded")),
+    ("MANIFEST_PAGE_PIECES_MAX", By(WIRE, "lists_are_bounded")),
+    ("HAVE_MAP_BYTES_MAX", By(WIRE, "chunks_and_have_maps_are_bounded")),
+    ("PIECES_PER_FRAME_MAX", By(WIRE, "lists_are_bounded")),
+    ("PIECE_BYTES_MIN", By("src/id.rs", "pieces_grow_with_the_content")),
+    ("PIECE_BYTES_MAX", By("src/id.rs", "pieces_grow_with_the_content")),
+    (
+        "PIECES_TARGET_MAX",
+        By("src/id.rs", "pieces_grow_with_the_content"),
+    ),
+    (
+        "LEASE_SECS",
+        By(RS_LEASES, "a_lease_ends_at_zero_though_no_timer_ran"),
+    ),
+    (
+        "KEEP_ALIVE",
+        By(
+            "src/proto/membership_tests.rs",
+            "it_joins_registers_keeps_alive_and_leaves",
+        ),
+    ),
+    (
+        "SILENCE_BEFORE_PROBE",
+        By(RS_PROBES, "silence_leads_to_a_probe_and_speech_puts_it_off"),
+    ),
+    (
+        "PROBE_TIMEOUT",
+        Not("an address that swallows packets is not to be had on every machine"),
+    ),
+    ("PROBE_INTERVAL_MIN", By(RS_PROBES, "probes_are_no_weapon")),
+    ("PROBES_WAITING_MAX", By(RS_PROBES, "probes_waiting_are_bounded")),
+    (
+        "REGISTRATIONS_DAYS",
+        By(RS_LEASES, "registrations_are_counted_over_thirty_days"),
+    ),
+    (
+        "REGISTRATIONS_KEPT_MAX",
+        By(RS_LIMITS, "registrations_are_counted_up_to_a_bound"),
+    ),
+    ("PEERS_MAX", By(RS_LIMITS, "the_longest_inactive_makes_room")),
+    (
+        "RECORDS_PER_PEER_MAX",
+        By(RS_LIMITS, "a_peer_registers_so_many_contents_and_no_more"),
+    ),
+    ("RS_WORKERS", Not("a default, and no bound")),
+    (
+        "RS_WORKERS_MAX",
+        By(HERE, "thread_counts_are_bounded_and_the_bound_is_named"),
+    ),
+    (
+        "RS_CONNECTIONS_MAX",
+        By(CROWD, "at_the_cap_the_longest_idle_goes"),
+    ),
+    ("RS_PROBERS", Not("how many threads work, and no bound on others")),
+    (
+        "RS_ANSWERS_WAITING_BYTES_MAX",
+        By(STUCK, "who_asks_and_never_reads_costs_the_rs_a_bounded_buffer"),
+    ),
+    (
+        "LISTEN_BACKLOG",
+        Not("the kernel's to keep, and it may keep less"),
+    ),
+    (
+        "TOKEN_PERIOD",
+        By("src/proto/token.rs", "tokens_belong_to_an_address_and_end"),
+    ),
+    (
+        "FRAME_DEADLINE",
+        By(STUCK, "the_silent_in_the_middle_are_dropped"),
+    ),
+    (
+        "HELLO_DEADLINE",
+        By(STUCK, "the_silent_in_the_middle_are_dropped"),
+    ),
+    (
+        "SEND_DEADLINE",
+        Not("two minutes; what it must not cost others: who_never_reads_costs_a_peer_one_thread"),
+    ),
+    ("PEER_IDLE", Not("two minutes of silence")),
+    (
+        "CONNECT_TIMEOUT",
+        Not("an address that swallows packets is not to be had on every machine"),
+    ),
+    (
+        "DESCRIPTORS_KEPT",
+        By(CROWD, "an_rs_out_of_descriptors_lets_the_idle_go"),
+    ),
+    (
+        "ANSWER_TIMEOUT",
+        By(STUCK, "the_silent_in_the_middle_are_dropped"),
+    ),
+    (
+        "PEER_CONNECTIONS",
+        By(
+            "tests/hostile/busy.rs",
+            "a_peer_at_its_cap_says_so_and_get_goes_to_the_next_holder",
+        ),
+    ),
+    (
+        "PEER_CONNECTIONS_MAX",
+        By(HERE, "thread_counts_are_bounded_and_the_bound_is_named"),
+    ),
+    ("RETRY_FIRST", By(HERE, "an_rs_that_never_answers_is_given_up")),
+    ("RETRY_MAX", By(HERE, "an_rs_that_never_answers_is_given_up")),
+    ("TRIES_MAX", By(HERE, "an_rs_that_never_answers_is_given_up")),
+    (
+        "RESCAN",
+        By(
+            "tests/hostile/shared.rs",
+            "files_that_change_while_they_are_fetched",
+        ),
+    ),
+    (
+        "REJOIN_WAIT",
+        By(CLI, "a_peer_waits_for_an_rs_that_is_not_there_yet"),
+    ),
+    (
+        "GOSSIP_ROUND",
+        By(
+            "src/proto/index_tests/gossip.rs",
+            "the_dead_die_everywhere_and_the_living_stay",
+        ),
+    ),
+    (
+        "LEARNED_CONTENTS_MAX",
+        By(
+            INDEX_LIMITS,
+            "contents_remembered_are_bounded_and_the_first_to_end_goes",
+        ),
+    ),
+    (
+        "LEARNED_HOLDERS_MAX",
+        By(INDEX_LIMITS, "holders_remembered_for_a_content_are_bounded"),
+    ),
+    ("PAGES_MAX", By(HERE, "a_listing_without_end_ends")),
+    (
+        "HEADING_BYTES",
+        By(HERE, "headings_are_read_and_cut_within_their_bounds"),
+    ),
+    (
+        "TREE_BYTES_MAX",
+        Not("no code holds to it yet: nothing fetches a tree"),
+    ),
+    (
+        "PACE_STEP",
+        By("src/proto/pace.rs", "a_busy_link_carries_its_rate_and_no_more"),
+    ),
+    (
+        "PACE_STEP_BYTES_MIN",
+        By("src/proto/pace.rs", "steps_stay_within_a_frame"),
+    ),
+];
+
+fn read(file: &str) -> Option<String> {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).ok()
+}
+
+#[test]
+fn every_bound_is_hit() {
+    let source = read("src/limits.rs").expect("the bounds");
+    let bounds: Vec<&str> = source
+        .lines()
+        .filter_map(|line| line.strip_prefix("pub const ")?.split_once(':'))
+        .map(|(name, _)| name)
+        .collect();
+    let listed: Vec<&str> = HITS.iter().map(|(name, _)| *name).collect();
+    for bound in &bounds {
+        assert!(listed.contains(bound), "{bound}: name the test that hits it");
+    }
+    assert_eq!(listed, bounds, "one line a bound, in the order of src/limits.rs");
+    for (bound, hit) in HITS {
+        match hit {
+            Not(reason) => println!("{bound} is hit by no test: {reason}"),
+            By(file, test) => match read(file) {
+                Some(text) => assert!(
+                    text.contains(&format!("fn {test}(")),
+                    "{bound}: {file} has no {test}"
+                ),
+                // The machines' own tests come into the tree apart from these.
+                None => assert!(
+                    file.starts_with("src/proto/") && file.contains("_tests"),
+                    "{bound}: no {file}"
+                ),
+            },
+        }
+    }
+}
+
+#[test]
+fn thread_counts_are_bounded_and_the_bound_is_named() {
+    for (command, flag, max) in [
+        ("rs", "--workers", RS_WORKERS_MAX),
+        ("peer", "--max-conns", PEER_CONNECTIONS_MAX),
+    ] {
+        let refused = run(&[command, flag, &(max + 1).to_string()]);
+        assert_eq!(refused.code, 2, "{}", refused.stderr);
+        assert!(
+            refused.stderr.contains(&format!("from 1 to {max}")),
+            "{}",
+            refused.stderr
+        );
+    }
+}
+
+#[test]
+fn headings_are_read_and_cut_within_their_bounds() {
+    let place = tempfile::tempdir().expect("a directory");
+    let path = place.path().join("rfc9.txt");
+    let header = "Network Working Group\nRequest for Comments: 9\n\n\n";
+    let far = "\n".repeat(usize::try_from(HEADING_BYTES).expect("small"));
+    std::fs::write(&path, format!("{header}{far}A Title Too Far Away\n\n")).expect("written");
+    let heading = read_heading(&path).expect("read");
+    assert_eq!(heading.number.map(|number| number.0), Some(9));
+    assert_eq!(heading.title, None, "what lies behind the bound is not read");
+    std::fs::write(&path, format!("{header}   {}\n\nAuthor\n", "Ä".repeat(300))).expect("written");
+    let title = read_heading(&path).expect("read").title.expect("a title");
+    assert!(
+        title.len() <= TITLE_BYTES_MAX && title.len() > TITLE_BYTES_MAX - 4,
+        "{} bytes",
+        title.len()
+    );
+}
+
+#[test]
+fn an_rs_that_never_answers_is_given_up() {
+    let query = PQuery {
+        request: RequestNumber(1),
+        cookie: None,
+        after: PeerNumber(0),
+    };
+    let mut now = Instant(0);
+    let mut exchange = Exchange::new(now, query.into(), AddressToken::default());
+    let mut sent = Vec::new();
+    loop {
+        match exchange.poll(now) {
+            ExchangeStep::Send(_) => sent.push(now),
+            ExchangeStep::Wait => now = exchange.deadline(),
+            ExchangeStep::Silence => break,
+            ExchangeStep::TooLong => panic!("a short request"),
+        }
+    }
+    assert_eq!(sent.len(), TRIES_MAX as usize);
+    let waits: Vec<u64> = sent.windows(2).map(|pair| pair[1].since(pair[0]).0).collect();
+    assert_eq!(waits.first(), Some(&RETRY_FIRST.0));
+    assert_eq!(waits.iter().max(), Some(&RETRY_MAX.0));
+    assert!(waits.is_sorted(), "{waits:?}");
+}
+
+/// An RS that names one more peer on every page, and never comes to an end.
+fn endless(number_after: fn(u64) -> u64) -> Liar {
+    Liar::start(move |stream, asked| {
+        let Message::PQuery(query) = asked else {
+            return false;
+        };
+        let peer = PeerInfo {
+            number: PeerNumber(number_after(query.after.0)),
+            name: PeerName::new("p").expect("a name"),
+            host: Host::new("192.0.2.1").expect("a host"),
+            port: 1,
+            os: Text::cut("x"),
+            lease_secs: 1,
+            registrations: 1,
+            registered: 0,
+        };
+        say(
+            stream,
+            &Peers {
+                request: query.request,
+                more: true,
+                peers: List::first_of([peer]),
+            }
+            .into(),
+        )
+    })
+}
+
+#[test]
+fn a_listing_without_end_ends() {
+    let rs = endless(|after| after + 1);
+    let asked = run(&["peers", "--rs", &rs.address(), "--json"]);
+    assert_eq!(
+        (asked.code, asked.json().len()),
+        (0, PAGES_MAX),
+        "{}",
+        asked.stderr
+    );
+}
+
+#[test]
+fn a_listing_that_does_not_get_on_is_refused() {
+    for number_after in [|_| 1, |after| after, |after: u64| 1_000 - after.min(1_000)] {
+        let rs = endless(number_after);
+        let asked = run(&["peers", "--rs", &rs.address(), "--json"]);
+        assert_eq!(asked.code, 1, "{} lines", asked.stdout.lines().count());
+        assert!(asked.stderr.contains("out of order"), "{}", asked.stderr);
+    }
+}
