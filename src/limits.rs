@@ -101,6 +101,8 @@ pub const SEND_DEADLINE: Span = Span::from_secs(120);
 pub const PEER_IDLE: Span = Span::from_secs(120);
 /// Opening a connection.
 pub const CONNECT_TIMEOUT: Span = Span::from_secs(5);
+/// Open files kept for all that is no connection: state, output, logs, probes, a scan.
+pub const DESCRIPTORS_KEPT: usize = 32;
 /// Waiting for the first byte of an answer, or the next byte of content.
 pub const ANSWER_TIMEOUT: Span = Span::from_secs(20);
 /// Connections a peer serves at once when none are asked for; each is a thread.

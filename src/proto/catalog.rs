@@ -111,9 +111,6 @@ impl Catalog {
         }
         keys.insert(key.clone());
         self.by_id.entry(info.id).or_default().insert(info.name.clone());
-        if let Some(rfc) = info.number {
-            self.by_number.entry(rfc).or_default().insert(key.clone());
-        }
         self.order += 1;
         let order = self.order;
         let fresh = || Entry {
@@ -121,7 +118,17 @@ impl Catalog {
             holders: Vec::new(),
             turns: 0,
         };
-        let entry = self.contents.entry(key).or_insert_with(fresh);
+        let entry = self.contents.entry(key.clone()).or_insert_with(fresh);
+        // Others' words about the same bytes stand until they have gone; one's own may be corrected.
+        if entry.holders.iter().all(|holder| holder.peer == number) {
+            if let Some(rfc) = entry.info.number {
+                take_from(&mut self.by_number, &rfc, &key);
+            }
+            if let Some(rfc) = info.number {
+                self.by_number.entry(rfc).or_default().insert(key);
+            }
+            entry.info = info.clone();
+        }
         let fewest = entry.holders.iter().map(|holder| holder.uses).min().unwrap_or(0);
         match entry.holders.iter_mut().find(|holder| holder.peer == number) {
             Some(holder) => {

@@ -1,7 +1,7 @@
 //! A peer's index: what it holds itself, and what others are said to hold (`rfcs/0003-index.txt` §3).
 //!
 //! Invariant: a claim about a holder is replaced only by one with a higher sequence number, which the holder
-//! alone gives out; between equal ones the shorter life stands. So the order in which claims arrive does not
+//! alone gives out; of equal ones the shorter life stands, and what was withdrawn is. So the order in which claims arrive does not
 //! matter, and what a dead peer once said dies with its lease.
 
 use super::asker::Asker;
@@ -15,6 +15,7 @@ use crate::wire::{
     ContentInfo, ContentKey, GossipRecord, Holder, Index as IndexPage, IndexEntry, IndexQuery, List, Message,
     Refusal, Wanted,
 };
+use core::cmp::Ordering;
 use core::ops::Bound;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -37,6 +38,26 @@ struct Claim {
     complete: bool,
     /// It did not answer us. Not handed out, and not forgotten either, or hearsay would bring it back.
     unreachable: bool,
+}
+
+impl Claim {
+    /// What two claims about one holder come to: associative, commutative and idempotent, so the order in
+    /// which they arrive does not matter. A holder may say two things within one second, under one sequence
+    /// number; then what was taken back is taken back, and the shorter life stands.
+    fn joined(&self, other: Self) -> Self {
+        match self.sequence.cmp(&other.sequence) {
+            Ordering::Less => other,
+            Ordering::Greater => self.clone(),
+            Ordering::Equal => Self {
+                name: self.name.clone().min(other.name),
+                sequence: self.sequence,
+                ends: self.ends.min(other.ends),
+                withdrawn: self.withdrawn || other.withdrawn,
+                complete: self.complete && other.complete,
+                unreachable: self.unreachable,
+            },
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -66,6 +87,7 @@ pub struct Index {
     withdrawn: BTreeMap<ContentKey, (ContentInfo, Instant)>,
     learned: BTreeMap<ContentKey, Learned>,
     ends: BTreeSet<(Instant, ContentKey, HostPort)>,
+    learned_contents_max: usize,
 }
 
 const LIFE: Span = Span::from_secs(LEASE_SECS as u64);
@@ -82,7 +104,15 @@ impl Index {
             withdrawn: BTreeMap::new(),
             learned: BTreeMap::new(),
             ends: BTreeSet::new(),
+            learned_contents_max: LEARNED_CONTENTS_MAX,
         }
+    }
+
+    /// The same with room for fewer contents learned of.
+    #[cfg(test)]
+    pub(super) const fn with_room_for(mut self, learned_contents_max: usize) -> Self {
+        self.learned_contents_max = learned_contents_max;
+        self
     }
 
     /// The port others reach this peer by.
@@ -90,8 +120,12 @@ impl Index {
         self.port
     }
 
-    /// Notes an address others reach this peer by.
+    /// Notes an address others reach this peer by. What was heard about it is forgotten: we know better.
     pub fn add_own_address(&mut self, address: HostPort) {
+        let keys: Vec<ContentKey> = self.learned.keys().cloned().collect();
+        for key in keys {
+            self.forget_claim(&key, &address);
+        }
         self.own.insert(address);
     }
 
@@ -146,10 +180,15 @@ impl Index {
             host,
             port: record.port,
         };
-        // Nobody speaks for us, and no life is longer than a lease.
-        if self.own.contains(&address) || record.remaining_secs == 0 {
+        // A loopback address from elsewhere would mean our own machine: nobody honest tells one.
+        let foreign_loopback = address.host.is_loopback() && !from.host.is_loopback();
+        // Nobody speaks for us.
+        if self.own.contains(&address) || foreign_loopback || record.remaining_secs == 0 {
             return false;
         }
+        // What is over must not outrank news, however late the timer is.
+        self.forget_ended(now);
+        // No life is longer than a lease.
         let life = Span::from_secs(u64::from(record.remaining_secs.min(LEASE_SECS)));
         let claim = Claim {
             name: record.name.clone(),
@@ -160,7 +199,7 @@ impl Index {
             unreachable: false,
         };
         let key = info.key();
-        if !self.learned.contains_key(&key) && self.learned.len() >= LEARNED_CONTENTS_MAX {
+        if !self.learned.contains_key(&key) && self.learned.len() >= self.learned_contents_max {
             self.forget_first();
         }
         let learned = self.learned.entry(key.clone()).or_insert_with(|| Learned {
@@ -168,15 +207,13 @@ impl Index {
             claims: BTreeMap::new(),
         });
         if let Some(known) = learned.claims.get_mut(&address) {
-            let newer = claim.sequence > known.sequence;
-            let shorter = claim.sequence == known.sequence && claim.ends < known.ends;
-            if !newer && !shorter {
+            let joined = known.joined(claim);
+            if joined == *known {
                 return false;
             }
             self.ends.remove(&(known.ends, key.clone(), address.clone()));
-            let unreachable = known.unreachable && !newer;
-            *known = Claim { unreachable, ..claim };
-            self.ends.insert((known.ends, key, address));
+            self.ends.insert((joined.ends, key, address));
+            *known = joined;
             return true;
         }
         if learned.claims.len() >= LEARNED_HOLDERS_MAX {
@@ -185,6 +222,17 @@ impl Index {
         self.ends.insert((claim.ends, key, address.clone()));
         learned.claims.insert(address, claim);
         true
+    }
+
+    fn forget_claim(&mut self, key: &ContentKey, address: &HostPort) {
+        if let Some(learned) = self.learned.get_mut(key)
+            && let Some(claim) = learned.claims.remove(address)
+        {
+            self.ends.remove(&(claim.ends, key.clone(), address.clone()));
+            if learned.claims.is_empty() {
+                self.learned.remove(key);
+            }
+        }
     }
 
     fn forget_first(&mut self) {
@@ -213,44 +261,43 @@ impl Index {
 
     /// Forgets claims whose life is over.
     pub fn handle_timeout(&mut self, now: Instant) {
-        while let Some((ends, _, _)) = self.ends.first()
-            && *ends <= now
+        self.forget_ended(now);
+        self.withdrawn.retain(|_, (_, ends)| *ends > now);
+    }
+
+    fn forget_ended(&mut self, now: Instant) {
+        while self.deadline().is_some_and(|ends| ends <= now)
             && let Some((_, key, address)) = self.ends.pop_first()
         {
-            if let Some(learned) = self.learned.get_mut(&key) {
-                learned.claims.remove(&address);
-                if learned.claims.is_empty() {
-                    self.learned.remove(&key);
-                }
-            }
+            self.forget_claim(&key, &address);
         }
-        self.withdrawn.retain(|_, (_, ends)| *ends > now);
+    }
+
+    /// The first key after `after` of which anything is known.
+    fn key_after(&self, after: Option<&ContentKey>) -> Option<&ContentKey> {
+        let range = (after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
+        let local = self
+            .local
+            .range::<ContentKey, _>(range)
+            .next()
+            .map(|(key, _)| key);
+        let gone = self
+            .withdrawn
+            .range::<ContentKey, _>(range)
+            .next()
+            .map(|(key, _)| key);
+        let learned = self
+            .learned
+            .range::<ContentKey, _>(range)
+            .next()
+            .map(|(key, _)| key);
+        [local, gone, learned].into_iter().flatten().min()
     }
 
     /// Answers an index query: local contents, withdrawn ones, learned ones, by rising key.
     pub fn handle_query(&self, now: Instant, asker: &Asker, query: &IndexQuery) -> Message {
-        let from = || query.after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
-        let range = || (from(), Bound::Unbounded);
-        let mut keys: BTreeSet<&ContentKey> = BTreeSet::new();
-        let room = crate::limits::PAGE_ENTRIES_MAX + 1;
-        keys.extend(
-            self.local
-                .range::<ContentKey, _>(range())
-                .map(|(key, _)| key)
-                .take(room),
-        );
-        keys.extend(
-            self.withdrawn
-                .range::<ContentKey, _>(range())
-                .map(|(key, _)| key)
-                .take(room),
-        );
-        keys.extend(
-            self.learned
-                .range::<ContentKey, _>(range())
-                .map(|(key, _)| key)
-                .take(room),
-        );
+        let first = self.key_after(query.after.as_ref());
+        let keys = core::iter::successors(first, |key| self.key_after(Some(key)));
         let mut page = Page::new(asker.answer_bytes_max);
         for key in keys {
             if let Some(entry) = self.entry(now, asker, key)
@@ -289,7 +336,7 @@ impl Index {
         if let Some(local) = self.local.get(key) {
             info = Some(&local.info);
             holders.push(own(false, local.complete, now.after(LIFE)));
-        } else if let Some((gone, ends)) = self.withdrawn.get(key) {
+        } else if let Some((gone, ends)) = self.withdrawn.get(key).filter(|(_, ends)| *ends > now) {
             info = Some(gone);
             holders.push(own(true, false, *ends));
         }

@@ -75,7 +75,11 @@ enum Open {
 /// What the RS knows of one content of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Told {
-    Registered { complete: bool },
+    Registered {
+        complete: bool,
+    },
+    /// A change was asked for and nobody answered: it may have been done or not.
+    Unsure,
     Refused,
 }
 
@@ -259,7 +263,7 @@ impl Membership {
                         open,
                     ));
                 }
-                (None, Some(Told::Registered { .. })) => {
+                (None, Some(Told::Registered { .. } | Told::Unsure)) => {
                     let request = self.next_request();
                     let open = Open::Deregister(key.clone());
                     return Some((Deregister { request, cookie, key }.into(), open));
@@ -283,7 +287,7 @@ impl Membership {
             Message::Ack(ack) => self.acknowledged(now, ack, open),
             Message::Error(error) => self.refused(now, error, open),
             // An RS that answers with anything else is not one: as if it had not answered.
-            _ => self.retry_at = now.after(REJOIN_WAIT),
+            _ => self.failed(now, open),
         }
     }
 
@@ -326,8 +330,12 @@ impl Membership {
     fn refused(&mut self, now: Instant, error: &Error, open: Open) {
         match (error.code, open) {
             (_, Open::Leave) => self.now_out(),
-            // The RS has forgotten the cookie: join as a stranger.
-            (Refusal::BadCookie, Open::Join) => self.identity.cookie = None,
+            // The RS has forgotten the cookie: join as a stranger. A stranger is not refused for a cookie.
+            (Refusal::BadCookie | Refusal::StaleNumber, Open::Join) => {
+                if self.identity.cookie.take().is_none() {
+                    self.retry_at = now.after(REJOIN_WAIT);
+                }
+            }
             // Our lease ran out, or the RS started anew: join again.
             (Refusal::BadCookie, _) => self.standing = Standing::Out,
             // Somebody has used higher numbers under our cookie: go on with a new one.
@@ -359,8 +367,18 @@ impl Membership {
 
     /// The open request came to nothing: the RS was not reached, or did not answer.
     pub fn handle_failure(&mut self, now: Instant) {
-        if let Some((_, Open::Leave)) = self.open.take() {
-            self.now_out();
+        if let Some((_, open)) = self.open.take() {
+            self.failed(now, open);
+        }
+    }
+
+    fn failed(&mut self, now: Instant, open: Open) {
+        match open {
+            Open::Leave => self.now_out(),
+            Open::Register(key, _) | Open::Deregister(key) => {
+                self.told.insert(key, Told::Unsure);
+            }
+            Open::Join | Open::KeepAlive => {}
         }
         self.retry_at = now.after(REJOIN_WAIT);
     }
@@ -370,3 +388,7 @@ impl Membership {
 fn renewal(lease_secs: u32) -> Span {
     KEEP_ALIVE.min(Span(Span::from_secs(u64::from(lease_secs)).0 / 3))
 }
+
+#[cfg(test)]
+#[path = "membership_tests.rs"]
+mod tests;

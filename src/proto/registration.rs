@@ -84,6 +84,8 @@ impl Registration {
 
     /// Answers a request.
     pub fn handle_request(&mut self, now: Now, asker: &Asker, request: &Message) -> Message {
+        // Whether a lease is over must not depend on how late the timer is.
+        self.handle_timeout(now);
         match request {
             Message::Join(join) => self.join(now, asker, join),
             Message::Leave(leave) => self.change(now, leave.request, leave.cookie, Self::leave),
@@ -124,13 +126,13 @@ impl Registration {
     }
 
     fn join(&mut self, now: Now, asker: &Asker, join: &Join) -> Message {
-        if let Some(answer) = join
-            .cookie
-            .and_then(|cookie| self.answered_before(cookie, join.request))
+        let host = join.host.clone().unwrap_or_else(|| Host::of(asker.ip));
+        // Also without a cookie: a first Join that comes late must not undo what the peer did since.
+        if let Some(peer) = self.registry.speaks_for(&host, join)
+            && let Some(answer) = self.answered_before(peer, join.request)
         {
             return answer;
         }
-        let host = join.host.clone().unwrap_or_else(|| Host::of(asker.ip));
         match self.registry.join(now, host, join) {
             Joined::UnknownCookie => refusal(
                 join.request,
@@ -187,8 +189,8 @@ impl Registration {
     }
 
     /// The stored answer of a repeated state change, or the refusal of one older than that.
-    fn answered_before(&self, cookie: Cookie, request: RequestNumber) -> Option<Message> {
-        let (last, answer) = self.registry.get(self.registry.peer_of(cookie)?)?.last.as_ref()?;
+    fn answered_before(&self, peer: PeerNumber, request: RequestNumber) -> Option<Message> {
+        let (last, answer) = self.registry.get(peer)?.last.as_ref()?;
         if request == *last {
             Some(answer.clone())
         } else if request < *last {
@@ -202,6 +204,13 @@ impl Registration {
         }
     }
 
+    /// True for the active and the hidden: their leases run.
+    fn is_registered(&self, peer: PeerNumber) -> bool {
+        self.registry
+            .get(peer)
+            .is_some_and(|peer| peer.activity != Activity::Inactive)
+    }
+
     /// A state change under a cookie, done once.
     fn change(
         &mut self,
@@ -213,14 +222,11 @@ impl Registration {
         let Some(peer) = self.registry.peer_of(cookie) else {
             return refusal(request, Refusal::BadCookie, "unknown cookie: join again");
         };
-        if let Some(answer) = self.answered_before(cookie, request) {
+        if let Some(answer) = self.answered_before(peer, request) {
             return answer;
         }
-        let active = self
-            .registry
-            .get(peer)
-            .is_some_and(|peer| peer.activity != Activity::Inactive && peer.lease_ends > now.at);
-        let answer = if active {
+        let answer = if self.is_registered(peer) {
+            self.registry.hear(now.at, peer);
             operation(self, now, peer, request)
         } else {
             refusal(
@@ -272,14 +278,7 @@ impl Registration {
                 return refusal(query.request, Refusal::BadCookie, "unknown cookie: join again");
             }
             // An inactive peer asks like a stranger; only a Join revives it.
-            (_, Some(me))
-                if self
-                    .registry
-                    .get(me)
-                    .is_some_and(|peer| peer.activity != Activity::Inactive) =>
-            {
-                self.registry.renew(now.at, me);
-            }
+            (_, Some(me)) if self.is_registered(me) => self.registry.renew(now.at, me),
             _ => {}
         }
         let mut page = Page::new(asker.answer_bytes_max);

@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 pub(super) enum Activity {
     /// Registered, lease running.
     Active,
-    /// Registered, but a probe did not reach it; it shows itself again by any request of its own.
+    /// Registered, but a probe did not reach it; it shows itself again by any new word under its cookie.
     Hidden,
     /// Left, or its lease ran out.
     Inactive,
@@ -40,7 +40,8 @@ pub(super) struct Peer {
     registrations: VecDeque<WallTime>,
     /// The last state change under the cookie, and what it was answered with.
     pub(super) last: Option<(RequestNumber, Message)>,
-    heard: Instant,
+    /// How many probes the RS had wanted when the peer last spoke: those say nothing about it any more.
+    heard: u64,
     probed: Option<Instant>,
     wake: Instant,
 }
@@ -74,6 +75,8 @@ pub struct Probe {
     pub peer: PeerNumber,
     /// Where it should answer.
     pub address: HostPort,
+    /// Rising with every probe this RS wanted.
+    order: u64,
 }
 
 /// What a Join came to.
@@ -105,6 +108,7 @@ pub(super) struct Registry {
     wakes: BTreeSet<(Instant, PeerNumber)>,
     inactive: BTreeSet<(Instant, PeerNumber)>,
     probes: VecDeque<Probe>,
+    probes_wanted: u64,
 }
 
 impl Registry {
@@ -123,6 +127,7 @@ impl Registry {
             wakes: BTreeSet::new(),
             inactive: BTreeSet::new(),
             probes: VecDeque::new(),
+            probes_wanted: 0,
         }
     }
 
@@ -179,15 +184,20 @@ impl Registry {
             .map(|(number, peer)| (*number, peer))
     }
 
+    /// The peer that a Join seen at `host` speaks for: the one of its cookie, or of its nonce.
+    pub(super) fn speaks_for(&self, host: &Host, join: &Join) -> Option<PeerNumber> {
+        match join.cookie {
+            Some(cookie) => self.peer_of(cookie),
+            None => self.by_nonce.get(&(host.clone(), join.nonce)).copied(),
+        }
+    }
+
     /// Registers a peer seen at `host`, or revives the one of its cookie.
     pub(super) fn join(&mut self, now: Now, host: Host, join: &Join) -> Joined {
-        let known = match join.cookie {
-            Some(cookie) => match self.peer_of(cookie) {
-                Some(number) => Some(number),
-                None => return Joined::UnknownCookie,
-            },
-            None => self.by_nonce.get(&(host.clone(), join.nonce)).copied(),
-        };
+        let known = self.speaks_for(&host, join);
+        if join.cookie.is_some() && known.is_none() {
+            return Joined::UnknownCookie;
+        }
         if let Some(number) = known
             && self.peers.get(&number).is_some_and(|peer| {
                 peer.nonce == join.nonce && peer.activity != Activity::Inactive && peer.port == join.port
@@ -236,7 +246,7 @@ impl Registry {
             lease_ends: now.at,
             registrations: VecDeque::new(),
             last: None,
-            heard: now.at,
+            heard: 0,
             probed: None,
             wake: now.at,
         };
@@ -275,7 +285,7 @@ impl Registry {
         self.by_address.entry(peer.address()).or_default().insert(number);
     }
 
-    /// The peer's own word that it lives: a full lease from now, and out of hiding.
+    /// A full lease from now.
     pub(super) fn renew(&mut self, now: Instant, number: PeerNumber) {
         let Some(peer) = self.peers.get_mut(&number) else {
             return;
@@ -285,7 +295,16 @@ impl Registry {
         }
         peer.activity = Activity::Active;
         peer.lease_ends = now.after(self.lease);
-        peer.heard = now;
+        self.hear(now, number);
+    }
+
+    /// The own word of a peer whose lease runs: out of hiding, and no probe of before counts.
+    pub(super) fn hear(&mut self, now: Instant, number: PeerNumber) {
+        let Some(peer) = self.peers.get_mut(&number) else {
+            return;
+        };
+        peer.activity = Activity::Active;
+        peer.heard = self.probes_wanted;
         peer.probed = None;
         let wake = peer.lease_ends.min(now.after(SILENCE_BEFORE_PROBE));
         self.wake_at(number, wake);
@@ -360,9 +379,11 @@ impl Registry {
             .is_some_and(|probed| now.since(probed) < PROBE_INTERVAL_MIN);
         if peer.activity == Activity::Active && !recently && self.probes.len() < PROBES_WAITING_MAX {
             peer.probed = Some(now);
+            self.probes_wanted += 1;
             self.probes.push_back(Probe {
                 peer: number,
                 address: peer.address(),
+                order: self.probes_wanted,
             });
         }
     }
@@ -371,12 +392,12 @@ impl Registry {
         self.probes.pop_front()
     }
 
-    /// A probe's end. One that began before the peer last spoke says nothing about it.
+    /// A probe's end. One that was wanted before the peer last spoke says nothing about it.
     pub(super) fn handle_probe(&mut self, probe: &Probe, alive: bool) {
         let Some(peer) = self.peers.get_mut(&probe.peer) else {
             return;
         };
-        let outdated = peer.probed.is_none() || peer.address() != probe.address;
+        let outdated = probe.order <= peer.heard || peer.address() != probe.address;
         if !alive && !outdated && peer.activity == Activity::Active {
             peer.activity = Activity::Hidden;
         }

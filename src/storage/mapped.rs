@@ -9,6 +9,7 @@
 )]
 
 use super::Stamp;
+use super::open::open_regular;
 use memmap2::{MmapOptions, MmapRaw};
 use std::fs::File;
 use std::io;
@@ -37,7 +38,7 @@ impl Mapped {
     /// # Errors
     /// It cannot be opened, or has changed (`InvalidData`).
     pub fn open(path: &Path, stamp: Stamp) -> io::Result<Self> {
-        let file = File::open(path)?;
+        let file = open_regular(path)?;
         let mapped = Self {
             map: None,
             file,
