@@ -9,15 +9,18 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// How many processes have this path in their command line: every peer of a run has its own directories.
-fn processes_with(path: &Path) -> usize {
-    let wanted = path.as_os_str().as_encoded_bytes();
+/// How many processes run with this temporary directory: the lab itself and all that it starts.
+fn processes_in(scratch: &Path) -> usize {
+    let wanted = format!("TMPDIR={}\0", scratch.display()).into_bytes();
     let processes = std::fs::read_dir("/proc").expect("a Linux /proc").flatten();
-    let lines = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());
-    lines
-        .filter(|line| line.windows(wanted.len()).any(|part| part == wanted))
+    let environments = processes.filter_map(|process| std::fs::read(process.path().join("environ")).ok());
+    environments
+        .filter(|environment| environment.windows(wanted.len()).any(|part| part == wanted))
         .count()
 }
+
+/// The lab, its RS and its six peers.
+const PROCESSES: usize = 8;
 
 fn lab(scratch: &Path, out: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_p2pdi"));
@@ -36,7 +39,7 @@ fn lab(scratch: &Path, out: &Path, args: &[&str]) -> Command {
 }
 
 fn assert_nothing_left(scratch: &Path) {
-    assert_eq!(processes_with(scratch), 0, "processes left");
+    assert_eq!(processes_in(scratch), 0, "processes left");
     assert_eq!(
         std::fs::read_dir(scratch).expect("the scratch directory").count(),
         0,
@@ -83,7 +86,7 @@ fn a_signal_in_the_middle_leaves_nothing() {
         .spawn()
         .expect("it starts");
     let began = Instant::now();
-    while processes_with(scratch.path()) < 7 {
+    while processes_in(scratch.path()) < PROCESSES {
         assert!(
             child.try_wait().expect("its state").is_none(),
             "it ended before its peers ran"

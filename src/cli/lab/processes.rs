@@ -26,6 +26,9 @@ const GRACE: Duration = Duration::from_secs(5);
 /// How long the last words of a process that has ended may take to arrive.
 const LAST_WORDS_WAIT: Duration = Duration::from_secs(1);
 
+/// How long after a failed download its holder may be found dead.
+const DEATH_WAIT: Duration = Duration::from_millis(500);
+
 /// How many of its last lines on stderr are kept.
 const LAST_WORDS_LINES: usize = 8;
 
@@ -188,6 +191,18 @@ impl<'a> Processes<'a> {
                 Err(self.failure(heard.who, Exit::Failed, &format!("ended early ({how})")))
             }
         }
+    }
+
+    /// The failure of one that has ended, or does so within [`DEATH_WAIT`]: the cause of what others report.
+    pub(super) fn death(&mut self) -> Option<Failure> {
+        let deadline = Instant::now() + DEATH_WAIT;
+        while let Ok(heard) = self.heard.recv_deadline(deadline) {
+            if matches!(heard.what, Deed::Ended) {
+                let how = self.reap(heard.who);
+                return Some(self.failure(heard.who, Exit::Failed, &format!("ended early ({how})")));
+            }
+        }
+        None
     }
 
     /// Takes what each of these says last, one line, and waits until all have ended by themselves, and well.

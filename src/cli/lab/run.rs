@@ -214,7 +214,9 @@ impl<'a> Lab<'a> {
                     return Err(self.failure(peer, Exit::Failed, &format!("answered unasked: {text}")));
                 };
                 let n = rows[peer].len() as u64 + 1;
-                rows[peer].push(self.done(peer, n, fetch, &text, at.duration_since(begin))?);
+                let row = self.done(peer, n, fetch, &text, at.duration_since(begin));
+                // Whoever served may have died; that is then what went wrong.
+                rows[peer].push(row.map_err(|failure| self.processes.death().unwrap_or(failure))?);
                 self.bar.inc(1);
             }
         }
