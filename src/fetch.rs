@@ -220,6 +220,8 @@ impl<'a> Fetcher<'a> {
         arrival: &mut Arrival,
         watcher: &mut dyn Watcher,
     ) -> Result<bool, FetchFault> {
+        // Also of one that had nothing left to send but the end.
+        arrival.account(holder);
         let mut ended = self.attempt(holder, content, arrival, watcher);
         if ended.is_ok() && !arrival.is_whole(content) {
             // Part of it may be what others sent, or an earlier run: only a whole file of its own convicts it.
@@ -288,6 +290,10 @@ impl<'a> Fetcher<'a> {
                             "sent more than the {} bytes there are",
                             content.bytes
                         )));
+                    }
+                    if bytes == 0 {
+                        // Such frames could go on for ever without an end in sight.
+                        return Err(AttemptFault::Lie("sent a Content without bytes".to_owned()));
                     }
                     self.receive_payload(&mut conn, bytes, arrival)?;
                     arrival.account(holder).bytes += bytes as u64;

@@ -101,6 +101,8 @@ pub const SEND_DEADLINE: Span = Span::from_secs(120);
 pub const PEER_IDLE: Span = Span::from_secs(120);
 /// Opening a connection.
 pub const CONNECT_TIMEOUT: Span = Span::from_secs(5);
+/// Open files kept for all that is no connection: state, output, logs, probes, a scan.
+pub const DESCRIPTORS_KEPT: usize = 32;
 /// Waiting for the first byte of an answer, or the next byte of content.
 pub const ANSWER_TIMEOUT: Span = Span::from_secs(20);
 /// Connections a peer serves at once when none are asked for; each is a thread.
@@ -116,6 +118,17 @@ pub const RETRY_FIRST: Span = Span::from_millis(200);
 pub const RETRY_MAX: Span = Span::from_secs(2);
 /// Tries before the RS counts as unreachable: about 12 s in all.
 pub const TRIES_MAX: u32 = 9;
+
+// --- the transfer engine ---
+
+/// A holder that has sent nothing of an expected piece for this long loses it to others.
+pub const STALL: Span = Span::from_secs(2);
+/// And one that stays silent for this long is given up.
+pub const STALL_GIVE_UP: Span = Span::from_secs(20);
+/// As many pieces as a holder sends in this span may be under way from it: covers any LAN's round trip.
+pub const WINDOW_SPAN: Span = Span::from_millis(40);
+/// Pieces under way from one holder: choices made early are choices made blindly.
+pub const WINDOW_PIECES_MAX: u32 = 16;
 
 // --- a peer's own work ---
 

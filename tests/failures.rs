@@ -87,7 +87,7 @@ fn a_download_moves_on_when_its_holder_dies() {
     assert_eq!(holders.len(), 2, "{done}");
     assert_eq!(holders[0]["failures"].as_array().map(Vec::len), Some(1), "{done}");
     assert!(
-        holders[1]["port"].to_string() == second.address.rsplit(':').next().unwrap_or_default(),
+        holders[1]["port"] == second.address.rsplit(':').next().unwrap_or_default(),
         "{done}"
     );
     let sent: u64 = holders.iter().filter_map(|holder| holder["bytes"].as_u64()).sum();
@@ -241,7 +241,7 @@ fn gossip_finds_a_third_peer_without_the_rs_knowing_any_content() {
     assert_eq!(got.code, 0, "{}", got.stderr);
     let done = got.json().pop().expect("an event");
     assert!(
-        done["holders"][0]["port"].to_string() == c.address.rsplit(':').next().unwrap_or_default(),
+        done["holders"][0]["port"] == c.address.rsplit(':').next().unwrap_or_default(),
         "{done}"
     );
     assert_eq!(std::fs::read(at("out/rfc7.txt")).expect("read"), content);

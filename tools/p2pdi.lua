@@ -344,17 +344,20 @@ pdu("G", 0, "ManifestQuery", 98327, { { "request", u(8), "request number" },
 pdu("G", 1, "Manifest", 98327, { { "request", u(8), "number of the request" },
   { "bytes", u(8), "length of the whole content" }, { "first", u(4), "the piece of the first value" },
   { "values", list(3072, bytes(32)), "one value a piece" } })
-pdu("M", nil, "HaveMap", 131048, { { "request", u(8), "number of the exchange" },
-  { "id", bytes(32), "which content" }, { "map", rest(131008), "one bit a piece, the first piece highest" } })
+pdu("M", nil, "HaveMap", 131050, { { "request", u(8), "number of the exchange" },
+  { "id", bytes(32), "which content" }, { "port", u(2), "where the sender serves what it has; 0 if nowhere" },
+  { "map", rest(131008), "one bit a piece, the first piece highest" } })
 pdu("U", nil, "HaveUpdate", 20684, { { "request", u(8), "number of the exchange" },
   { "pieces", list(1024, u(4)), "pieces the sender has gained" },
-  { "holders", list(64, of.PeerAddress), "holders the sender knows" } })
+  { "holders", list(64, of.PeerAddress), "others the sender knows" } })
 pdu("Q", nil, "Credit", 10, { { "request", u(8), "number of the exchange" },
   { "pieces", u(2), "pieces more" } })
 pdu("N", nil, "Choice", 12, { { "request", u(8), "number of the exchange" },
   { "piece", u(4), "the piece that follows" } })
-pdu("X", nil, "Cancel", 12, { { "request", u(8), "number of the exchange or request" },
-  { "piece", u(4), "the piece not wanted any more" } })
+pdu("X", nil, "Settled", 4106, { { "request", u(8), "number of the exchange" },
+  { "pieces", list(1024, u(4)), "the pieces not wanted any more" } })
+pdu("W", nil, "Want", 4106, { { "request", u(8), "number of the exchange" },
+  { "pieces", list(1024, u(4)), "the pieces that did not come" } })
 -- end generated
 
 p2pdi.fields = fields

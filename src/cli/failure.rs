@@ -64,6 +64,7 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
+        // It may hold what a user typed or another machine said: one line, and nothing that moves a cursor.
+        f.write_str(&p2pdi::name::printable(&self.text))
     }
 }

@@ -118,9 +118,9 @@ pub(super) fn run(mut line: Line) -> Result<(), Failure> {
             Peer::start(settings, state, clock, &stop).map_err(|error| Failure::io("listening", &error))?;
         let listening = format!("listening on {}", peer.address());
         if task.showing == Showing::Events {
-            say::note(&listening)
+            say::note(&listening);
         } else {
-            say::result(&listening)
+            say::result(&listening);
         }
         if let Some(member) = peer.member() {
             member.want(true);

@@ -39,7 +39,7 @@ impl Progress {
         } else {
             ProgressBar::hidden()
         };
-        let style = "{msg:30!} {bar:28} {bytes:>10}/{total_bytes:10} {bytes_per_sec:>12} {eta:>4}";
+        let style = "{msg:30!} {bar:28} {decimal_bytes:>10}/{decimal_total_bytes:10} {decimal_bytes_per_sec:>12} {eta:>4}";
         if let Ok(style) = ProgressStyle::with_template(style) {
             bar.set_style(style);
         }

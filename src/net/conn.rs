@@ -153,6 +153,8 @@ impl Conn {
     /// Tells the other side, if it still listens, why the connection ends because of what it sent.
     pub fn explain(&mut self, error: &ConnError) {
         let answer = match error {
+            // It speaks something else: what we say would be noise to it.
+            ConnError::Bytes(error) if error.fault == Fault::Magic => return,
             ConnError::Bytes(error) => bad_bytes(*error),
             ConnError::Unexpected(what) => refusal(
                 RequestNumber::default(),

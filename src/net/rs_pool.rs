@@ -4,6 +4,7 @@
 //! ever waits for one connection; with the cap reached, the connection that has been idle longest goes.
 
 use super::rs_session::{Progress, Session};
+use super::descriptors::connections_within;
 use super::socket::tune;
 use super::{Clock, Service, Stop};
 use crate::limits::{CHUNK_BYTES_MAX, FRAME_BYTES_MAX, RS_CONNECTIONS_MAX};
@@ -76,6 +77,8 @@ impl RsPool {
         clock: Clock,
         stop: &Stop,
     ) -> io::Result<Self> {
+        let own = settings.workers * WORKER_DESCRIPTORS;
+        let connections_max = connections_within(settings.connections_max, 1, own);
         let mut faces = Vec::new();
         let mut threads = Vec::new();
         for number in 0..settings.workers {
@@ -104,7 +107,7 @@ impl RsPool {
         }
         let stop = stop.clone();
         let acceptor = std::thread::Builder::new().name("rs-accept".to_owned());
-        threads.push(acceptor.spawn(move || accept_all(listener, &faces, settings.connections_max, &stop))?);
+        threads.push(acceptor.spawn(move || accept_all(listener, &faces, connections_max, &stop))?);
         Ok(Self { threads })
     }
 
@@ -156,6 +159,8 @@ fn accept_all(listener: TcpListener, faces: &[Arc<WorkerFace>], connections_max:
     }
 }
 
+/// A poll, its waker, and one to spare.
+const WORKER_DESCRIPTORS: usize = 3;
 const WAKE: Token = Token(0);
 /// Between two looks for stuck connections.
 const SWEEP: Span = Span::from_secs(1);
@@ -210,6 +215,10 @@ impl Worker {
 
     fn adopt(&mut self, accepted: Accepted, now: Instant) {
         let crowded = accepted.make_room && !self.close_longest_idle();
+        if accepted.make_room {
+            // Before the next sweep, or all that come until then crowd this one worker.
+            self.publish_idle();
+        }
         self.last_token += 1;
         let token = self.last_token;
         match self.open(accepted.stream, token, now) {
@@ -278,6 +287,10 @@ impl Worker {
         let stuck = self.sessions.iter().filter(|(_, session)| session.is_stuck(now));
         let stuck: Vec<usize> = stuck.map(|(token, _)| *token).collect();
         stuck.into_iter().for_each(|token| self.close(token));
+        self.publish_idle();
+    }
+
+    fn publish_idle(&self) {
         let since = self.longest_idle().map_or(u64::MAX, |(_, since)| since.0);
         self.face.idle_since.store(since, Ordering::Relaxed);
     }

@@ -7,7 +7,7 @@ use super::Service;
 use crate::limits::{FRAME_DEADLINE, RS_ANSWERS_WAITING_BYTES_MAX, SEND_DEADLINE};
 use crate::proto::{Asker, bad_bytes, refusal};
 use crate::time::Instant;
-use crate::wire::{DecodeError, FrameHeader, HEADER_BYTES, Message, Refusal, encode_frame, features, hello};
+use crate::wire::{DecodeError, Fault, FrameHeader, HEADER_BYTES, Message, Refusal, encode_frame, features, hello};
 use mio::net::TcpStream;
 use std::io::{self, Read as _, Write as _};
 
@@ -178,6 +178,8 @@ impl Session {
                     self.greeted = true;
                     encode_frame(&hello(features::REGISTRATION), &mut self.output);
                 }
+                // It speaks something else: what we say would be noise to it.
+                Err(error) if error.fault == Fault::Magic => self.ending = true,
                 Err(error) => self.end_with(&bad_bytes(error)),
             },
             other if !self.greeted => {

@@ -18,7 +18,7 @@ pub use shares::{Share, ShareBody, Shares};
 
 use crate::limits::RESCAN;
 use crate::name::{Host, HostPort, PeerName};
-use crate::net::{Clock, LinkTransport, Pacer, Stop, bind, local_address};
+use crate::net::{Clock, LinkTransport, Pacer, Stop, bind, connections_within, local_address};
 use crate::proto::{Identity, Index};
 use crate::rate::Rate;
 use crate::rng::Rng;
@@ -122,7 +122,8 @@ impl Peer {
             member,
             central: settings.central,
             up: Pacer::new(clock, settings.up_limit),
-            connections_max: settings.connections_max,
+            // Each is a socket and the file that is sent.
+            connections_max: connections_within(settings.connections_max, 2, serve::BUSY_THREADS_MAX),
             scans: Mutex::new(0),
             scanned: Condvar::new(),
             threads: Mutex::new(Vec::new()),

@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// Threads beyond the cap that say BUSY; past them a connection is just closed.
-const BUSY_THREADS_MAX: usize = 16;
+pub(super) const BUSY_THREADS_MAX: usize = 16;
 /// How long a refused client may take to read why.
 const BUSY_LINGER: Span = Span::from_secs(2);
 /// How long the acceptor rests after an error such as too many open files.
@@ -26,6 +26,14 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Counts a thread while it lives.
 struct Place(Arc<AtomicUsize>);
+
+impl Place {
+    /// One more of at most `max`.
+    fn take(count: &Arc<AtomicUsize>, max: usize) -> Option<Self> {
+        let place = Self(Arc::clone(count));
+        (count.fetch_add(1, Ordering::Relaxed) < max).then_some(place)
+    }
+}
 
 impl Drop for Place {
     fn drop(&mut self) {
@@ -37,10 +45,11 @@ impl Drop for Place {
 pub(super) fn accept_all(peer: &Arc<Peer>, listener: TcpListener) {
     let listener = Arc::new(listener);
     let _guard = peer.stop.watch(&listener);
-    let served = Arc::new(AtomicUsize::new(0));
+    // Apart, so that those who are told BUSY take no place of those who could be served.
+    let (served, refused) = (Arc::default(), Arc::default());
     while !peer.stop.is_set() {
         match listener.accept() {
-            Ok((stream, _)) => admit(peer, stream, &served),
+            Ok((stream, _)) => admit(peer, stream, &served, &refused),
             Err(_) if peer.stop.is_set() => break,
             Err(error) => {
                 log::warn!("accepting a connection: {error}");
@@ -50,22 +59,21 @@ pub(super) fn accept_all(peer: &Arc<Peer>, listener: TcpListener) {
     }
 }
 
-fn admit(peer: &Arc<Peer>, stream: TcpStream, served: &Arc<AtomicUsize>) {
-    let place = Place(Arc::clone(served));
-    let before = served.fetch_add(1, Ordering::Relaxed);
-    let busy = before >= peer.connections_max;
-    if before >= peer.connections_max + BUSY_THREADS_MAX {
+fn admit(peer: &Arc<Peer>, stream: TcpStream, served: &Arc<AtomicUsize>, refused: &Arc<AtomicUsize>) {
+    let free = Place::take(served, peer.connections_max);
+    let busy = free.is_none();
+    let Some(place) = free.or_else(|| Place::take(refused, BUSY_THREADS_MAX)) else {
         return;
-    }
+    };
     let peer = Arc::clone(peer);
     let thread = std::thread::Builder::new()
         .name("peer-conn".to_owned())
         .spawn(move || {
             let _place = place;
             if busy {
-                say_busy(&peer, stream)
+                say_busy(&peer, stream);
             } else {
-                serve(&peer, stream)
+                serve(&peer, stream);
             }
         });
     if let Err(error) = thread {
@@ -82,8 +90,9 @@ fn say_busy(peer: &Peer, stream: TcpStream) {
         peer.name, peer.connections_max
     );
     let _ = conn.send(&refusal(RequestNumber::default(), Refusal::Busy, text));
-    // Closing with its request unread would take the answer away from the client.
-    while let Ok(Some(Incoming::Message(_))) = conn.receive(BUSY_LINGER) {}
+    // Closing with its request unread would take the answer away from the client. It may go on talking: we go.
+    let until = Instant::now() + BUSY_LINGER.to_std();
+    while Instant::now() < until && matches!(conn.receive(BUSY_LINGER), Ok(Some(Incoming::Message(_)))) {}
 }
 
 fn serve(peer: &Peer, stream: TcpStream) {
@@ -128,7 +137,7 @@ fn serve_download(peer: &Peer, conn: &mut Conn, download: &Download) -> Result<(
     let request = download.request;
     let share = match share_asked_for(peer, download) {
         Ok(share) => share,
-        Err(refused) => return Ok(conn.send(&refused)?),
+        Err((code, text)) => return Ok(conn.send(&refusal(request, code, text))?),
     };
     let Part::Range(range) = &download.part else {
         let text = "this peer serves byte ranges, not pieces";
@@ -164,20 +173,17 @@ fn is_lost(error: &io::Error) -> bool {
     )
 }
 
-fn share_asked_for(peer: &Peer, download: &Download) -> Result<Share, Message> {
+/// The one share a request means, or why there is none.
+fn share_asked_for(peer: &Peer, download: &Download) -> Result<Share, (Refusal, String)> {
     let mut found = peer.shares.find(&download.wanted);
     // One file under two names is the same bytes.
     found.dedup_by_key(|share| share.info.id);
     match found.len() {
-        0 => Err(refusal(
-            download.request,
-            Refusal::NotFound,
-            "this peer does not hold it",
-        )),
+        0 => Err((Refusal::NotFound, "this peer does not hold it".to_owned())),
         1 => Ok(found.remove(0)),
         many => {
             let text = format!("{many} different contents have this name here: ask by id");
-            Err(refusal(download.request, Refusal::Ambiguous, text))
+            Err((Refusal::Ambiguous, text))
         }
     }
 }

@@ -17,6 +17,7 @@ mod page;
 mod registration;
 mod registry;
 mod token;
+pub mod transfer;
 mod upload;
 
 pub use asker::Asker;

@@ -3,9 +3,9 @@
 //! The texts span fifty years, so this goes by what they share: a block of header lines, then the title
 //! between blank lines. Early ones carry a line `Title:` instead.
 
+use super::open::open_regular;
 use crate::id::RfcNumber;
 use crate::limits::{HEADING_BYTES, TITLE_BYTES_MAX};
-use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
 
@@ -24,7 +24,7 @@ pub struct Heading {
 /// The file cannot be read.
 pub fn read_heading(path: &Path) -> io::Result<Heading> {
     let mut start = Vec::new();
-    File::open(path)?.take(HEADING_BYTES).read_to_end(&mut start)?;
+    open_regular(path)?.take(HEADING_BYTES).read_to_end(&mut start)?;
     Ok(heading_of(&String::from_utf8_lossy(&start)))
 }
 

@@ -9,6 +9,7 @@
 )]
 
 use super::Stamp;
+use super::open::open_regular;
 use memmap2::{MmapOptions, MmapRaw};
 use std::fs::File;
 use std::io;
@@ -37,7 +38,7 @@ impl Mapped {
     /// # Errors
     /// It cannot be opened, or has changed (`InvalidData`).
     pub fn open(path: &Path, stamp: Stamp) -> io::Result<Self> {
-        let file = File::open(path)?;
+        let file = open_regular(path)?;
         let mapped = Self {
             map: None,
             file,
@@ -90,7 +91,7 @@ impl Mapped {
         if bytes > map_bytes - start {
             return Err(lost());
         }
-        let base = self.map.as_ref().map_or(core::ptr::null(), |map| map.as_ptr());
+        let base = self.map.as_ref().map_or(core::ptr::null(), MmapRaw::as_ptr);
         let total = prefix.len() + bytes;
         let mut sent = 0;
         while sent < total {

@@ -6,8 +6,10 @@
 #![allow(clippy::disallowed_types, reason = "this floor is where files live")]
 
 mod heading;
+mod journal;
 mod landing;
 mod mapped;
+mod open;
 mod scan;
 mod stamp;
 mod state;

@@ -1,11 +1,11 @@
 //! Looking through shared directories, and hashing what is in them.
 
+use super::open::open_regular;
 use super::{Stamp, read_heading};
 use crate::id::{ContentId, RfcNumber};
 use crate::name::ContentName;
 use crate::wire::{ContentInfo, ContentKind, Text, Tree, TreeEntry, TreeFile, TreeNode};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use walkdir::WalkDir;
@@ -104,7 +104,7 @@ const HASH_STEP_BYTES: usize = 1 << 20;
 /// # Errors
 /// It changed meanwhile, or cannot be read.
 pub fn hash_file(path: &Path, stamp: Stamp) -> Result<ContentId, HashFault> {
-    let mut file = File::open(path)?;
+    let mut file = open_regular(path)?;
     if Stamp::of(&file.metadata()?) != stamp {
         return Err(HashFault::Changed);
     }

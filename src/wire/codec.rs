@@ -162,7 +162,7 @@ pub trait Field: Sized {
 }
 
 /// Writing to a `Vec` cannot fail; this says so in one place.
-fn infallible(result: std::io::Result<()>) {
+fn infallible(result: &std::io::Result<()>) {
     debug_assert!(result.is_ok(), "a Vec takes every byte");
 }
 
@@ -171,7 +171,7 @@ macro_rules! integers {
         impl Field for $ty {
             const LAYOUT: Layout = $layout;
             fn put(&self, out: &mut Vec<u8>) {
-                infallible(out.$write::<BE>(*self));
+                infallible(&out.$write::<BE>(*self));
             }
             fn take(input: &mut Reader<'_>, field: &'static str) -> Result<Self, DecodeError> {
                 Ok(BE::$read(input.take($bytes, field)?))

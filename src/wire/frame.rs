@@ -22,6 +22,8 @@ pub mod features {
     pub const REGISTRATION: u64 = 1;
     /// Serves index queries and downloads.
     pub const HOLDER: u64 = 2;
+    /// Serves manifests and the exchange of pieces, by the holder's choice.
+    pub const PIECES: u64 = 4;
 }
 
 /// The version frame of this program.

@@ -369,22 +369,24 @@ pdus! {
         /// one value a piece
         values: List<[u8; 32], MANIFEST_PAGE_PIECES_MAX>,
     }
-    /// Have-map: which pieces the sender holds; opens the exchange of updates for this content.
+    /// Have-map: which pieces the sender has or expects; opens the exchange of this content's pieces.
     b'M' HaveMap (PeerToPeer, Tcp) {
         /// number of the exchange
         request: RequestNumber,
         /// which content
         id: ContentId,
+        /// where the sender serves what it has; 0 if nowhere
+        port: u16,
         /// one bit a piece, the first piece highest
         map: Rest<HAVE_MAP_BYTES_MAX>,
     }
-    /// Have-update: pieces gained, and other holders of the same content.
+    /// Have-update: pieces gained, and others that take or hold the same content.
     b'U' HaveUpdate (PeerToPeer, Tcp) {
         /// number of the exchange
         request: RequestNumber,
         /// pieces the sender has gained
         pieces: List<PieceIndex, PIECES_PER_FRAME_MAX>,
-        /// holders the sender knows
+        /// others the sender knows
         holders: List<PeerAddress, HOLDERS_PER_LISTING_MAX>,
     }
     /// Credit: send this many more pieces of your choice that I lack.
@@ -401,11 +403,18 @@ pdus! {
         /// the piece that follows
         piece: PieceIndex,
     }
-    /// Cancel a piece announced or asked for.
-    b'X' Cancel (PeerToPeer, Tcp) {
-        /// number of the exchange or request
+    /// Settled: these pieces are here or come from elsewhere; a piece on its way may be broken off.
+    b'X' Settled (PeerToPeer, Tcp) {
+        /// number of the exchange
         request: RequestNumber,
-        /// the piece not wanted any more
-        piece: PieceIndex,
+        /// the pieces not wanted any more
+        pieces: List<PieceIndex, PIECES_PER_FRAME_MAX>,
+    }
+    /// Want: these pieces are wanted after all.
+    b'W' Want (PeerToPeer, Tcp) {
+        /// number of the exchange
+        request: RequestNumber,
+        /// the pieces that did not come
+        pieces: List<PieceIndex, PIECES_PER_FRAME_MAX>,
     }
 }

@@ -221,6 +221,7 @@ pub fn samples() -> Vec<Message> {
         HaveMap {
             request,
             id,
+            port: 6_000,
             map: Rest(vec![0b1010_0000]),
         }
         .into(),
@@ -236,9 +237,14 @@ pub fn samples() -> Vec<Message> {
             piece: PieceIndex(3),
         }
         .into(),
-        Cancel {
+        Settled {
             request,
-            piece: PieceIndex(3),
+            pieces: List::first_of([PieceIndex(3), PieceIndex(9)]),
+        }
+        .into(),
+        Want {
+            request,
+            pieces: List::first_of([PieceIndex(9)]),
         }
         .into(),
     ]

@@ -16,7 +16,8 @@ use std::time::{Duration, Instant};
 /// Nothing here waits longer for one event.
 pub const PATIENCE: Duration = Duration::from_secs(40);
 
-fn program() -> Command {
+/// The program, with a state of its own.
+pub fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_p2pdi"));
     // A test must not meet the state of the person who runs it.
     command.env(
@@ -69,8 +70,13 @@ pub struct Running {
 
 /// Starts a command; its address is empty until [`serve`] has read it.
 pub fn spawn(args: &[&str]) -> Running {
-    let mut child = program()
-        .args(args)
+    let mut command = program();
+    command.args(args);
+    spawn_command(command)
+}
+
+fn spawn_command(mut command: Command) -> Running {
+    let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -90,7 +96,15 @@ pub fn spawn(args: &[&str]) -> Running {
 
 /// Starts a command that serves, and waits until it does.
 pub fn serve(args: &[&str]) -> Running {
-    let mut running = spawn(args);
+    served(spawn(args))
+}
+
+/// The same, for a command that becomes ours: a shell that sets limits first.
+pub fn serve_command(command: Command) -> Running {
+    served(spawn_command(command))
+}
+
+fn served(mut running: Running) -> Running {
     let line = running.line();
     running.address = line.strip_prefix("listening on ").expect("listening").to_owned();
     running

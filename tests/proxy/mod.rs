@@ -114,7 +114,7 @@ fn relay(front: &Arc<UdpSocket>, target: SocketAddr, shared: &Arc<Shared>) {
                         continue;
                     };
                     shared.pass(&mut way, &buffer[..bytes], |bytes| {
-                        drop(front.send_to(bytes, from))
+                        drop(front.send_to(bytes, from));
                     });
                 }
             }));

@@ -73,7 +73,7 @@ pub(super) fn run(peer: &Peer, given: &[HostPort], down: &Pacer, json: bool, sto
             "" => {}
             "?" => menu.show_choices(),
             "0" => {
-                menu.say(Outcome {
+                menu.say(&Outcome {
                     text: "goodbye".to_owned(),
                     json: json!({ "event": "quit" }),
                 });
@@ -122,17 +122,17 @@ impl Menu<'_> {
         }
     }
 
-    fn say(&self, outcome: Outcome) {
+    fn say(&self, outcome: &Outcome) {
         if self.json {
-            say::result(&outcome.json.to_string())
+            say::result(&outcome.json.to_string());
         } else {
-            say::result(&outcome.text)
+            say::result(&outcome.text);
         }
     }
 
     fn tell(&self, outcome: Result<Outcome, Failure>) {
         match outcome {
-            Ok(outcome) => self.say(outcome),
+            Ok(outcome) => self.say(&outcome),
             Err(failure) if self.json => {
                 let event = json!({ "event": "failed", "error": failure.text, "exit": failure.exit.code() });
                 say::result(&event.to_string());

@@ -1,0 +1,50 @@
+# p2pdi: `make help` lists what can be made.
+
+CARGO ?= cargo
+DEMO  ?= demo
+# Documents for the demo: a folder with at least sixty files. Without it: our own rfcs/ and made-up ones.
+RFCS  ?=
+DOCS   = $(if $(RFCS),--docs '$(RFCS)',)
+P2PDI  = target/release/p2pdi
+
+.PHONY: help demo test check bench spec clean
+.DEFAULT_GOAL := help
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## an RS and six peers: both experiments, verified, with a picture (RFCS=DIR for your own documents)
+	$(CARGO) build --release --locked
+	@echo
+	@echo "Task 1: one peer has sixty documents, five others take fifty each."
+	@$(P2PDI) lab task1 $(DOCS) --out '$(DEMO)'
+	@echo
+	@echo "Task 2, best order: ten documents each; everybody starts at its next neighbour."
+	@$(P2PDI) lab task2 --order best $(DOCS) --out '$(DEMO)'
+	@echo
+	@echo "Task 2, worst order: ten documents each; everybody takes them in the same order."
+	@$(P2PDI) lab task2 --order worst-order $(DOCS) --out '$(DEMO)'
+	@echo
+	@echo "Task 2, worst relay: one peer first takes everything, and then serves everybody alone."
+	@$(P2PDI) lab task2 --order worst-relay $(DOCS) --out '$(DEMO)'
+	@echo
+	@echo "The picture of all curves: $(DEMO)/curves.svg"
+
+test: ## all tests
+	$(CARGO) test --locked
+
+check: ## format, lints, tests, docs
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps --document-private-items
+	$(CARGO) test --locked
+
+bench: ## throughput: codec, transfers, sixty documents end to end
+	$(CARGO) bench --locked
+
+spec: ## write the generated parts of rfcs/ and tools/p2pdi.lua anew
+	P2PDI_BLESS=1 $(CARGO) test --locked --test spec
+
+clean: ## remove what was built and what the demo left
+	$(CARGO) clean
+	rm -rf '$(DEMO)'

@@ -1,0 +1,194 @@
+//! The holder's choice: which piece a getter is sent next.
+//!
+//! A getter gives credits and says which pieces it has or expects from elsewhere (*settled*). The holder sends
+//! what is spread least: the piece that the fewest getters have settled, so a source hands out each piece
+//! once before any twice, and a relay passes on first what few have. Invariant: a getter is never sent a
+//! piece it has settled, nor more pieces than it gave credits.
+
+use super::Pieces;
+use crate::id::PieceIndex;
+use std::collections::BTreeMap;
+
+/// A getter, as its holder numbers it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Reader(pub u64);
+
+#[derive(Debug)]
+struct Getter {
+    settled: Pieces,
+    credits: u32,
+}
+
+/// One content at one holder, and the getters that take it.
+#[derive(Debug)]
+pub struct Giver {
+    have: Pieces,
+    getters: BTreeMap<Reader, Getter>,
+    /// For each piece, how many of the getters here have settled it.
+    copies: Vec<u32>,
+    /// For each piece, how often it was sent from here.
+    sent: Vec<u32>,
+    /// Holders that break ties alike choose alike: each partial holder has an order of its own.
+    seed: Option<u64>,
+}
+
+/// An order of the pieces that another seed makes another.
+fn scrambled(piece: PieceIndex, seed: u64) -> u64 {
+    let mixed = (u64::from(piece.0) ^ seed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (mixed ^ (mixed >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9)
+}
+
+impl Giver {
+    /// A holder of these pieces. With a seed ties are broken in an order of its own; without, by rising index,
+    /// which reads a file from its start.
+    pub fn new(have: Pieces, seed: Option<u64>) -> Self {
+        let count = have.count() as usize;
+        Self {
+            have,
+            getters: BTreeMap::new(),
+            copies: vec![0; count],
+            sent: vec![0; count],
+            seed,
+        }
+    }
+
+    /// The pieces held.
+    pub const fn have(&self) -> &Pieces {
+        &self.have
+    }
+
+    /// How many getters there are.
+    pub fn getters(&self) -> usize {
+        self.getters.len()
+    }
+
+    /// Notes that a piece was gained.
+    pub fn gain(&mut self, piece: PieceIndex) {
+        self.have.insert(piece);
+    }
+
+    /// A getter comes, with what it has settled; false if its map is of another content.
+    pub fn open(&mut self, reader: Reader, settled: Pieces) -> bool {
+        self.close(reader);
+        if settled.count() != self.have.count() {
+            return false;
+        }
+        settled
+            .iter()
+            .for_each(|piece| self.copies[piece.0 as usize] += 1);
+        self.getters.insert(reader, Getter { settled, credits: 0 });
+        true
+    }
+
+    /// A getter goes.
+    pub fn close(&mut self, reader: Reader) {
+        if let Some(getter) = self.getters.remove(&reader) {
+            getter
+                .settled
+                .iter()
+                .for_each(|piece| self.copies[piece.0 as usize] -= 1);
+        }
+    }
+
+    /// A getter may be sent so many more pieces.
+    pub fn credit(&mut self, reader: Reader, pieces: u32) {
+        if let Some(getter) = self.getters.get_mut(&reader) {
+            getter.credits = getter.credits.saturating_add(pieces).min(self.have.count());
+        }
+    }
+
+    /// A getter has this piece, or expects it from elsewhere.
+    pub fn settle(&mut self, reader: Reader, piece: PieceIndex) {
+        if let Some(getter) = self.getters.get_mut(&reader)
+            && getter.settled.insert(piece)
+        {
+            self.copies[piece.0 as usize] += 1;
+        }
+    }
+
+    /// A getter wants this piece after all.
+    pub fn want(&mut self, reader: Reader, piece: PieceIndex) {
+        if let Some(getter) = self.getters.get_mut(&reader)
+            && getter.settled.remove(piece)
+        {
+            self.copies[piece.0 as usize] -= 1;
+        }
+    }
+
+    /// The piece to send this getter now, for one of its credits; none if it has no credit or lacks nothing
+    /// that is here.
+    pub fn choose(&mut self, reader: Reader) -> Option<PieceIndex> {
+        let getter = self.getters.get(&reader).filter(|getter| getter.credits > 0)?;
+        let rank = |piece: &PieceIndex| {
+            let at = piece.0 as usize;
+            let tie = self
+                .seed
+                .map_or(u64::from(piece.0), |seed| scrambled(*piece, seed));
+            (self.copies[at], self.sent[at], tie)
+        };
+        let piece = self.have.without(&getter.settled).min_by_key(rank)?;
+        self.sent[piece.0 as usize] += 1;
+        self.settle(reader, piece);
+        if let Some(getter) = self.getters.get_mut(&reader) {
+            getter.credits -= 1;
+        }
+        Some(piece)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn giver(count: u32, getters: u64) -> Giver {
+        let mut giver = Giver::new(Pieces::all(count), None);
+        for reader in 0..getters {
+            assert!(giver.open(Reader(reader), Pieces::none(count)));
+            giver.credit(Reader(reader), count);
+        }
+        giver
+    }
+
+    #[test]
+    fn each_piece_goes_out_once_before_any_goes_twice() {
+        let mut giver = giver(10, 3);
+        let first: Vec<u32> = (0..10)
+            .filter_map(|turn| giver.choose(Reader(turn % 3)))
+            .map(|piece| piece.0)
+            .collect();
+        assert_eq!(first, (0..10).collect::<Vec<_>>());
+        for turn in 0..10 {
+            assert!(giver.choose(Reader(turn % 3)).is_some());
+        }
+        assert!(giver.sent.iter().all(|sent| *sent == 2), "{:?}", giver.sent);
+    }
+
+    #[test]
+    fn what_others_have_spread_waits() {
+        let mut giver = giver(3, 2);
+        // The other getter has the first two from elsewhere: the third is spread least.
+        giver.settle(Reader(1), PieceIndex(0));
+        giver.settle(Reader(1), PieceIndex(1));
+        assert_eq!(giver.choose(Reader(0)), Some(PieceIndex(2)));
+        assert_eq!(giver.choose(Reader(1)), Some(PieceIndex(2)));
+        assert_eq!(giver.choose(Reader(1)), None, "it lacks nothing");
+        giver.want(Reader(1), PieceIndex(0));
+        assert_eq!(giver.choose(Reader(1)), Some(PieceIndex(0)), "wanted after all");
+    }
+
+    #[test]
+    fn without_credit_nothing_is_sent() {
+        let mut giver = Giver::new(Pieces::all(4), Some(7));
+        assert!(
+            !giver.open(Reader(1), Pieces::none(5)),
+            "a map of another content"
+        );
+        assert!(giver.open(Reader(1), Pieces::none(4)));
+        assert_eq!(giver.choose(Reader(1)), None);
+        giver.credit(Reader(1), 1);
+        assert!(giver.choose(Reader(1)).is_some());
+        assert_eq!(giver.choose(Reader(1)), None);
+        giver.close(Reader(1));
+        assert_eq!(giver.copies, [0; 4], "what a getter had goes with it");
+    }
+}

@@ -1,0 +1,300 @@
+//! The getter's side: which holder a piece is expected from, how much each may send, and who has failed.
+//!
+//! Driving it: [`Taker::open`] for each holder that is reached; [`Taker::handle_choice`], [`Taker::handle_piece`],
+//! [`Taker::handle_progress`] and [`Taker::close`] as things happen; [`Taker::handle_timeout`] at
+//! [`Taker::deadline`]; after each, [`Taker::poll_output`] until there is none. Invariant: every piece is in
+//! exactly one state, and a piece is expected from one holder at a time.
+
+use super::Pieces;
+use crate::id::PieceIndex;
+use crate::limits::{STALL, STALL_GIVE_UP, WINDOW_PIECES_MAX, WINDOW_SPAN};
+use crate::time::{Instant, Span};
+use std::collections::{BTreeMap, VecDeque};
+
+/// A holder, as its getter numbers it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Source(pub u64);
+
+/// What a getter wants done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TakeOutput {
+    /// Grant this holder so many more pieces.
+    Credit(Source, u16),
+    /// Tell this holder that the piece is settled: not to be sent, or not any more.
+    Settled(Source, PieceIndex),
+    /// Tell this holder that the piece is wanted after all.
+    Want(Source, PieceIndex),
+    /// Give this holder up: it has been silent for too long.
+    Drop(Source),
+    /// Every piece is verified.
+    Finished,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Missing,
+    Expected(Source),
+    Verified,
+}
+
+#[derive(Debug)]
+struct Holder {
+    /// Granted and not yet used by a choice.
+    credits: u32,
+    expected: VecDeque<PieceIndex>,
+    window: u32,
+    heard: Instant,
+    /// When the piece that is arriving began to.
+    began: Instant,
+    stalled: bool,
+}
+
+/// One content at one getter.
+#[derive(Debug)]
+pub struct Taker {
+    states: Vec<State>,
+    verified: Pieces,
+    holders: BTreeMap<Source, Holder>,
+    outputs: VecDeque<TakeOutput>,
+}
+
+impl Taker {
+    /// A getter that has these pieces.
+    pub fn new(verified: Pieces) -> Self {
+        let state = |piece| {
+            if verified.contains(PieceIndex(piece)) {
+                State::Verified
+            } else {
+                State::Missing
+            }
+        };
+        let states = (0..verified.count()).map(state).collect();
+        Self {
+            states,
+            verified,
+            holders: BTreeMap::new(),
+            outputs: VecDeque::new(),
+        }
+    }
+
+    /// The pieces that are here.
+    pub const fn verified(&self) -> &Pieces {
+        &self.verified
+    }
+
+    /// What a holder is told at first: everything that is here or expected from another.
+    pub fn settled(&self) -> Pieces {
+        let mut settled = self.verified.clone();
+        for (piece, state) in (0..).map(PieceIndex).zip(&self.states) {
+            if matches!(state, State::Expected(_)) {
+                settled.insert(piece);
+            }
+        }
+        settled
+    }
+
+    /// What to do next.
+    pub fn poll_output(&mut self) -> Option<TakeOutput> {
+        self.outputs.pop_front()
+    }
+
+    /// A holder has been reached and told what is settled: it gets its first credits.
+    pub fn open(&mut self, now: Instant, source: Source) {
+        let holder = Holder {
+            credits: 0,
+            expected: VecDeque::new(),
+            window: 2,
+            heard: now,
+            began: now,
+            stalled: false,
+        };
+        self.holders.insert(source, holder);
+        self.grant(source);
+    }
+
+    /// A holder is gone: what was expected from it is wanted from the others.
+    pub fn close(&mut self, source: Source) {
+        if let Some(holder) = self.holders.remove(&source) {
+            holder
+                .expected
+                .into_iter()
+                .for_each(|piece| self.release(piece, source));
+        }
+    }
+
+    /// How many holders there are.
+    pub fn holders(&self) -> usize {
+        self.holders.len()
+    }
+
+    fn release(&mut self, piece: PieceIndex, from: Source) {
+        let Some(state) = self.states.get_mut(piece.0 as usize) else {
+            return;
+        };
+        if *state == State::Expected(from) {
+            *state = State::Missing;
+            let others = self.holders.keys().filter(|other| **other != from);
+            self.outputs
+                .extend(others.map(|other| TakeOutput::Want(*other, piece)));
+        }
+    }
+
+    /// Tops a holder up to its window.
+    fn grant(&mut self, source: Source) {
+        let left = self.states.len() as u32 - self.verified.len();
+        let Some(holder) = self.holders.get_mut(&source) else {
+            return;
+        };
+        let open = holder.credits + u32::try_from(holder.expected.len()).unwrap_or(u32::MAX);
+        let more = holder.window.min(left.max(1)).saturating_sub(open);
+        if more > 0 && left > 0 {
+            holder.credits += more;
+            self.outputs.push_back(TakeOutput::Credit(
+                source,
+                u16::try_from(more).unwrap_or(u16::MAX),
+            ));
+        }
+    }
+
+    /// A holder has chosen a piece. False: it is settled, or no credit was left for it; its bytes are not needed.
+    pub fn handle_choice(&mut self, now: Instant, source: Source, piece: PieceIndex) -> bool {
+        let Some(holder) = self.holders.get_mut(&source) else {
+            return false;
+        };
+        holder.heard = now;
+        if holder.credits == 0 {
+            return false;
+        }
+        holder.credits -= 1;
+        let Some(state) = self.states.get_mut(piece.0 as usize) else {
+            return false;
+        };
+        if *state != State::Missing {
+            // Two holders chose it at once, or this one had not heard yet. The later one is told again.
+            self.outputs.push_back(TakeOutput::Settled(source, piece));
+            self.grant(source);
+            return false;
+        }
+        *state = State::Expected(source);
+        if holder.expected.is_empty() {
+            holder.began = now;
+        }
+        holder.expected.push_back(piece);
+        let others = self.holders.keys().filter(|other| **other != source);
+        self.outputs
+            .extend(others.map(|other| TakeOutput::Settled(*other, piece)));
+        true
+    }
+
+    /// Bytes of a piece came from a holder: it lives.
+    pub fn handle_progress(&mut self, now: Instant, source: Source) {
+        if let Some(holder) = self.holders.get_mut(&source) {
+            holder.heard = now;
+            holder.stalled = false;
+        }
+    }
+
+    /// True if this piece is still wanted from this holder.
+    pub fn expects(&self, source: Source, piece: PieceIndex) -> bool {
+        self.states.get(piece.0 as usize) == Some(&State::Expected(source))
+    }
+
+    /// All bytes of a piece have come and are the right ones. True if they were not here before.
+    pub fn handle_piece(&mut self, now: Instant, source: Source, piece: PieceIndex) -> bool {
+        let took = self.arrived(now, source, piece);
+        let Some(state) = self.states.get_mut(piece.0 as usize) else {
+            return false;
+        };
+        let before = *state;
+        if before != State::Verified {
+            *state = State::Verified;
+            self.verified.insert(piece);
+            if before != State::Expected(source) {
+                // It had been given up here and comes after all: whoever else is asked for it need not send it.
+                let others = self.holders.keys().filter(|other| **other != source);
+                self.outputs
+                    .extend(others.map(|other| TakeOutput::Settled(*other, piece)));
+            }
+            if self.verified.is_all() {
+                self.outputs.push_back(TakeOutput::Finished);
+            }
+        }
+        if let Some(took) = took {
+            self.adapt(source, took);
+        }
+        self.grant(source);
+        before != State::Verified
+    }
+
+    /// Takes a piece off what a holder is expected to send; how long it took, if it was the next.
+    fn arrived(&mut self, now: Instant, source: Source, piece: PieceIndex) -> Option<Span> {
+        let holder = self.holders.get_mut(&source)?;
+        holder.heard = now;
+        holder.stalled = false;
+        let place = holder.expected.iter().position(|expected| *expected == piece)?;
+        holder.expected.remove(place);
+        let took = now.since(holder.began);
+        holder.began = now;
+        Some(took)
+    }
+
+    /// Opens the window of a fast holder: enough pieces under way to cover [`WINDOW_SPAN`], and never fewer
+    /// than two, so that one is on its way while another is being chosen.
+    fn adapt(&mut self, source: Source, took: Span) {
+        if let Some(holder) = self.holders.get_mut(&source) {
+            let in_span = WINDOW_SPAN.0 / took.0.max(1);
+            let wanted = u32::try_from(in_span)
+                .unwrap_or(u32::MAX)
+                .saturating_add(2)
+                .min(WINDOW_PIECES_MAX);
+            // One step at a time: a burst out of a socket's buffer says little about the link.
+            holder.window = if wanted > holder.window {
+                holder.window + 1
+            } else {
+                wanted.max(holder.window - 1)
+            };
+        }
+    }
+
+    /// When [`Taker::handle_timeout`] wants to be called.
+    pub fn deadline(&self) -> Option<Instant> {
+        let waiting = self.holders.values().filter(|holder| !holder.expected.is_empty());
+        waiting
+            .map(|holder| {
+                holder
+                    .heard
+                    .after(if holder.stalled { STALL_GIVE_UP } else { STALL })
+            })
+            .min()
+    }
+
+    /// Takes pieces away from holders that have stopped in the middle, and gives up those that stay silent.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        let due = |holder: &Holder, span| !holder.expected.is_empty() && now.since(holder.heard) >= span;
+        let silent: Vec<Source> = self
+            .holders
+            .iter()
+            .filter(|(_, holder)| due(holder, STALL))
+            .map(|(source, _)| *source)
+            .collect();
+        for source in silent {
+            let Some(holder) = self.holders.get_mut(&source) else {
+                continue;
+            };
+            let dead = due(holder, STALL_GIVE_UP);
+            let first = !core::mem::replace(&mut holder.stalled, true);
+            if first {
+                let pieces: Vec<PieceIndex> = holder.expected.iter().copied().collect();
+                pieces.into_iter().for_each(|piece| self.release(piece, source));
+            }
+            if dead {
+                self.outputs.push_back(TakeOutput::Drop(source));
+                self.close(source);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "take_tests.rs"]
+mod tests;

@@ -1,0 +1,120 @@
+//! The getter's side alone, with virtual time.
+
+use super::*;
+
+fn outputs(taker: &mut Taker) -> Vec<TakeOutput> {
+    core::iter::from_fn(|| taker.poll_output()).collect()
+}
+
+const A: Source = Source(1);
+const B: Source = Source(2);
+const P0: PieceIndex = PieceIndex(0);
+const P1: PieceIndex = PieceIndex(1);
+
+fn two_holders(pieces: u32) -> Taker {
+    let mut taker = Taker::new(Pieces::none(pieces));
+    taker.open(Instant(0), A);
+    taker.open(Instant(0), B);
+    let first = if pieces == 1 { 1 } else { 2 };
+    assert_eq!(
+        outputs(&mut taker),
+        [TakeOutput::Credit(A, first), TakeOutput::Credit(B, first)]
+    );
+    taker
+}
+
+#[test]
+fn a_choice_is_told_to_the_others() {
+    let mut taker = two_holders(4);
+    assert!(taker.handle_choice(Instant(1), A, P0));
+    assert_eq!(outputs(&mut taker), [TakeOutput::Settled(B, P0)]);
+    assert!(
+        !taker.handle_choice(Instant(2), B, P0),
+        "chosen by two at once: the first one sends"
+    );
+    assert_eq!(
+        outputs(&mut taker),
+        [TakeOutput::Settled(B, P0), TakeOutput::Credit(B, 1)]
+    );
+    assert!(taker.handle_piece(Instant(3), A, P0));
+    assert!(taker.verified().contains(P0) && taker.settled().len() == 1);
+}
+
+#[test]
+fn more_than_the_credits_is_not_taken() {
+    let mut taker = two_holders(9);
+    assert!(taker.handle_choice(Instant(1), A, P0) && taker.handle_choice(Instant(1), A, P1));
+    assert!(
+        !taker.handle_choice(Instant(1), A, PieceIndex(2)),
+        "no credit left"
+    );
+    assert!(
+        !taker.handle_choice(Instant(1), B, PieceIndex(99)),
+        "no such piece"
+    );
+}
+
+#[test]
+fn what_a_lost_holder_owed_is_wanted_from_others() {
+    let mut taker = two_holders(4);
+    assert!(taker.handle_choice(Instant(1), A, P0));
+    outputs(&mut taker);
+    taker.close(A);
+    assert_eq!(outputs(&mut taker), [TakeOutput::Want(B, P0)]);
+    assert!(taker.handle_choice(Instant(2), B, P0));
+}
+
+#[test]
+fn a_stalled_holder_loses_its_pieces_and_then_its_place() {
+    let mut taker = two_holders(4);
+    assert!(taker.handle_choice(Instant(0), A, P0));
+    outputs(&mut taker);
+    let stall = taker.deadline().expect("something is expected");
+    assert_eq!(stall, Instant::ZERO.after(STALL));
+    taker.handle_timeout(stall);
+    assert_eq!(outputs(&mut taker), [TakeOutput::Want(B, P0)]);
+    assert!(taker.handle_choice(stall, B, P0), "another may send it now");
+    assert!(!taker.expects(A, P0));
+    outputs(&mut taker);
+    // It comes from the first one after all, and counts once.
+    assert!(taker.handle_piece(stall, A, P0));
+    assert!(!taker.handle_piece(stall, B, P0));
+    assert!(taker.handle_choice(stall, A, P1));
+    outputs(&mut taker);
+    let end = stall.after(STALL_GIVE_UP);
+    taker.handle_timeout(end);
+    assert!(outputs(&mut taker).contains(&TakeOutput::Drop(A)));
+    assert_eq!(taker.holders(), 1);
+}
+
+#[test]
+fn the_last_piece_finishes() {
+    let mut taker = two_holders(1);
+    assert!(taker.handle_choice(Instant(0), A, P0));
+    assert!(taker.handle_piece(Instant(1), A, P0));
+    assert!(outputs(&mut taker).contains(&TakeOutput::Finished));
+}
+
+#[test]
+fn a_fast_holder_gets_a_wider_window() {
+    let mut taker = Taker::new(Pieces::none(1_000));
+    taker.open(Instant(0), A);
+    let (mut now, mut credits, mut next) = (Instant(0), 0, 0);
+    for _ in 0..300 {
+        for output in outputs(&mut taker) {
+            if let TakeOutput::Credit(_, more) = output {
+                credits += u32::from(more);
+            }
+        }
+        now = now.after(Span::from_millis(1));
+        let piece = PieceIndex(next);
+        assert!(taker.handle_choice(now, A, piece));
+        assert!(taker.handle_piece(now, A, piece));
+        next += 1;
+    }
+    let window = credits - next;
+    assert!(
+        (2..=WINDOW_PIECES_MAX).contains(&window) && window > 4,
+        "{window}"
+    );
+}

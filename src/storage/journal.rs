@@ -1,0 +1,179 @@
+//! Which pieces of an unfinished file are there: a journal beside it.
+//!
+//! A record is appended after its piece's bytes were written. Within one boot of the machine that order holds
+//! whatever kills the process, for both go through the same page cache; after a reboot it does not, so the
+//! records of another boot only say which pieces to hash again. Invariant: a record that is damaged, of another
+//! content or of another boot never makes a piece count.
+
+use crate::id::{ContentId, PieceIndex};
+use crate::proto::transfer::Pieces;
+use byteorder::{BE, ByteOrder as _};
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+
+/// What the journal begins with, its kind and version.
+const MAGIC: &[u8; 8] = b"P2PDIjn1";
+/// Magic, content, boot.
+const HEAD_BYTES: usize = 8 + 32 + 32;
+/// Piece and checksum.
+const RECORD_BYTES: usize = 4 + 8;
+
+/// The journal of one unfinished content.
+#[derive(Debug)]
+pub(super) struct Journal {
+    file: File,
+    id: ContentId,
+}
+
+/// What a journal tells.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Told {
+    /// These pieces are there.
+    Sure(Pieces),
+    /// These may be there: hash them.
+    Unsure(Pieces),
+}
+
+/// What tells one boot from another; the same always where the system does not say.
+fn boot() -> [u8; 32] {
+    let id = std::fs::read("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    *blake3::hash(&id).as_bytes()
+}
+
+fn record(id: ContentId, piece: PieceIndex) -> [u8; RECORD_BYTES] {
+    let mut record = [0; RECORD_BYTES];
+    BE::write_u32(&mut record[..4], piece.0);
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&id.0).update(&record[..4]);
+    hasher.finalize_xof().fill(&mut record[4..]);
+    record
+}
+
+impl Journal {
+    /// Takes over the journal in `file`, or begins one.
+    pub(super) fn open(mut file: File, id: ContentId, count: u32) -> io::Result<(Self, Told)> {
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        let mut head = MAGIC.to_vec();
+        head.extend_from_slice(&id.0);
+        let ours = bytes.get(..HEAD_BYTES).filter(|found| found.starts_with(&head));
+        let same_boot = ours.is_some_and(|found| found.ends_with(&boot()));
+        let mut pieces = Pieces::none(count);
+        if ours.is_some() {
+            for found in bytes[HEAD_BYTES..].chunks_exact(RECORD_BYTES) {
+                let piece = PieceIndex(BE::read_u32(&found[..4]));
+                if found == record(id, piece) {
+                    pieces.insert(piece);
+                }
+            }
+        }
+        let mut journal = Self { file, id };
+        let unsure = Pieces::none(0);
+        journal.rewrite(if same_boot { &pieces } else { &unsure })?;
+        Ok((
+            journal,
+            if same_boot {
+                Told::Sure(pieces)
+            } else {
+                Told::Unsure(pieces)
+            },
+        ))
+    }
+
+    /// Writes it anew, without what was damaged or doubled.
+    fn rewrite(&mut self, pieces: &Pieces) -> io::Result<()> {
+        let mut bytes = MAGIC.to_vec();
+        bytes.extend_from_slice(&self.id.0);
+        bytes.extend_from_slice(&boot());
+        pieces
+            .iter()
+            .for_each(|piece| bytes.extend_from_slice(&record(self.id, piece)));
+        self.file.set_len(0)?;
+        self.file.seek(SeekFrom::Start(0))?;
+        self.file.write_all(&bytes)
+    }
+
+    /// Notes that a piece's bytes have been written.
+    pub(super) fn add(&mut self, piece: PieceIndex) -> io::Result<()> {
+        self.file.write_all(&record(self.id, piece))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: ContentId = ContentId([5; 32]);
+
+    fn reopen(path: &std::path::Path, id: ContentId) -> (Journal, Told) {
+        let file = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)
+            .expect("open");
+        Journal::open(file, id, 20).expect("a journal")
+    }
+
+    fn pieces(numbers: &[u32]) -> Pieces {
+        let mut pieces = Pieces::none(20);
+        numbers
+            .iter()
+            .for_each(|number| drop(pieces.insert(PieceIndex(*number))));
+        pieces
+    }
+
+    #[test]
+    fn what_was_written_is_told() {
+        let place = tempfile::tempdir().expect("a directory");
+        let path = place.path().join("journal");
+        let (mut journal, told) = reopen(&path, ID);
+        assert_eq!(told, Told::Unsure(pieces(&[])));
+        for piece in [3, 0, 19] {
+            journal.add(PieceIndex(piece)).expect("added");
+        }
+        assert_eq!(reopen(&path, ID).1, Told::Sure(pieces(&[0, 3, 19])));
+        assert_eq!(
+            reopen(&path, ContentId([6; 32])).1,
+            Told::Unsure(pieces(&[])),
+            "of another content"
+        );
+    }
+
+    #[test]
+    fn damage_costs_pieces_and_never_adds_any() {
+        let place = tempfile::tempdir().expect("a directory");
+        let path = place.path().join("journal");
+        let (mut journal, _) = reopen(&path, ID);
+        journal.add(PieceIndex(1)).expect("added");
+        journal.add(PieceIndex(2)).expect("added");
+        let whole = std::fs::read(&path).expect("read");
+        for at in HEAD_BYTES..whole.len() {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 0x40;
+            std::fs::write(&path, &damaged).expect("written");
+            let Told::Sure(left) = reopen(&path, ID).1 else {
+                panic!("the head is whole")
+            };
+            assert_eq!(left.len(), 1, "damaged at {at}");
+        }
+        for cut in 0..whole.len() {
+            std::fs::write(&path, &whole[..cut]).expect("written");
+            let (Told::Sure(left) | Told::Unsure(left)) = reopen(&path, ID).1;
+            assert!(left.without(&pieces(&[1, 2])).next().is_none(), "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn another_boot_makes_it_unsure() {
+        let place = tempfile::tempdir().expect("a directory");
+        let path = place.path().join("journal");
+        let (mut journal, _) = reopen(&path, ID);
+        journal.add(PieceIndex(1)).expect("added");
+        let mut bytes = std::fs::read(&path).expect("read");
+        bytes[HEAD_BYTES - 1] ^= 1;
+        std::fs::write(&path, &bytes).expect("written");
+        assert_eq!(reopen(&path, ID).1, Told::Unsure(pieces(&[1])));
+    }
+}
