@@ -8,7 +8,7 @@ use crate::name::HostPort;
 use crate::proto::{bad_bytes, refusal};
 use crate::time::Span;
 use crate::wire::{
-    ContentLabel, DecodeError, FrameHeader, HEADER_BYTES, Message, Refusal, encode_frame, hello,
+    ContentLabel, DecodeError, Fault, FrameHeader, HEADER_BYTES, Message, Refusal, encode_frame, hello,
 };
 use core::fmt;
 use std::io::{self, BufReader, Read, Write};
