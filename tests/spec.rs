@@ -12,6 +12,8 @@ mod bounds;
 mod dissector;
 #[path = "spec/examples.rs"]
 mod examples;
+#[path = "spec/machines.rs"]
+mod machines;
 #[path = "spec/pdus.rs"]
 mod pdus;
 #[path = "spec/prose.rs"]
@@ -22,8 +24,10 @@ mod walk;
 use block::Block;
 
 /// The specifications of this project: plain text, held to its form by `prose.rs`.
-const SPECS: &[&str] = &[WIRE];
+const SPECS: &[&str] = &[WIRE, REGISTRY, INDEX];
 const WIRE: &str = "rfcs/0001-wire.txt";
+const REGISTRY: &str = "rfcs/0002-registry.txt";
+const INDEX: &str = "rfcs/0003-index.txt";
 const DISSECTOR: &str = "tools/p2pdi.lua";
 
 /// Every generated part of every file; each has its place there once.
@@ -47,6 +51,12 @@ fn blocks() -> Vec<Block> {
         Block::new(WIRE, "refusals", bounds::refusals),
         Block::new(WIRE, "limits", bounds::limits),
         Block::new(WIRE, "examples", examples::render),
+        Block::new(REGISTRY, "operations", machines::registry_operations),
+        Block::new(REGISTRY, "refusals", machines::registry_refusals),
+        Block::new(REGISTRY, "limits", machines::registry_limits),
+        Block::new(INDEX, "operations", machines::index_operations),
+        Block::new(INDEX, "refusals", machines::index_refusals),
+        Block::new(INDEX, "limits", machines::index_limits),
         Block::new(DISSECTOR, "layouts", dissector::layouts),
         Block::new(DISSECTOR, "refusals", dissector::refusals),
     ]);

@@ -5,7 +5,7 @@ use super::{Stop, StopGuard};
 use crate::id::RequestNumber;
 use crate::limits::{ANSWER_TIMEOUT, CHUNK_BYTES_MAX, FRAME_DEADLINE, HELLO_DEADLINE, SEND_DEADLINE, UNSENT_BYTES_MAX};
 use crate::name::HostPort;
-use crate::proto::refusal;
+use crate::proto::{bad_bytes, refusal};
 use crate::time::Span;
 use crate::wire::{
     ContentLabel, DecodeError, Fault, FrameHeader, HEADER_BYTES, Message, Refusal, encode_frame, hello,
@@ -71,16 +71,6 @@ pub enum Incoming {
     Message(Message),
     /// The label of a `C`; its payload of so many bytes is read by [`Conn::read_payload`].
     Content(ContentLabel, usize),
-}
-
-/// The refusal of bytes that are no PDU, or of another version.
-pub(super) fn bad_bytes(error: DecodeError) -> Message {
-    let code = if matches!(error.fault, Fault::Version(_)) {
-        Refusal::BadVersion
-    } else {
-        Refusal::BadFrame
-    };
-    refusal(RequestNumber::default(), code, error.to_string())
 }
 
 /// The kinds of stream a connection may be.

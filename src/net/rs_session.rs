@@ -4,9 +4,8 @@
 //! client that does not take its answers is not read from.
 
 use super::Service;
-use super::conn::bad_bytes;
 use crate::limits::{FRAME_DEADLINE, RS_ANSWERS_WAITING_BYTES_MAX, SEND_DEADLINE};
-use crate::proto::{Asker, refusal};
+use crate::proto::{Asker, bad_bytes, refusal};
 use crate::time::Instant;
 use crate::wire::{
     DecodeError, Fault, FrameHeader, HEADER_BYTES, Message, Refusal, encode_frame, features, hello,

@@ -37,7 +37,7 @@ pub(super) struct HolderRecord {
     uses: u64,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Entry {
     info: ContentInfo,
     holders: Vec<HolderRecord>,
@@ -54,7 +54,7 @@ pub(super) enum RegisterFault {
 }
 
 /// All content records.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Catalog {
     policy: Policy,
     records_per_peer_max: usize,

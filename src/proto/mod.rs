@@ -9,6 +9,7 @@
 mod asker;
 mod catalog;
 mod exchange;
+mod gate;
 mod index;
 mod membership;
 mod pace;
@@ -22,6 +23,7 @@ mod upload;
 pub use asker::Asker;
 pub use catalog::Policy;
 pub use exchange::{Exchange, ExchangeStep};
+pub use gate::{answer_datagram, bad_bytes};
 pub use index::{FoundContent, Index, LocalContent};
 pub use membership::{Identity, Membership, MembershipEvent};
 pub use pace::Pace;

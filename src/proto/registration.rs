@@ -39,7 +39,7 @@ impl Default for RegistrationSettings {
 }
 
 /// The RS.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Registration {
     registry: Registry,
     catalog: Catalog,

@@ -34,7 +34,10 @@ pub(super) struct Peer {
     pub(super) port: u16,
     pub(super) os: String,
     pub(super) cookie: Cookie,
+    /// Of the last Join.
     nonce: u64,
+    /// Host and nonce of the first Join, the one that carried no cookie: a late copy of it makes no second peer.
+    first_join: (Host, u64),
     pub(super) activity: Activity,
     pub(super) lease_ends: Instant,
     registrations: VecDeque<WallTime>,
@@ -93,7 +96,7 @@ pub(super) enum Joined {
 }
 
 /// All peers.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Registry {
     lease: Span,
     peers_max: usize,
@@ -103,7 +106,7 @@ pub(super) struct Registry {
     last_number: PeerNumber,
     /// By keyed hash, so that looking one up tells nothing about the others by its time.
     by_cookie: BTreeMap<[u8; 16], PeerNumber>,
-    by_nonce: BTreeMap<(Host, u64), PeerNumber>,
+    by_first_join: BTreeMap<(Host, u64), PeerNumber>,
     by_address: BTreeMap<HostPort, BTreeSet<PeerNumber>>,
     wakes: BTreeSet<(Instant, PeerNumber)>,
     inactive: BTreeSet<(Instant, PeerNumber)>,
@@ -122,7 +125,7 @@ impl Registry {
             peers: BTreeMap::new(),
             last_number: PeerNumber(0),
             by_cookie: BTreeMap::new(),
-            by_nonce: BTreeMap::new(),
+            by_first_join: BTreeMap::new(),
             by_address: BTreeMap::new(),
             wakes: BTreeSet::new(),
             inactive: BTreeSet::new(),
@@ -184,11 +187,11 @@ impl Registry {
             .map(|(number, peer)| (*number, peer))
     }
 
-    /// The peer that a Join seen at `host` speaks for: the one of its cookie, or of its nonce.
+    /// The peer that a Join seen at `host` speaks for: the one of its cookie, or the one it made.
     pub(super) fn speaks_for(&self, host: &Host, join: &Join) -> Option<PeerNumber> {
         match join.cookie {
             Some(cookie) => self.peer_of(cookie),
-            None => self.by_nonce.get(&(host.clone(), join.nonce)).copied(),
+            None => self.by_first_join.get(&(host.clone(), join.nonce)).copied(),
         }
     }
 
@@ -198,10 +201,11 @@ impl Registry {
         if join.cookie.is_some() && known.is_none() {
             return Joined::UnknownCookie;
         }
+        // The nonce of a Join whose answer the peer has not seen: still the same Join, however long that took.
         if let Some(number) = known
-            && self.peers.get(&number).is_some_and(|peer| {
-                peer.nonce == join.nonce && peer.activity != Activity::Inactive && peer.port == join.port
-            })
+            && let Some(peer) = self.peers.get(&number)
+            && peer.nonce == join.nonce
+            && peer.port == join.port
         {
             self.renew(now.at, number);
             return Joined::Repeated(number);
@@ -235,9 +239,12 @@ impl Registry {
         let number = self.last_number;
         let cookie = Cookie(self.rng.bytes());
         self.by_cookie.insert(self.cookie_digest(cookie), number);
+        let first_join = (host.clone(), join.nonce);
+        self.by_first_join.insert(first_join.clone(), number);
         let peer = Peer {
             name: join.name.clone(),
             host,
+            first_join,
             port: join.port,
             os: String::new(),
             cookie,
@@ -260,6 +267,7 @@ impl Registry {
             self.wakes.remove(&(peer.wake, number));
             let digest = self.cookie_digest(peer.cookie);
             self.by_cookie.remove(&digest);
+            self.by_first_join.remove(&peer.first_join);
         }
     }
 
@@ -268,7 +276,6 @@ impl Registry {
         let Some(peer) = self.peers.get(&number) else {
             return;
         };
-        self.by_nonce.remove(&(peer.host.clone(), peer.nonce));
         if let Some(here) = self.by_address.get_mut(&peer.address()) {
             here.remove(&number);
             if here.is_empty() {
@@ -281,7 +288,6 @@ impl Registry {
         let Some(peer) = self.peers.get(&number) else {
             return;
         };
-        self.by_nonce.insert((peer.host.clone(), peer.nonce), number);
         self.by_address.entry(peer.address()).or_default().insert(number);
     }
 

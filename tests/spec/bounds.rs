@@ -78,11 +78,16 @@ fn reason(name: &str) -> String {
     panic!("src/limits.rs has no {name}")
 }
 
-/// The limits and their reasons.
+/// The limits of the wire and their reasons.
 pub(crate) fn limits() -> String {
+    limits_of(WIRE_BOUNDS)
+}
+
+/// Limits and their reasons.
+pub(crate) fn limits_of(bounds: &[(&str, u64)]) -> String {
     let widths = &[24, 10, 31];
     let mut out = row(widths, &["limit", "     value", "reason"]);
-    for (name, value) in WIRE_BOUNDS {
+    for (name, value) in bounds {
         out += &row(
             widths,
             &[name, &format!("{:>10}", grouped(*value)), &reason(name)],
@@ -221,11 +226,16 @@ pub(crate) fn pieces() -> String {
 
 /// The refusals.
 pub(crate) fn refusals() -> String {
+    refusals_if(|_| true)
+}
+
+/// The refusals of these codes.
+pub(crate) fn refusals_if(wanted: impl Fn(u16) -> bool) -> String {
     let widths = &[4, 12, 49];
     let mut out = row(widths, &["code", "name", "meaning"]);
     let mut table = Refusal::TABLE.to_vec();
     table.sort_unstable();
-    for (code, name, doc) in table {
+    for (code, name, doc) in table.into_iter().filter(|(code, ..)| wanted(*code)) {
         out += &row(widths, &[&code.to_string(), name, doc.trim()]);
     }
     out

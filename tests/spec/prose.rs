@@ -1,7 +1,7 @@
 //! The form of the specifications, and the numbers their prose mentions.
 
 use crate::block::{COLUMNS, read, written_by_hand};
-use crate::{SPECS, bounds};
+use crate::{SPECS, bounds, machines};
 use p2pdi::limits::{KEEP_ALIVE, LEASE_SECS};
 use p2pdi::wire::{Refusal, TABLE};
 
@@ -92,6 +92,8 @@ fn numbers(line: &str) -> Vec<String> {
 fn numbers_in_the_prose_come_from_the_code() {
     let code: Vec<u64> = bounds::WIRE_BOUNDS
         .iter()
+        .chain(machines::REGISTRY_BOUNDS)
+        .chain(machines::INDEX_BOUNDS)
         .map(|(_, value)| *value)
         .chain(TABLE.iter().map(|row| row.bytes_max as u64))
         .chain(Refusal::TABLE.iter().map(|(code, ..)| u64::from(*code)))

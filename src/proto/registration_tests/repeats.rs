@@ -166,6 +166,19 @@ fn a_join_with_cookie_repeated_counts_once() {
     assert_eq!(stage.seen()[0].registrations, 2, "the first, and the second once");
 }
 
+#[test]
+fn a_join_is_one_join_though_a_lease_ended_before_its_answer_came() {
+    let mut stage = Stage::new();
+    let join = stage.join_message("a", 77, None);
+    stage.ask(&tcp(10), join);
+    stage.live(u64::from(LEASE_SECS));
+    assert_eq!(stage.seen_names(), [""; 0]);
+    let retry = stage.join_message("a", 77, None);
+    let ack = pdu!(Ack, stage.ask(&tcp(10), retry));
+    assert_eq!(ack.lease_secs, LEASE_SECS);
+    assert_eq!(stage.seen()[0].registrations, 1);
+}
+
 /// A datagram may be late by minutes: what it asks for is over.
 #[test]
 fn a_late_copy_of_the_first_join_neither_revives_nor_forgets() {
@@ -187,6 +200,10 @@ fn a_late_copy_of_the_first_join_neither_revives_nor_forgets() {
     assert_eq!(stage.state(), before, "and does not make old requests new");
     stage.leave(a);
     let before = stage.state();
-    stage.ask(&tcp(10), join);
+    stage.ask(&tcp(10), join.clone());
     assert_eq!(stage.state(), before, "who left is not brought back");
+    stage.rejoin("a", a);
+    let before = stage.state();
+    stage.ask(&tcp(10), join);
+    assert_eq!(stage.state(), before, "who came back is not doubled");
 }

@@ -1,0 +1,80 @@
+//! The RS's gate for datagrams: who has shown that it receives where it writes from may ask.
+//!
+//! Invariant: whoever has not shown the token of its address has nothing done for it, and gets nothing longer
+//! than what it sent.
+
+use super::{AddressTokens, Asker, refusal};
+use crate::id::RequestNumber;
+use crate::limits::DATAGRAM_BYTES_MAX;
+use crate::time::Instant;
+use crate::wire::{
+    Challenge, DecodeError, Error, Fault, Message, Refusal, Text, decode_datagram_request, encode_frame,
+};
+use std::net::SocketAddr;
+
+/// The answer to bytes that are no PDU of ours.
+pub fn bad_bytes(error: DecodeError) -> Message {
+    let code = if matches!(error.fault, Fault::Version(_)) {
+        Refusal::BadVersion
+    } else {
+        Refusal::BadFrame
+    };
+    refusal(RequestNumber::default(), code, error.to_string())
+}
+
+/// Answers a datagram that came from `from`: puts a datagram into `out`, or nothing. `serve` is asked only
+/// when the token is right.
+pub fn answer_datagram(
+    tokens: &AddressTokens,
+    now: Instant,
+    from: SocketAddr,
+    question: &[u8],
+    serve: impl FnOnce(&Asker, &Message) -> Message,
+    out: &mut Vec<u8>,
+) {
+    match decode_datagram_request(question) {
+        Err(error) => refuse_within(question.len(), error, out),
+        Ok(asked) => {
+            let request = asked.message.request().unwrap_or_default();
+            if !tokens.check(now, from, asked.token) {
+                let token = tokens.issue(now, from);
+                encode_frame(&Challenge { request, token }.into(), out);
+                return;
+            }
+            encode_frame(&serve(&Asker::over_udp(from.ip()), &asked.message), out);
+            if out.len() > DATAGRAM_BYTES_MAX {
+                out.clear();
+                encode_frame(&refusal(request, Refusal::UseTcp, "ask over TCP"), out);
+            }
+        }
+    }
+}
+
+/// A refusal that is no longer than the question: the text is cut, and a tiny question gets silence.
+fn refuse_within(question_bytes: usize, error: DecodeError, out: &mut Vec<u8>) {
+    let Message::Error(refusal) = bad_bytes(error) else {
+        return;
+    };
+    let text = refusal.text.as_str();
+    let cut = |room| Text::cut(&text[..text.floor_char_boundary(room)]);
+    encode_frame(
+        &Error {
+            text: cut(0),
+            ..refusal.clone()
+        }
+        .into(),
+        out,
+    );
+    let room = question_bytes.checked_sub(out.len());
+    out.clear();
+    if let Some(room) = room {
+        encode_frame(
+            &Error {
+                text: cut(room),
+                ..refusal.clone()
+            }
+            .into(),
+            out,
+        );
+    }
+}

@@ -1,0 +1,175 @@
+//! An RS in the world: the machine behind its gate, reached by datagrams.
+
+use super::{Node, Output};
+use crate::id::RequestNumber;
+use crate::proto::{AddressTokens, Asker, Probe, Registration, RegistrationSettings, answer_datagram};
+use crate::rng::Rng;
+use crate::time::{Instant, Now};
+use crate::wire::{HEADER_BYTES, Message};
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+
+/// A fault that a test puts between the network and the machine, to see that the checks find it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlantedFault {
+    /// Every copy of a request is a new request.
+    ForgetsNumbers,
+    /// Every token will do.
+    TakesAnyToken,
+    /// Its clock is slow, so that leases are too long.
+    SlowClock,
+    /// It answers a change that it did not make.
+    ForgetsDeregister,
+}
+
+/// An RS.
+#[derive(Debug)]
+pub struct RsNode {
+    machine: Registration,
+    tokens: AddressTokens,
+    fault: Option<PlantedFault>,
+    renumbered: u64,
+    /// How many requests reached the machine.
+    served: u64,
+    probes: BTreeMap<u64, Probe>,
+    attempts: u64,
+    outputs: VecDeque<Output>,
+}
+
+impl RsNode {
+    /// An RS that knows nobody.
+    pub fn new(settings: RegistrationSettings, mut rng: Rng, fault: Option<PlantedFault>) -> Self {
+        let tokens = AddressTokens::new(&mut rng);
+        Self {
+            machine: Registration::new(settings, rng),
+            tokens,
+            fault,
+            renumbered: 0,
+            served: 0,
+            probes: BTreeMap::new(),
+            attempts: 0,
+            outputs: VecDeque::new(),
+        }
+    }
+
+    /// The machine, to look at.
+    pub const fn machine(&self) -> &Registration {
+        &self.machine
+    }
+
+    /// How many requests passed the gate.
+    pub const fn served(&self) -> u64 {
+        self.served
+    }
+
+    /// The time as this RS has it.
+    pub fn time(&self, now: Now) -> Now {
+        match self.fault {
+            Some(PlantedFault::SlowClock) => Now {
+                at: Instant(now.at.0 / 8),
+                ..now
+            },
+            _ => now,
+        }
+    }
+
+    fn send_probes(&mut self) {
+        while let Some(probe) = self.machine.poll_probe() {
+            let Some(host) = probe.address.host.ip() else {
+                continue;
+            };
+            self.attempts += 1;
+            let to = SocketAddr::new(host, probe.address.port);
+            let attempt = self.attempts;
+            self.outputs.push_back(Output::Connect { to, attempt });
+            self.probes.insert(attempt, probe);
+        }
+    }
+}
+
+/// What a machine behind a planted fault is asked.
+fn distorted(fault: Option<PlantedFault>, request: &Message, renumbered: &mut u64) -> Message {
+    let mut message = request.clone();
+    *renumbered += 1;
+    let fresh = RequestNumber((1 << 60) + *renumbered);
+    match (fault, &mut message) {
+        (Some(PlantedFault::ForgetsNumbers), Message::Join(join)) => {
+            join.request = fresh;
+            join.nonce = *renumbered;
+        }
+        (Some(PlantedFault::ForgetsNumbers), Message::Register(register)) => register.request = fresh,
+        (Some(PlantedFault::ForgetsNumbers), Message::Deregister(gone)) => gone.request = fresh,
+        (Some(PlantedFault::ForgetsNumbers), Message::KeepAlive(keep)) => keep.request = fresh,
+        (Some(PlantedFault::ForgetsNumbers), Message::Leave(leave)) => leave.request = fresh,
+        (Some(PlantedFault::ForgetsDeregister), Message::Deregister(gone)) => gone.key.id.0 = [0; 32],
+        _ => {}
+    }
+    message
+}
+
+/// An answer under the number of the question that was really asked.
+fn renumber(answer: Message, request: Option<RequestNumber>) -> Message {
+    let request = request.unwrap_or_default();
+    match answer {
+        Message::Ack(ack) => Message::Ack(crate::wire::Ack { request, ..ack }),
+        Message::Error(error) => Message::Error(crate::wire::Error { request, ..error }),
+        other => other,
+    }
+}
+
+impl Node for RsNode {
+    fn handle_datagram(&mut self, now: Now, from: SocketAddr, bytes: &[u8]) {
+        let (gate_now, now) = (now.at, self.time(now));
+        let mut question = bytes.to_vec();
+        if self.fault == Some(PlantedFault::TakesAnyToken) {
+            let right = self.tokens.issue(gate_now, from).0;
+            let place = HEADER_BYTES + 2..HEADER_BYTES + 2 + right.len();
+            if let Some(token) = question.get_mut(place) {
+                token.copy_from_slice(&right);
+            }
+        }
+        let (machine, fault, renumbered) = (&mut self.machine, self.fault, &mut self.renumbered);
+        let served = &mut self.served;
+        let serve = |asker: &Asker, request: &Message| {
+            *served += 1;
+            match fault {
+                None => machine.handle_request(now, asker, request),
+                Some(_) => {
+                    let asked = distorted(fault, request, renumbered);
+                    renumber(machine.handle_request(now, asker, &asked), request.request())
+                }
+            }
+        };
+        let mut out = Vec::new();
+        answer_datagram(&self.tokens, gate_now, from, &question, serve, &mut out);
+        if !out.is_empty() {
+            self.outputs.push_back(Output::Datagram { to: from, bytes: out });
+        }
+        self.send_probes();
+    }
+
+    fn handle_connect(&mut self, _now: Now, attempt: u64, alive: bool) {
+        if let Some(probe) = self.probes.remove(&attempt) {
+            self.machine.handle_probe(&probe, alive);
+        }
+    }
+
+    fn handle_timeout(&mut self, now: Now) {
+        self.machine.handle_timeout(self.time(now));
+        self.send_probes();
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let deadline = self.machine.deadline();
+        match self.fault {
+            Some(PlantedFault::SlowClock) => {
+                deadline.map(|at| Instant(at.0.saturating_add(1).saturating_mul(8)))
+            }
+            _ => deadline,
+        }
+    }
+
+    fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+}
