@@ -160,7 +160,7 @@ fn fetch(c: &mut Criterion, name: &str, sizes: &[u64]) {
         .throughput(Throughput::Bytes(sizes.iter().sum()))
         .sample_size(10);
     group.bench_function(name, |b| {
-        b.iter(|| fetch_all(&peer, &contents, place.path(), &stop))
+        b.iter(|| fetch_all(&peer, &contents, place.path(), &stop));
     });
     group.finish();
     stop.trigger();

@@ -8,7 +8,7 @@
 use crate::id::{ContentId, Incarnation, RfcNumber};
 use crate::name::{ContentName, HostPort, PeerName};
 use crate::net::{Clock, Conn, ConnError, RsClient, Stop, read_index};
-use crate::proto::Index;
+use crate::proto::{FoundContent, Index};
 use crate::wire::{ContentInfo, ContentKind, Wanted, features};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -100,6 +100,9 @@ pub struct Locator<'a> {
     central: bool,
     /// Peers whose index has not been asked for yet.
     unasked: VecDeque<HostPort>,
+    /// Those the user has named, in that order.
+    named: Vec<HostPort>,
+    named_asked: bool,
     asked: BTreeSet<HostPort>,
     /// The RS has yet to be asked for active peers (mode gossip).
     peers_unknown: bool,
@@ -125,6 +128,8 @@ impl<'a> Locator<'a> {
             rs,
             central,
             unasked: peers.iter().cloned().collect(),
+            named: peers.to_vec(),
+            named_asked: false,
             asked: BTreeSet::new(),
             peers_unknown: gossip && rs.is_some(),
             index: Index::new(me, 0, Incarnation(0)),
@@ -175,6 +180,12 @@ impl<'a> Locator<'a> {
         for wanted in &request.readings {
             if let Some(located) = self.at_rs(request, wanted)? {
                 return Ok(located);
+            }
+        }
+        // Those a user has named are all asked: each may hold it, and what one knows another may not.
+        if !core::mem::replace(&mut self.named_asked, true) {
+            for _ in 0..self.named.len() {
+                self.ask_next_peer();
             }
         }
         loop {
@@ -246,15 +257,19 @@ impl<'a> Locator<'a> {
 
     fn in_index(&self, request: &Request, wanted: &Wanted) -> Result<Option<Located>, LocateFault> {
         let found = self.index.find(self.clock.at(), wanted).into_iter();
-        only_one(
+        let holders = |content: &FoundContent| addresses(content.holders.iter().map(|(holder, _)| holder));
+        let mut located = only_one(
             request,
-            found.map(|content| {
-                (
-                    content.info,
-                    addresses(content.holders.iter().map(|(holder, _)| holder)),
-                )
-            }),
-        )
+            found.map(|content| (content.info.clone(), holders(&content))),
+        )?;
+        if let Some(located) = &mut located {
+            // Whom the user has named comes first, in that order.
+            let place = |holder: &HostPort| self.named.iter().position(|named| named == holder);
+            located
+                .holders
+                .sort_by_key(|holder| place(holder).unwrap_or(usize::MAX));
+        }
+        Ok(located)
     }
 
     /// Asks one more peer for its index; false when everybody has been asked.
@@ -300,9 +315,7 @@ impl<'a> Locator<'a> {
 }
 
 fn addresses<'h>(holders: impl Iterator<Item = &'h crate::wire::Holder>) -> Vec<HostPort> {
-    // One holder at a time has to have all of it.
-    let complete = holders.filter(|holder| holder.complete);
-    complete
+    holders
         .map(|holder| HostPort {
             host: holder.host.clone(),
             port: holder.port,

@@ -16,6 +16,10 @@ fn text(path: &Path) -> &str {
     path.to_str().expect("UTF-8")
 }
 
+fn port_of(address: &str) -> String {
+    address.rsplit(':').next().unwrap_or_default().to_owned()
+}
+
 /// Waits until a get has received something.
 fn until_under_way(get: &Running) {
     loop {
@@ -62,7 +66,7 @@ fn a_download_moves_on_when_its_holder_dies() {
     let content = write_random(&at("one/big"), 2_000_000, 1);
     write_random(&at("two/big"), 2_000_000, 1);
     let server = rs(&["--policy", "most-recent"]);
-    let second = peer(&server, "second", &at("two"), &at("s2"), SLOW);
+    let _second = peer(&server, "second", &at("two"), &at("s2"), SLOW);
     until_listed(&server, 1);
     let mut first = peer(&server, "first", &at("one"), &at("s1"), SLOW);
     eventually("both holders", || {
@@ -85,15 +89,23 @@ fn a_download_moves_on_when_its_holder_dies() {
     assert_eq!(std::fs::read(at("out/big")).expect("read"), content);
     let holders = done["holders"].as_array().expect("holders");
     assert_eq!(holders.len(), 2, "{done}");
-    assert_eq!(holders[0]["failures"].as_array().map(Vec::len), Some(1), "{done}");
-    assert!(
-        holders[1]["port"] == second.address.rsplit(':').next().unwrap_or_default(),
+    let failures: Vec<usize> = holders
+        .iter()
+        .filter_map(|holder| holder["failures"].as_array().map(Vec::len))
+        .collect();
+    assert_eq!(failures.iter().sum::<usize>(), 1, "{done}");
+    let failed = holders
+        .iter()
+        .find(|holder| holder["failures"].as_array().is_some_and(|f| !f.is_empty()));
+    assert_eq!(
+        failed.map(|holder| holder["port"].to_string()),
+        Some(port_of(&first.address)),
         "{done}"
     );
     let sent: u64 = holders.iter().filter_map(|holder| holder["bytes"].as_u64()).sum();
-    assert_eq!(
-        sent, 2_000_000,
-        "the second went on where the first had stopped: {done}"
+    assert!(
+        (2_000_000..2_000_000 + 4 * 65_536).contains(&sent),
+        "no more than the pieces under way came twice: {done}"
     );
 }
 
@@ -240,8 +252,9 @@ fn gossip_finds_a_third_peer_without_the_rs_knowing_any_content() {
     ]);
     assert_eq!(got.code, 0, "{}", got.stderr);
     let done = got.json().pop().expect("an event");
-    assert!(
-        done["holders"][0]["port"] == c.address.rsplit(':').next().unwrap_or_default(),
+    assert_eq!(
+        done["holders"][0]["port"].to_string(),
+        port_of(&c.address),
         "{done}"
     );
     assert_eq!(std::fs::read(at("out/rfc7.txt")).expect("read"), content);

@@ -35,6 +35,7 @@ enum Hit {
 }
 use Hit::{By, Not};
 
+const TAKE: &str = "src/proto/transfer/take_tests.rs";
 const WIRE: &str = "tests/wire/bounds.rs";
 const STUCK: &str = "tests/hostile/stuck.rs";
 const CROWD: &str = "tests/hostile/crowd.rs";
@@ -179,6 +180,28 @@ const HITS: &[(&str, Hit)] = &[
     ("RETRY_FIRST", By(HERE, "an_rs_that_never_answers_is_given_up")),
     ("RETRY_MAX", By(HERE, "an_rs_that_never_answers_is_given_up")),
     ("TRIES_MAX", By(HERE, "an_rs_that_never_answers_is_given_up")),
+    (
+        "STALL",
+        By(TAKE, "a_stalled_holder_loses_its_pieces_and_then_its_place"),
+    ),
+    (
+        "STALL_GIVE_UP",
+        By(TAKE, "a_stalled_holder_loses_its_pieces_and_then_its_place"),
+    ),
+    ("WINDOW_SPAN", By(TAKE, "a_fast_holder_gets_a_wider_window")),
+    ("WINDOW_PIECES_MAX", By(TAKE, "a_fast_holder_gets_a_wider_window")),
+    (
+        "SOURCES_MAX",
+        By("tests/pieces.rs", "more_holders_than_are_asked_at_once"),
+    ),
+    (
+        "TWO_STREAMS_BYTES",
+        Not("it changes how fast a content comes, which benches/transfer.rs shows"),
+    ),
+    (
+        "UNSENT_BYTES_MAX",
+        Not("the kernel keeps it; it changes how early a piece is chosen"),
+    ),
     (
         "RESCAN",
         By(

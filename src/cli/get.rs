@@ -235,7 +235,11 @@ impl Getting<'_> {
 
     fn get_one(&mut self, located: Located) -> Result<(), Failure> {
         let info = located.info;
-        let mut holders = Holders { known: located.holders, locator: &self.locator, id: info.id };
+        let mut holders = Holders {
+            known: located.holders,
+            locator: &self.locator,
+            id: info.id,
+        };
         let mut progress = Progress::new(self.showing, &info);
         let fetched = self.fetcher.fetch(&info, &mut holders, &mut progress);
         progress.finish();
@@ -304,7 +308,10 @@ impl HolderSource for Holders<'_, '_> {
 
     fn more(&mut self) -> Vec<HostPort> {
         let found = self.locator.borrow_mut().more_holders(self.id);
-        let new: Vec<HostPort> = found.into_iter().filter(|holder| !self.known.contains(holder)).collect();
+        let new: Vec<HostPort> = found
+            .into_iter()
+            .filter(|holder| !self.known.contains(holder))
+            .collect();
         self.known.extend(new.iter().cloned());
         new
     }

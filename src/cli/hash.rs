@@ -31,16 +31,18 @@ pub(super) fn run(mut line: Line) -> Result<(), Failure> {
 }
 
 fn hash(path: &Path, stamp: Stamp) -> Result<ContentId, Failure> {
-    hash_file(path, stamp).map(|manifest| manifest.id()).map_err(|fault| match fault {
-        HashFault::Io(error) => Failure::io(path.display(), &error),
-        HashFault::Changed => Failure::new(
-            super::failure::Exit::Failed,
-            format!(
-                "{}: it changes while it is read; try again when it is written",
-                path.display()
+    hash_file(path, stamp)
+        .map(|manifest| manifest.id())
+        .map_err(|fault| match fault {
+            HashFault::Io(error) => Failure::io(path.display(), &error),
+            HashFault::Changed => Failure::new(
+                super::failure::Exit::Failed,
+                format!(
+                    "{}: it changes while it is read; try again when it is written",
+                    path.display()
+                ),
             ),
-        ),
-    })
+        })
 }
 
 /// Every file, then the directory itself.

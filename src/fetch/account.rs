@@ -85,7 +85,11 @@ impl Accounts {
     pub(super) fn of(&mut self, holder: &HostPort) -> &mut HolderAccount {
         let known = self.all.iter().position(|account| account.address == *holder);
         let place = known.unwrap_or_else(|| {
-            self.all.push(HolderAccount { address: holder.clone(), bytes: 0, failures: Vec::new() });
+            self.all.push(HolderAccount {
+                address: holder.clone(),
+                bytes: 0,
+                failures: Vec::new(),
+            });
             self.all.len() - 1
         });
         &mut self.all[place]

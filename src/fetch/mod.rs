@@ -3,10 +3,7 @@
 //! Belongs here: the wiring of connections, landing and verification. Does not: which piece comes from whom
 //! (`proto/transfer`), finding holders (`locate.rs`), printing. Invariant: a file appears only if its bytes
 //! have the id that was asked for, and every holder that was tried is accounted for.
-#![allow(
-    clippy::disallowed_types,
-    reason = "a process is made of sockets and files"
-)]
+#![allow(clippy::disallowed_types, reason = "a process is made of sockets and files")]
 
 mod account;
 mod single;
@@ -135,7 +132,12 @@ impl<'a> Fetcher<'a> {
         let mut accounts = Accounts::default();
         if let Some(manifest) = self.already_here(content) {
             let path = self.out.join(content.name.as_str());
-            return Ok(Fetched { path, took: begun.elapsed(), holders: Vec::new(), manifest });
+            return Ok(Fetched {
+                path,
+                took: begun.elapsed(),
+                holders: Vec::new(),
+                manifest,
+            });
         }
         let known = holders.known();
         let fetched = if piece_count(content.bytes) == 1 {
@@ -145,9 +147,12 @@ impl<'a> Fetcher<'a> {
         };
         let holders = accounts.heaviest();
         match fetched {
-            Ok((path, manifest)) => {
-                Ok(Fetched { path, took: begun.elapsed(), holders: accounts.into_all(), manifest })
-            }
+            Ok((path, manifest)) => Ok(Fetched {
+                path,
+                took: begun.elapsed(),
+                holders: accounts.into_all(),
+                manifest,
+            }),
             Err(FetchFault::NoHolderLeft(..)) => Err(FetchFault::NoHolderLeft(holders, accounts.into_all())),
             Err(fault) => Err(fault),
         }
@@ -171,7 +176,12 @@ impl<'a> Fetcher<'a> {
 
 impl core::fmt::Debug for Fetcher<'_> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(f, "Fetcher({}, {} connections)", self.out.display(), self.conns.len())
+        write!(
+            f,
+            "Fetcher({}, {} connections)",
+            self.out.display(),
+            self.conns.len()
+        )
     }
 }
 

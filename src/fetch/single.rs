@@ -2,12 +2,12 @@
 
 use super::account::{Accounts, AttemptFault};
 use super::{FetchFault, Fetcher, HolderSource, Watcher, is_content};
+use crate::id::PieceIndex;
 use crate::limits::{ANSWER_TIMEOUT, CHUNK_BYTES_MAX};
 use crate::name::HostPort;
 use crate::net::{Conn, ConnError, Incoming};
 use crate::proto::transfer::{Manifest, PieceHasher, piece_count, piece_span};
 use crate::storage::Landing;
-use crate::id::PieceIndex;
 use crate::wire::{ByteRange, ContentInfo, Download, Message, Part, Refusal, Wanted, features};
 use std::io;
 use std::path::PathBuf;
@@ -26,7 +26,13 @@ struct Arrival {
 impl Arrival {
     fn open(landing: Landing, content: &ContentInfo) -> Self {
         let piece = PieceHasher::new(content.bytes, PieceIndex(0));
-        Self { landing, written: 0, hasher: blake3::Hasher::new(), piece, values: Vec::new() }
+        Self {
+            landing,
+            written: 0,
+            hasher: blake3::Hasher::new(),
+            piece,
+            values: Vec::new(),
+        }
     }
 
     fn restart(&mut self, content: &ContentInfo) {
@@ -77,7 +83,8 @@ impl Fetcher<'_> {
         accounts: &mut Accounts,
         watcher: &mut dyn Watcher,
     ) -> Result<(PathBuf, Arc<Manifest>), FetchFault> {
-        let landing = Landing::open(&self.out, &content.name, content.id, content.bytes).map_err(FetchFault::Disk)?;
+        let landing =
+            Landing::open(&self.out, &content.name, content.id, content.bytes).map_err(FetchFault::Disk)?;
         let mut arrival = Arrival::open(landing, content);
         let mut left: Vec<HostPort> = known.into_iter().rev().collect();
         loop {
@@ -144,9 +151,20 @@ impl Fetcher<'_> {
     ) -> Result<(), AttemptFault> {
         self.request = self.request.next();
         let request = self.request;
-        let range = ByteRange { offset: arrival.written, bytes: u64::MAX };
+        let range = ByteRange {
+            offset: arrival.written,
+            bytes: u64::MAX,
+        };
         let (wanted, part) = (Wanted::Id(content.id), Part::Range(range));
-        let (mut conn, first) = self.ask(holder, &Download { request, wanted, part }.into())?;
+        let (mut conn, first) = self.ask(
+            holder,
+            &Download {
+                request,
+                wanted,
+                part,
+            }
+            .into(),
+        )?;
         let mut next = Some(first);
         loop {
             let incoming = match next.take() {
@@ -156,10 +174,16 @@ impl Fetcher<'_> {
             match incoming {
                 Incoming::Content(label, bytes) => {
                     if label.request != request || label.offset != arrival.written || bytes == 0 {
-                        return Err(AttemptFault::Lie(format!("sent bytes of another place ({})", label.offset)));
+                        return Err(AttemptFault::Lie(format!(
+                            "sent bytes of another place ({})",
+                            label.offset
+                        )));
                     }
                     if arrival.written + bytes as u64 > content.bytes {
-                        return Err(AttemptFault::Lie(format!("sent more than the {} bytes there are", content.bytes)));
+                        return Err(AttemptFault::Lie(format!(
+                            "sent more than the {} bytes there are",
+                            content.bytes
+                        )));
                     }
                     self.take_payload(&mut conn, bytes, content, arrival)?;
                     accounts.of(holder).bytes += bytes as u64;
@@ -216,10 +240,15 @@ impl Fetcher<'_> {
         let payload = &mut self.buffer[..bytes];
         conn.read_payload(payload)?;
         arrival.take(content, payload).map_err(AttemptFault::Disk)?;
-        if self.down.wait(bytes, &self.stop) { Err(AttemptFault::Interrupted) } else { Ok(()) }
+        if self.down.wait(bytes, &self.stop) {
+            Err(AttemptFault::Interrupted)
+        } else {
+            Ok(())
+        }
     }
 }
 
 fn receive(conn: &mut Conn) -> Result<Incoming, ConnError> {
-    conn.receive(ANSWER_TIMEOUT)?.ok_or_else(|| ConnError::Io(io::ErrorKind::UnexpectedEof.into()))
+    conn.receive(ANSWER_TIMEOUT)?
+        .ok_or_else(|| ConnError::Io(io::ErrorKind::UnexpectedEof.into()))
 }

@@ -31,7 +31,11 @@ pub(super) fn take_from(swarm: &Swarm<'_>, holder: &HostPort) -> Result<(), Atte
         return Err(AttemptFault::NoPieces);
     }
     if swarm.needs_manifest() {
-        swarm.set_manifest(ask_manifest(swarm, &mut conn)?).map_err(AttemptFault::Disk)?;
+        swarm
+            .set_manifest(ask_manifest(swarm, &mut conn)?)
+            .map_err(AttemptFault::Disk)?;
+    } else {
+        check_size(swarm, &mut conn)?;
     }
     let source = swarm.open(&conn, EXCHANGE)?;
     let ended = take_pieces(swarm, source, holder, &mut conn);
@@ -49,7 +53,9 @@ fn ask_manifest(swarm: &Swarm<'_>, conn: &mut Conn) -> Result<Manifest, AttemptF
         match conn.call(&ManifestQuery { request, id, first }.into())? {
             Message::Manifest(page) => {
                 if page.bytes != bytes || page.first != first || page.values.is_empty() {
-                    return Err(AttemptFault::Lie("says another size than the content has".to_owned()));
+                    return Err(AttemptFault::Lie(
+                        "says another size than the content has".to_owned(),
+                    ));
                 }
                 values.extend(page.values.into_vec());
             }
@@ -61,6 +67,24 @@ fn ask_manifest(swarm: &Swarm<'_>, conn: &mut Conn) -> Result<Manifest, AttemptF
     }
     Manifest::prove(id, bytes, values)
         .map_err(|_| AttemptFault::Lie("its piece values do not make up the content".to_owned()))
+}
+
+/// A holder whose last piece is another than the proven one holds another content, or lies about its size.
+fn check_size(swarm: &Swarm<'_>, conn: &mut Conn) -> Result<(), AttemptFault> {
+    let (id, bytes) = (swarm.content().id, swarm.content().bytes);
+    let first = PieceIndex(piece_count(bytes) - 1);
+    let request = RequestNumber(2);
+    match conn.call(&ManifestQuery { request, id, first }.into())? {
+        Message::Manifest(page)
+            if page.bytes == bytes && page.values.first().copied() == swarm.value(first) =>
+        {
+            Ok(())
+        }
+        Message::Manifest(_) => Err(AttemptFault::Lie(
+            "says another size than the content has".to_owned(),
+        )),
+        other => Err(conn.unexpected(&other).into()),
+    }
 }
 
 fn take_pieces(
@@ -84,29 +108,54 @@ fn take_pieces(
             Some(Incoming::Message(Message::Choice(choice))) => {
                 let span = piece_span(swarm.content().bytes, choice.piece);
                 if choice.piece.0 >= piece_count(swarm.content().bytes) {
-                    return Err(AttemptFault::Lie(format!("chose piece {}, which does not exist", choice.piece.0)));
+                    return Err(AttemptFault::Lie(format!(
+                        "chose piece {}, which does not exist",
+                        choice.piece.0
+                    )));
+                }
+                // A holder may break off what we have said is settled, and nothing else.
+                if arriving
+                    .as_ref()
+                    .is_some_and(|here| here.needed && swarm.expects(source, here.piece))
+                {
+                    return Err(AttemptFault::Lie("broke off a piece in its middle".to_owned()));
                 }
                 let needed = swarm.chosen(source, choice.piece);
                 let hasher = PieceHasher::new(swarm.content().bytes, choice.piece);
-                arriving = Some(Arriving { piece: choice.piece, hasher, at: span.start, end: span.end, needed });
+                arriving = Some(Arriving {
+                    piece: choice.piece,
+                    hasher,
+                    at: span.start,
+                    end: span.end,
+                    needed,
+                });
             }
             Some(Incoming::Content(label, bytes)) => {
                 let here = arriving.as_mut().filter(|here| fits(here, label, bytes));
                 let Some(here) = here else {
-                    return Err(AttemptFault::Lie(format!("sent bytes of another place ({})", label.offset)));
+                    return Err(AttemptFault::Lie(format!(
+                        "sent bytes of another place ({})",
+                        label.offset
+                    )));
                 };
                 conn.read_payload(&mut buffer[..bytes])?;
                 swarm.received(source, holder, bytes)?;
                 here.hasher.update(&buffer[..bytes]);
                 if here.needed {
-                    swarm.landing().write_at(here.at, &buffer[..bytes]).map_err(AttemptFault::Disk)?;
+                    swarm
+                        .landing()
+                        .write_at(here.at, &buffer[..bytes])
+                        .map_err(AttemptFault::Disk)?;
                 }
                 here.at += bytes as u64;
                 if here.at == here.end {
                     let (piece, value, needed) = (here.piece, here.hasher.finish(), here.needed);
                     arriving = None;
                     if swarm.value(piece) != Some(value) {
-                        return Err(AttemptFault::Lie(format!("sent wrong bytes for piece {}", piece.0)));
+                        return Err(AttemptFault::Lie(format!(
+                            "sent wrong bytes for piece {}",
+                            piece.0
+                        )));
                     }
                     if needed {
                         swarm.verified(source, piece).map_err(AttemptFault::Disk)?;
@@ -115,7 +164,10 @@ fn take_pieces(
             }
             Some(Incoming::Message(Message::HaveUpdate(update))) => {
                 let others = update.holders.iter();
-                swarm.hear_of(others.map(|other| HostPort { host: other.host.clone(), port: other.port }));
+                swarm.hear_of(others.map(|other| HostPort {
+                    host: other.host.clone(),
+                    port: other.port,
+                }));
             }
             Some(Incoming::Message(other)) => return Err(conn.unexpected(&other).into()),
         }

@@ -15,7 +15,7 @@ use crate::proto::transfer::{Manifest, Pieces, Source, TakeOutput, Taker, piece_
 use crate::storage::{Landing, Mapped};
 use crate::wire::{ContentInfo, Credit, HaveMap, List, Message, Rest, Settled, Want};
 use parking_lot::{Condvar, Mutex};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -125,13 +125,26 @@ impl<'a> Swarm<'a> {
     pub(super) fn open(&self, conn: &Conn, request: RequestNumber) -> Result<Source, AttemptFault> {
         let mut state = self.state.lock();
         let state = &mut *state;
-        let Some(taker) = state.taker.as_mut() else { return Err(AttemptFault::NoPieces) };
+        let Some(taker) = state.taker.as_mut() else {
+            return Err(AttemptFault::NoPieces);
+        };
         let source = Source(state.next);
         state.next += 1;
         let port = self.sharing.map_or(0, Sharing::port);
-        let map = HaveMap { request, id: self.content.id, port, map: Rest(taker.settled().to_map()) };
+        let map = HaveMap {
+            request,
+            id: self.content.id,
+            port,
+            map: Rest(taker.settled().to_map()),
+        };
         conn.send(&map.into())?;
-        state.lines.insert(source, Line { writer: Arc::clone(conn.writer()), request });
+        state.lines.insert(
+            source,
+            Line {
+                writer: Arc::clone(conn.writer()),
+                request,
+            },
+        );
         taker.open(self.clock.at(), source);
         self.pump(state);
         Ok(source)
@@ -151,13 +164,30 @@ impl<'a> Swarm<'a> {
     pub(super) fn chosen(&self, source: Source, piece: PieceIndex) -> bool {
         let mut state = self.state.lock();
         let now = self.clock.at();
-        let needed = state.taker.as_mut().is_some_and(|taker| taker.handle_choice(now, source, piece));
+        let needed = state
+            .taker
+            .as_mut()
+            .is_some_and(|taker| taker.handle_choice(now, source, piece));
         self.pump(&mut state);
         needed
     }
 
+    /// True if this piece is still to come from this holder.
+    pub(super) fn expects(&self, source: Source, piece: PieceIndex) -> bool {
+        self.state
+            .lock()
+            .taker
+            .as_ref()
+            .is_some_and(|taker| taker.expects(source, piece))
+    }
+
     /// Bytes came from a holder.
-    pub(super) fn received(&self, source: Source, holder: &HostPort, bytes: usize) -> Result<(), AttemptFault> {
+    pub(super) fn received(
+        &self,
+        source: Source,
+        holder: &HostPort,
+        bytes: usize,
+    ) -> Result<(), AttemptFault> {
         {
             let mut state = self.state.lock();
             let now = self.clock.at();
@@ -166,7 +196,11 @@ impl<'a> Swarm<'a> {
             }
             state.accounts.of(holder).bytes += bytes as u64;
         }
-        if self.down.wait(bytes, self.stop) { Err(AttemptFault::Interrupted) } else { Ok(()) }
+        if self.down.wait(bytes, self.stop) {
+            Err(AttemptFault::Interrupted)
+        } else {
+            Ok(())
+        }
     }
 
     /// A piece is here and right.
@@ -177,7 +211,10 @@ impl<'a> Swarm<'a> {
         }
         let mut state = self.state.lock();
         let now = self.clock.at();
-        let fresh = state.taker.as_mut().is_some_and(|taker| taker.handle_piece(now, source, piece));
+        let fresh = state
+            .taker
+            .as_mut()
+            .is_some_and(|taker| taker.handle_piece(now, source, piece));
         if fresh {
             state.bytes_here += self.piece_bytes(piece);
         }
@@ -206,19 +243,28 @@ impl<'a> Swarm<'a> {
                 }
                 TakeOutput::Credit(source, pieces) => {
                     if let Some(request) = request(&source) {
-                        frames.entry(source).or_default().push(Credit { request, pieces }.into());
+                        frames
+                            .entry(source)
+                            .or_default()
+                            .push(Credit { request, pieces }.into());
                     }
                 }
                 TakeOutput::Settled(source, piece) => {
                     if let Some(request) = request(&source) {
                         let pieces = List::first_of([piece]);
-                        frames.entry(source).or_default().push(Settled { request, pieces }.into());
+                        frames
+                            .entry(source)
+                            .or_default()
+                            .push(Settled { request, pieces }.into());
                     }
                 }
                 TakeOutput::Want(source, piece) => {
                     if let Some(request) = request(&source) {
                         let pieces = List::first_of([piece]);
-                        frames.entry(source).or_default().push(Want { request, pieces }.into());
+                        frames
+                            .entry(source)
+                            .or_default()
+                            .push(Want { request, pieces }.into());
                     }
                 }
             }
@@ -275,7 +321,8 @@ impl Fetcher<'_> {
         accounts: &mut Accounts,
         watcher: &mut dyn Watcher,
     ) -> Result<(PathBuf, Arc<Manifest>), FetchFault> {
-        let landing = Landing::open(&self.out, &content.name, content.id, content.bytes).map_err(FetchFault::Disk)?;
+        let landing =
+            Landing::open(&self.out, &content.name, content.id, content.bytes).map_err(FetchFault::Disk)?;
         let state = State {
             taker: None,
             lines: BTreeMap::new(),
@@ -302,7 +349,13 @@ impl Fetcher<'_> {
             stop: &self.stop,
         };
         std::thread::scope(|scope| oversee(&swarm, scope, known, more, watcher));
-        let Swarm { state, landing, manifest, sharing, .. } = swarm;
+        let Swarm {
+            state,
+            landing,
+            manifest,
+            sharing,
+            ..
+        } = swarm;
         let state = state.into_inner();
         *accounts = state.accounts;
         let whole = state.taker.is_some_and(|taker| taker.verified().is_all());
@@ -334,6 +387,7 @@ fn oversee<'scope>(
     watcher: &mut dyn Watcher,
 ) {
     let mut tried: BTreeSet<HostPort> = BTreeSet::new();
+    let mut waiting: VecDeque<HostPort> = VecDeque::new();
     if let [alone] = known.as_slice()
         && swarm.content.bytes >= TWO_STREAMS_BYTES
     {
@@ -341,10 +395,11 @@ fn oversee<'scope>(
         start(swarm, scope, alone.clone());
     }
     loop {
-        for holder in known.drain(..) {
-            if tried.len() < SOURCES_MAX && tried.insert(holder.clone()) {
-                start(swarm, scope, holder);
-            }
+        waiting.extend(known.drain(..).filter(|holder| tried.insert(holder.clone())));
+        while swarm.state.lock().running < SOURCES_MAX
+            && let Some(holder) = waiting.pop_front()
+        {
+            start(swarm, scope, holder);
         }
         let mut state = swarm.state.lock();
         let idle = state.running == 0 && state.heard.is_empty();
@@ -359,9 +414,11 @@ fn oversee<'scope>(
         known = core::mem::take(&mut state.heard);
         let (failed, here) = (core::mem::take(&mut state.failed), state.bytes_here);
         let over = state.over || swarm.stop.is_set();
-        let nobody = state.running == 0 && known.is_empty();
+        let nobody = state.running == 0 && known.is_empty() && waiting.is_empty();
         drop(state);
-        failed.iter().for_each(|(holder, why)| watcher.failed(holder, why));
+        failed
+            .iter()
+            .for_each(|(holder, why)| watcher.failed(holder, why));
         watcher.advanced(here);
         if over {
             let state = swarm.state.lock();
@@ -369,7 +426,11 @@ fn oversee<'scope>(
             return;
         }
         if nobody {
-            known = more.more().into_iter().filter(|holder| !tried.contains(holder)).collect();
+            known = more
+                .more()
+                .into_iter()
+                .filter(|holder| !tried.contains(holder))
+                .collect();
             if known.is_empty() {
                 return;
             }

@@ -3,7 +3,9 @@
 use super::socket::{connect, tune};
 use super::{Stop, StopGuard};
 use crate::id::RequestNumber;
-use crate::limits::{ANSWER_TIMEOUT, CHUNK_BYTES_MAX, FRAME_DEADLINE, HELLO_DEADLINE, SEND_DEADLINE, UNSENT_BYTES_MAX};
+use crate::limits::{
+    ANSWER_TIMEOUT, CHUNK_BYTES_MAX, FRAME_DEADLINE, HELLO_DEADLINE, SEND_DEADLINE, UNSENT_BYTES_MAX,
+};
 use crate::name::HostPort;
 use crate::proto::{bad_bytes, refusal};
 use crate::time::Span;
@@ -152,7 +154,9 @@ impl ConnWriter {
     ) -> io::Result<()> {
         let _turn = self.out.lock();
         let deadline = Instant::now() + SEND_DEADLINE.to_std();
-        send(self.stream.as_fd(), &mut || self.stream.set_write_timeout(Some(left_until(deadline)?)))
+        send(self.stream.as_fd(), &mut || {
+            self.stream.set_write_timeout(Some(left_until(deadline)?))
+        })
     }
 
     /// Keeps what waits in the socket small: it is chosen only when the link is about to take it.
@@ -228,7 +232,10 @@ impl Conn {
         let (peer, local) = (stream.peer_addr()?, stream.local_addr()?);
         let stream = Arc::new(stream);
         let guard = stop.watch(&stream);
-        let writer = Arc::new(ConnWriter { stream: Arc::clone(&stream), out: Mutex::default() });
+        let writer = Arc::new(ConnWriter {
+            stream: Arc::clone(&stream),
+            out: Mutex::default(),
+        });
         let stream = DeadlineStream {
             stream: Stream::Plain(stream),
             deadline: Instant::now(),

@@ -44,6 +44,8 @@ struct Served {
 struct State {
     giver: Giver,
     served: BTreeMap<Reader, Served>,
+    /// The piece that each getter is being sent, until it says that it is settled.
+    sending: BTreeMap<Reader, PieceIndex>,
     next: u64,
 }
 
@@ -59,8 +61,18 @@ pub struct Offer {
 impl Offer {
     /// Offers these pieces of a file. A seed gives a holder of a part an order of its own.
     pub fn new(manifest: Arc<Manifest>, mapped: Mapped, have: Pieces, seed: Option<u64>) -> Self {
-        let state = State { giver: Giver::new(have, seed), served: BTreeMap::new(), next: 0 };
-        Self { manifest, mapped, state: Mutex::new(state), changed: Condvar::new() }
+        let state = State {
+            giver: Giver::new(have, seed),
+            served: BTreeMap::new(),
+            sending: BTreeMap::new(),
+            next: 0,
+        };
+        Self {
+            manifest,
+            mapped,
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+        }
     }
 
     /// The content's piece values.
@@ -93,23 +105,44 @@ impl Offer {
             let known: Vec<HostPort> = others.clone().filter_map(|other| other.address.clone()).collect();
             let mut told = vec![(Arc::clone(writer), request, known)];
             if let Some(address) = &address {
-                told.extend(others.map(|other| (Arc::clone(&other.writer), other.request, vec![address.clone()])));
+                told.extend(
+                    others.map(|other| (Arc::clone(&other.writer), other.request, vec![address.clone()])),
+                );
             }
-            state.served.insert(reader, Served { writer: Arc::clone(writer), request, address });
+            state.served.insert(
+                reader,
+                Served {
+                    writer: Arc::clone(writer),
+                    request,
+                    address,
+                },
+            );
             (reader, told)
         };
         for (writer, request, known) in told.into_iter().filter(|(_, _, known)| !known.is_empty()) {
-            let update = HaveUpdate { request, pieces: List::new(), holders: addresses(known) };
+            let update = HaveUpdate {
+                request,
+                pieces: List::new(),
+                holders: addresses(known),
+            };
             // One that does not take it is about to be noticed by its own sender.
             let _ = writer.send(&update.into());
         }
-        Some(OfferReader { offer: Arc::clone(self), reader, closed: Arc::new(AtomicBool::new(false)) })
+        Some(OfferReader {
+            offer: Arc::clone(self),
+            reader,
+            closed: Arc::new(AtomicBool::new(false)),
+        })
     }
 
     /// Sends pieces to one getter until it goes.
     fn serve(&self, of: &OfferReader, limits: &OfferLimits) -> io::Result<()> {
-        let Some((writer, request)) =
-            self.state.lock().served.get(&of.reader).map(|served| (Arc::clone(&served.writer), served.request))
+        let Some((writer, request)) = self
+            .state
+            .lock()
+            .served
+            .get(&of.reader)
+            .map(|served| (Arc::clone(&served.writer), served.request))
         else {
             return Ok(());
         };
@@ -128,7 +161,9 @@ impl Offer {
             if of.closed.load(Ordering::Relaxed) || limits.stop.is_set() {
                 return None;
             }
+            state.sending.remove(&of.reader);
             if let Some(piece) = state.giver.choose(of.reader) {
+                state.sending.insert(of.reader, piece);
                 return Some(piece);
             }
             self.changed.wait_for(&mut state, LOOK);
@@ -149,11 +184,22 @@ impl Offer {
             if limits.up.wait(chunk.bytes, &limits.stop) || of.closed.load(Ordering::Relaxed) {
                 return Err(io::ErrorKind::Interrupted.into());
             }
+            if self.state.lock().sending.get(&of.reader) != Some(&piece) {
+                // It has come from elsewhere meanwhile: the next choice may follow at once.
+                return Ok(());
+            }
             self.mapped.check()?;
             prefix.clear();
-            let label = ContentLabel { request, piece, offset: chunk.offset };
+            let label = ContentLabel {
+                request,
+                piece,
+                offset: chunk.offset,
+            };
             content_prefix(label, chunk.bytes, &mut prefix);
-            writer.send_by(|socket, allow| self.mapped.send(socket, &prefix, chunk.offset, chunk.bytes, allow))?;
+            writer.send_by(|socket, allow| {
+                self.mapped
+                    .send(socket, &prefix, chunk.offset, chunk.bytes, allow)
+            })?;
         }
         // What went out after the file had changed is void: the getter's hash says so, and the cut that follows.
         self.mapped.check()
@@ -161,7 +207,11 @@ impl Offer {
 }
 
 fn addresses(known: Vec<HostPort>) -> List<PeerAddress, HOLDERS_PER_LISTING_MAX> {
-    List::first_of(known.into_iter().map(|HostPort { host, port }| PeerAddress { host, port }))
+    List::first_of(
+        known
+            .into_iter()
+            .map(|HostPort { host, port }| PeerAddress { host, port }),
+    )
 }
 
 /// A getter at an offer; it goes when this is dropped.
@@ -178,7 +228,11 @@ impl OfferReader {
     /// # Errors
     /// The operating system gives no thread.
     pub fn start(&self, limits: OfferLimits, lost: impl FnOnce() + Send + 'static) -> io::Result<()> {
-        let this = Self { offer: Arc::clone(&self.offer), reader: self.reader, closed: Arc::clone(&self.closed) };
+        let this = Self {
+            offer: Arc::clone(&self.offer),
+            reader: self.reader,
+            closed: Arc::clone(&self.closed),
+        };
         let thread = std::thread::Builder::new().name("peer-give".to_owned());
         thread.spawn(move || {
             let ended = this.offer.serve(&this, &limits);
@@ -186,7 +240,13 @@ impl OfferReader {
                 if error.kind() == io::ErrorKind::InvalidData {
                     lost();
                 }
-                let served = this.offer.state.lock().served.get(&this.reader).map(|served| Arc::clone(&served.writer));
+                let served = this
+                    .offer
+                    .state
+                    .lock()
+                    .served
+                    .get(&this.reader)
+                    .map(|served| Arc::clone(&served.writer));
                 if let Some(writer) = served {
                     writer.shut();
                 }
@@ -197,20 +257,31 @@ impl OfferReader {
 
     /// It may be sent so many more pieces.
     pub fn credit(&self, pieces: u16) {
-        self.offer.state.lock().giver.credit(self.reader, u32::from(pieces));
+        self.offer
+            .state
+            .lock()
+            .giver
+            .credit(self.reader, u32::from(pieces));
         self.offer.changed.notify_all();
     }
 
     /// It has these pieces, or expects them from elsewhere.
     pub fn settle(&self, pieces: &[PieceIndex]) {
         let mut state = self.offer.state.lock();
-        pieces.iter().for_each(|piece| state.giver.settle(self.reader, *piece));
+        for piece in pieces {
+            state.giver.settle(self.reader, *piece);
+            if state.sending.get(&self.reader) == Some(piece) {
+                state.sending.remove(&self.reader);
+            }
+        }
     }
 
     /// It wants these pieces after all.
     pub fn want(&self, pieces: &[PieceIndex]) {
         let mut state = self.offer.state.lock();
-        pieces.iter().for_each(|piece| state.giver.want(self.reader, *piece));
+        pieces
+            .iter()
+            .for_each(|piece| state.giver.want(self.reader, *piece));
         drop(state);
         self.offer.changed.notify_all();
     }
@@ -222,6 +293,7 @@ impl Drop for OfferReader {
             let mut state = self.offer.state.lock();
             state.giver.close(self.reader);
             state.served.remove(&self.reader);
+            state.sending.remove(&self.reader);
             drop(state);
             self.offer.changed.notify_all();
         }

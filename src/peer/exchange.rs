@@ -62,12 +62,18 @@ impl Exchange {
             Err((code, text)) => return conn.send(&refusal(request, code, text)),
         };
         let serves = map.port != 0;
-        let address = serves.then(|| HostPort { host: Host::of(conn.peer().ip()), port: map.port });
+        let address = serves.then(|| HostPort {
+            host: Host::of(conn.peer().ip()),
+            port: map.port,
+        });
         let Some(reader) = offer.open(conn.writer(), request, &map.map.0, address) else {
             let text = "this have-map is not of that content's pieces";
             return conn.send(&refusal(request, Refusal::BadFrame, text));
         };
-        let limits = OfferLimits { up: Arc::clone(&peer.up), stop: peer.stop.clone() };
+        let limits = OfferLimits {
+            up: Arc::clone(&peer.up),
+            stop: peer.stop.clone(),
+        };
         let (owner, id) = (Arc::clone(peer), map.id);
         reader.start(limits, move || owner.lost_content(id))?;
         self.open = Some((request, reader));
@@ -80,7 +86,12 @@ fn manifest_page(peer: &Peer, query: &ManifestQuery) -> Message {
         Err((code, text)) => refusal(query.request, code, text),
         Ok(offer) => {
             let first = query.first.0 as usize;
-            let values = offer.manifest().values().iter().skip(first).take(MANIFEST_PAGE_PIECES_MAX);
+            let values = offer
+                .manifest()
+                .values()
+                .iter()
+                .skip(first)
+                .take(MANIFEST_PAGE_PIECES_MAX);
             Manifest {
                 request: query.request,
                 bytes: offer.manifest().bytes(),
@@ -102,14 +113,26 @@ impl Peer {
         let mut shares = self.shares.find(&Wanted::Id(id)).into_iter();
         let share: Share = shares.next().ok_or_else(not_found)?;
         let ShareBody::File(path, stamp, manifest) = share.body else {
-            return Err((Refusal::NotServed, "a tree is served whole: download it".to_owned()));
+            return Err((
+                Refusal::NotServed,
+                "a tree is served whole: download it".to_owned(),
+            ));
         };
         let mapped = Mapped::open(&path, stamp).map_err(|_| {
             self.lost(&share.info.key());
-            (Refusal::ContentLost, format!("{} has changed or vanished", share.info.name))
+            (
+                Refusal::ContentLost,
+                format!("{} has changed or vanished", share.info.name),
+            )
         })?;
         let have = Pieces::all(u32::try_from(manifest.values().len()).unwrap_or(u32::MAX));
-        let offer = Arc::new(Offer::new(manifest, mapped, have, None));
+        // Two whole holders that began at the same piece would send the same ones.
+        let mut seed = [0; 8];
+        blake3::Hasher::new()
+            .update(self.address.to_string().as_bytes())
+            .finalize_xof()
+            .fill(&mut seed);
+        let offer = Arc::new(Offer::new(manifest, mapped, have, Some(u64::from_be_bytes(seed))));
         self.offers.lock().insert(id, Arc::downgrade(&offer));
         Ok(offer)
     }
@@ -125,7 +148,10 @@ impl Peer {
     /// Offers a content of which pieces are still coming; others are told that it is here in part.
     pub fn offer_part(&self, info: &crate::wire::ContentInfo, offer: &Arc<Offer>) {
         self.offers.lock().insert(info.id, Arc::downgrade(offer));
-        self.index.lock().hold(crate::proto::LocalContent { info: info.clone(), complete: false });
+        self.index.lock().hold(crate::proto::LocalContent {
+            info: info.clone(),
+            complete: false,
+        });
         if let Some(member) = self.member.as_ref().filter(|_| self.central) {
             member.share(info.clone(), false);
         }

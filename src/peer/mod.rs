@@ -29,10 +29,10 @@ use crate::storage::State;
 use crate::time::Instant;
 use crate::wire::{ContentInfo, ContentKey};
 use parking_lot::{Condvar, Mutex};
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 

@@ -243,7 +243,8 @@ fn send_file(
             chunk.bytes,
             &mut prefix,
         );
-        conn.writer().send_by(|socket, allow| mapped.send(socket, &prefix, chunk.offset, chunk.bytes, allow))?;
+        conn.writer()
+            .send_by(|socket, allow| mapped.send(socket, &prefix, chunk.offset, chunk.bytes, allow))?;
     }
     mapped.check()
 }

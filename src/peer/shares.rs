@@ -130,9 +130,17 @@ impl Shares {
             ..info.clone()
         };
         let mut table = self.table.lock();
-        table.hashed.insert(path.to_owned(), (stamp, Arc::clone(&manifest)));
+        table
+            .hashed
+            .insert(path.to_owned(), (stamp, Arc::clone(&manifest)));
         let body = ShareBody::File(path.to_owned(), stamp, manifest);
-        table.shares.insert(info.key(), Share { info: info.clone(), body });
+        table.shares.insert(
+            info.key(),
+            Share {
+                info: info.clone(),
+                body,
+            },
+        );
         Some(info)
     }
 
@@ -245,7 +253,13 @@ impl Shares {
     }
 
     /// The piece values of a file, hashed if need be and if it has stopped changing.
-    fn manifest_of(&self, path: &Path, stamp: Stamp, skipped: &mut Vec<String>, stop: &Stop) -> Option<Arc<Manifest>> {
+    fn manifest_of(
+        &self,
+        path: &Path,
+        stamp: Stamp,
+        skipped: &mut Vec<String>,
+        stop: &Stop,
+    ) -> Option<Arc<Manifest>> {
         {
             let mut table = self.table.lock();
             if let Some((_, manifest)) = table.hashed.get(path).filter(|(hashed, _)| *hashed == stamp) {
@@ -265,7 +279,9 @@ impl Shares {
                 let manifest = Arc::new(manifest);
                 let mut table = self.table.lock();
                 table.unsettled.remove(path);
-                table.hashed.insert(path.to_owned(), (stamp, Arc::clone(&manifest)));
+                table
+                    .hashed
+                    .insert(path.to_owned(), (stamp, Arc::clone(&manifest)));
                 Some(manifest)
             }
             Err(HashFault::Changed) => None,

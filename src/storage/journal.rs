@@ -120,7 +120,7 @@ mod tests {
         let mut pieces = Pieces::none(20);
         numbers
             .iter()
-            .for_each(|number| drop(pieces.insert(PieceIndex(*number))));
+            .for_each(|number| assert!(pieces.insert(PieceIndex(*number))));
         pieces
     }
 

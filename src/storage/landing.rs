@@ -10,8 +10,8 @@ use crate::name::ContentName;
 use crate::proto::transfer::{Manifest, PieceHasher, Pieces, piece_count, piece_span};
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, OpenOptions};
-use std::fs::File;
 use parking_lot::Mutex;
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
@@ -51,7 +51,17 @@ impl Landing {
         let (parent, file, journal, told) = at(&path, opened)?;
         let final_name = name.file_name().to_owned();
         let (part_name, journal_name) = (part_name(id), journal_name(id));
-        Ok(Self { parent, part_name, journal_name, final_name, path, file, bytes, journal, told })
+        Ok(Self {
+            parent,
+            part_name,
+            journal_name,
+            final_name,
+            path,
+            file,
+            bytes,
+            journal,
+            told,
+        })
     }
 
     fn open_below(
@@ -78,7 +88,9 @@ impl Landing {
         if count == 1 {
             return Ok((parent, file, None, Told::Sure(Pieces::none(1))));
         }
-        let journal = parent.open_with(journal_name(id), options.truncate(fresh))?.into_std();
+        let journal = parent
+            .open_with(journal_name(id), options.truncate(fresh))?
+            .into_std();
         let (journal, told) = Journal::open(journal, id, count)?;
         Ok((parent, file, Some(Mutex::new(journal)), told))
     }
@@ -104,7 +116,8 @@ impl Landing {
             let span = piece_span(self.bytes, piece);
             let mut offset = span.start;
             while offset < span.end {
-                let step = usize::try_from(span.end - offset).map_or(buffer.len(), |left| left.min(buffer.len()));
+                let step =
+                    usize::try_from(span.end - offset).map_or(buffer.len(), |left| left.min(buffer.len()));
                 at(&self.path, self.file.read_exact_at(&mut buffer[..step], offset))?;
                 hasher.update(&buffer[..step]);
                 offset += step as u64;
@@ -130,7 +143,9 @@ impl Landing {
     /// # Errors
     /// The file system's; the error names the file.
     pub fn piece_done(&self, piece: PieceIndex) -> io::Result<()> {
-        self.journal.as_ref().map_or(Ok(()), |journal| at(&self.path, journal.lock().add(piece)))
+        self.journal
+            .as_ref()
+            .map_or(Ok(()), |journal| at(&self.path, journal.lock().add(piece)))
     }
 
     /// The unfinished file, to serve its pieces from; it stays the same file under the final name.
@@ -151,12 +166,19 @@ impl Landing {
             self.discard();
             return at(&self.path, Err(error));
         }
-        at(&self.path, self.parent.rename(&self.part_name, &self.parent, &self.final_name))?;
+        at(
+            &self.path,
+            self.parent
+                .rename(&self.part_name, &self.parent, &self.final_name),
+        )?;
         if self.journal.is_some() {
             at(&self.path, self.parent.remove_file(&self.journal_name))?;
         }
         // The rename itself lives in the directory.
-        at(&self.path, self.parent.open(".").and_then(|directory| directory.sync_all()))?;
+        at(
+            &self.path,
+            self.parent.open(".").and_then(|directory| directory.sync_all()),
+        )?;
         Ok(self.path.clone())
     }
 
@@ -190,25 +212,37 @@ mod tests {
     #[test]
     fn a_file_appears_whole_or_not_at_all() {
         let out = tempfile::tempdir().expect("a directory");
-        let bytes: Vec<u8> = (0..200_000_u32).map(|at| u8::try_from(at % 251).unwrap_or(0)).collect();
+        let bytes: Vec<u8> = (0..200_000_u32)
+            .map(|at| u8::try_from(at % 251).unwrap_or(0))
+            .collect();
         let open = || Landing::open(out.path(), &name("a/b.txt"), ID, bytes.len() as u64).expect("open");
         let values = vec![[0; 32]; 4];
         let manifest = Manifest::of_values(bytes.len() as u64, values);
         let landing = open();
         assert!(landing.present(&manifest).expect("present").is_empty());
-        landing.write_at(65_536, &bytes[65_536..131_072]).expect("written");
+        landing
+            .write_at(65_536, &bytes[65_536..131_072])
+            .expect("written");
         landing.piece_done(PieceIndex(1)).expect("noted");
         landing.write_at(0, &bytes[..100]).expect("written");
         assert!(!out.path().join("a/b.txt").exists());
         drop(landing);
         let landing = open();
         let present = landing.present(&manifest).expect("present");
-        assert_eq!(present.iter().collect::<Vec<_>>(), [PieceIndex(1)], "kept from the run before");
+        assert_eq!(
+            present.iter().collect::<Vec<_>>(),
+            [PieceIndex(1)],
+            "kept from the run before"
+        );
         landing.write_at(0, &bytes[..65_536]).expect("written");
         landing.write_at(131_072, &bytes[131_072..]).expect("written");
         landing.finish().expect("finished");
         assert!(std::fs::read(out.path().join("a/b.txt")).expect("read") == bytes);
-        assert_eq!(std::fs::read_dir(out.path().join("a")).expect("listed").count(), 1, "nothing else is left");
+        assert_eq!(
+            std::fs::read_dir(out.path().join("a")).expect("listed").count(),
+            1,
+            "nothing else is left"
+        );
     }
 
     #[test]

@@ -52,9 +52,18 @@ impl Mapped {
     }
 
     fn of(file: File, bytes: u64, stamp: Option<Stamp>) -> io::Result<Self> {
-        let mapped = Self { map: None, file, bytes, stamp };
+        let mapped = Self {
+            map: None,
+            file,
+            bytes,
+            stamp,
+        };
         mapped.check()?;
-        let map = if bytes == 0 { None } else { Some(MmapOptions::new().map_raw_read_only(&mapped.file)?) };
+        let map = if bytes == 0 {
+            None
+        } else {
+            Some(MmapOptions::new().map_raw_read_only(&mapped.file)?)
+        };
         Ok(Self { map, ..mapped })
     }
 
@@ -69,7 +78,11 @@ impl Mapped {
     /// `InvalidData` if it differs.
     pub fn check(&self) -> io::Result<()> {
         let Some(stamp) = self.stamp else { return Ok(()) };
-        if Stamp::of(&self.file.metadata()?) == stamp { Ok(()) } else { Err(lost()) }
+        if Stamp::of(&self.file.metadata()?) == stamp {
+            Ok(())
+        } else {
+            Err(lost())
+        }
     }
 
     /// Sends `prefix`, then `bytes` of the file from `offset`, without copying them. Before every system call

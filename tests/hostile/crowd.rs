@@ -202,12 +202,14 @@ fn at_the_cap_the_longest_idle_goes() {
     }
     // With nobody idle, the next is told.
     let length = 100_u32.to_be_bytes();
+    // A request and the start of the next in one go: with the answer it is sure that both were read.
+    let begin = [&pquery(2)[..], b"P", &length[..], &[0]].concat();
     for busy in [0, 2, 3] {
-        open[busy]
-            .send(&[b"P", &length[..], &[0]].concat())
-            .expect("sent");
+        open[busy].send(&begin).expect("sent");
+        assert!(matches!(open[busy].receive(), Some(Message::Peers(_))));
     }
-    fifth.send(&[b"P", &length[..], &[0]].concat()).expect("sent");
+    fifth.send(&begin).expect("sent");
+    assert!(matches!(fifth.receive(), Some(Message::Peers(_))));
     let told = super::process::eventually("to be told", || {
         let mut sixth = Raw::connect(&address);
         sixth.end();

@@ -12,7 +12,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-const BYTES: usize = 400_000;
+/// One piece: it comes whole, from one holder after the other.
+const BYTES: usize = 60_000;
 /// No lie here needs a wait of the client.
 const SOON: Duration = Duration::from_secs(15);
 
@@ -50,7 +51,7 @@ struct Lie {
     tell: fn(&mut TcpStream, RequestNumber, &[u8], ContentId) -> bool,
 }
 
-const CHUNK: usize = 100_000;
+const CHUNK: usize = 20_000;
 
 /// All of the content in chunks, and the end.
 fn whole(stream: &mut TcpStream, request: RequestNumber, content: &[u8], id: ContentId) -> bool {

@@ -30,6 +30,8 @@ pub struct Giver {
     sent: Vec<u32>,
     /// Holders that break ties alike choose alike: each partial holder has an order of its own.
     seed: Option<u64>,
+    /// It held everything from the start.
+    whole: bool,
 }
 
 /// An order of the pieces that another seed makes another.
@@ -39,16 +41,26 @@ fn scrambled(piece: PieceIndex, seed: u64) -> u64 {
 }
 
 impl Giver {
-    /// A holder of these pieces. With a seed ties are broken in an order of its own; without, by rising index,
-    /// which reads a file from its start.
+    /// A holder of these pieces. With a seed it breaks ties in an order of its own, without by rising index.
     pub fn new(have: Pieces, seed: Option<u64>) -> Self {
-        let count = have.count() as usize;
+        let (count, whole) = (have.count() as usize, have.is_all());
         Self {
             have,
             getters: BTreeMap::new(),
             copies: vec![0; count],
             sent: vec![0; count],
             seed,
+            whole,
+        }
+    }
+
+    /// Where a piece stands among equals. Whole holders read their file forwards, each from a place of its own.
+    fn order(&self, piece: PieceIndex) -> u64 {
+        let (at, count) = (u64::from(piece.0), u64::from(self.have.count().max(1)));
+        match self.seed {
+            None => at,
+            Some(seed) if self.whole => (at + count - seed % count) % count,
+            Some(seed) => scrambled(piece, seed),
         }
     }
 
@@ -121,9 +133,7 @@ impl Giver {
         let getter = self.getters.get(&reader).filter(|getter| getter.credits > 0)?;
         let rank = |piece: &PieceIndex| {
             let at = piece.0 as usize;
-            let tie = self
-                .seed
-                .map_or(u64::from(piece.0), |seed| scrambled(*piece, seed));
+            let tie = self.order(*piece);
             (self.copies[at], self.sent[at], tie)
         };
         let piece = self.have.without(&getter.settled).min_by_key(rank)?;

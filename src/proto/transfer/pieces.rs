@@ -36,7 +36,7 @@ impl Pieces {
             len: count,
         };
         if let Some(last) = pieces.bits.last_mut()
-            && count % 8 != 0
+            && !count.is_multiple_of(8)
         {
             *last = 0xff << (8 - count % 8);
         }

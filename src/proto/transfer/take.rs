@@ -141,7 +141,7 @@ impl Taker {
 
     /// Tops a holder up to its window.
     fn grant(&mut self, source: Source) {
-        let left = self.states.len() as u32 - self.verified.len();
+        let left = self.verified.count() - self.verified.len();
         let Some(holder) = self.holders.get_mut(&source) else {
             return;
         };

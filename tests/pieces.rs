@@ -1,0 +1,249 @@
+//! Contents by pieces, with real processes: many holders, liars, kills, and getters that serve.
+#![allow(clippy::disallowed_types, reason = "whole tests use files and sockets")]
+
+mod process;
+mod pieces {
+    pub mod liar;
+}
+
+use pieces::liar::{Liar, Lie};
+use process::{Running, eventually, peer, rs, run, serve, spawn, until_listed, write_random};
+use serde_json::Value;
+use std::path::Path;
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("UTF-8")
+}
+
+/// A peer without an RS that holds a file, hashed.
+fn holder(place: &Path, name: &str, bytes: usize, more: &[&str]) -> Running {
+    let (dir, state) = (place.join(name), place.join(format!("state-{name}")));
+    write_random(&dir.join("big"), bytes, 1);
+    let fixed = [
+        "peer",
+        "--name",
+        name,
+        "--dir",
+        text(&dir),
+        "--state",
+        text(&state),
+        "--listen",
+        "0.0.0.0:0",
+    ];
+    let mut running = serve(&[&fixed[..], more].concat());
+    running.address = running.address.replace("0.0.0.0", "127.0.0.1");
+    eventually("the file to be hashed", || {
+        let index = run(&["index", "--peer", &running.address, "--json"]).json();
+        index.iter().any(|content| content["name"] == "big").then_some(())
+    });
+    running
+}
+
+fn port(value: &Value) -> String {
+    value["port"].to_string()
+}
+
+fn get<'a>(out: &'a Path, holders: &[&'a str]) -> Vec<&'a str> {
+    let mut args = vec!["get", "big", "--out", text(out), "--json"];
+    holders.iter().for_each(|holder| args.extend(["--peer", *holder]));
+    args
+}
+
+#[test]
+fn many_holders_share_the_work() {
+    let place = tempfile::tempdir().expect("a directory");
+    let bytes = 3_000_000;
+    let limit = &["--up-limit", "1MB"][..];
+    let holders: Vec<Running> = ["a", "b", "c"]
+        .iter()
+        .map(|name| holder(place.path(), name, bytes, limit))
+        .collect();
+    let addresses: Vec<&str> = holders.iter().map(|holder| holder.address.as_str()).collect();
+    let out = place.path().join("out");
+    let got = run(&get(&out, &addresses));
+    assert_eq!(got.code, 0, "{}", got.stderr);
+    let done = got.json().pop().expect("an event");
+    let gave: Vec<u64> = done["holders"]
+        .as_array()
+        .expect("holders")
+        .iter()
+        .filter_map(|h| h["bytes"].as_u64())
+        .collect();
+    assert_eq!(gave.len(), 3, "{done}");
+    assert!(
+        gave.iter().all(|gave| *gave > 500_000),
+        "each about a third: {gave:?}"
+    );
+    assert!(
+        gave.iter().sum::<u64>() < 3_000_000 + 4 * 65_536,
+        "hardly any piece twice: {gave:?}"
+    );
+    let original = std::fs::read(place.path().join("a/big")).expect("read");
+    assert!(std::fs::read(out.join("big")).expect("read") == original);
+    // What is there already is verified, and nobody is asked.
+    let again = run(&get(&out, &addresses)).json().pop().expect("an event");
+    assert_eq!(again["holders"].as_array().map(Vec::len), Some(0), "{again}");
+}
+
+#[test]
+fn liars_are_named_and_cost_nothing() {
+    let place = tempfile::tempdir().expect("a directory");
+    let bytes = 1_000_000;
+    let honest: Vec<Running> = ["a", "b"]
+        .iter()
+        .map(|name| holder(place.path(), name, bytes, &["--up-limit", "2MB"]))
+        .collect();
+    let content = std::fs::read(place.path().join("a/big")).expect("read");
+    for round in 0..5 {
+        let liars: Vec<Liar> = [Lie::WrongBytes, Lie::WrongSize, Lie::WrongOffset, Lie::Nothing]
+            .map(|lie| Liar::start(&content, lie))
+            .into();
+        let mut addresses: Vec<&str> = liars.iter().map(|liar| liar.address.as_str()).collect();
+        addresses.extend(honest.iter().map(|holder| holder.address.as_str()));
+        let out = place.path().join(format!("out{round}"));
+        let got = run(&get(&out, &addresses));
+        assert_eq!(got.code, 0, "{}", got.stderr);
+        assert!(std::fs::read(out.join("big")).expect("read") == content);
+        let done = got.json().pop().expect("an event");
+        for account in done["holders"].as_array().expect("holders") {
+            let lied = liars
+                .iter()
+                .any(|liar| liar.address.ends_with(&format!(":{}", port(account))));
+            let failed = account["failures"]
+                .as_array()
+                .is_some_and(|failures| !failures.is_empty());
+            assert_eq!(failed, lied, "round {round}: {done}");
+        }
+    }
+}
+
+#[test]
+fn killed_at_any_moment_it_goes_on() {
+    let place = tempfile::tempdir().expect("a directory");
+    let bytes = 4_000_000;
+    let source = holder(place.path(), "a", bytes, &["--up-limit", "4MB"]);
+    let content = std::fs::read(place.path().join("a/big")).expect("read");
+    let out = place.path().join("out");
+    let args = get(&out, &[&source.address]);
+    let mut kills = 0;
+    loop {
+        let mut getter = spawn(&args);
+        // Let it come a little further each time, then pull the plug.
+        let before = journal_bytes(&out);
+        let ended = eventually("progress or the end", || {
+            let done = out.join("big").exists();
+            (done || journal_bytes(&out) > before + 60 * (1 + kills % 3)).then_some(done)
+        });
+        if ended {
+            assert!(getter.end().success());
+            break;
+        }
+        getter.kill();
+        kills += 1;
+        assert!(kills < 60, "it does not go on");
+        assert!(!out.join("big").exists() || std::fs::read(out.join("big")).expect("read") == content);
+    }
+    assert!(kills >= 2, "killed {kills} times");
+    assert!(std::fs::read(out.join("big")).expect("read") == content);
+    assert_eq!(
+        std::fs::read_dir(&out).expect("listed").count(),
+        1,
+        "nothing else is left in --out"
+    );
+}
+
+fn journal_bytes(out: &Path) -> u64 {
+    let files = std::fs::read_dir(out)
+        .into_iter()
+        .flatten()
+        .filter_map(Result::ok);
+    let journals = files.filter(|file| file.file_name().to_string_lossy().contains("journal"));
+    journals
+        .filter_map(|file| file.metadata().ok())
+        .map(|metadata| metadata.len())
+        .sum()
+}
+
+#[test]
+fn a_getter_serves_while_it_gets() {
+    let place = tempfile::tempdir().expect("a directory");
+    let at = |name: &str| place.path().join(name);
+    let content = write_random(&at("shared/big"), 3_000_000, 1);
+    let server = rs(&[]);
+    let _source = peer(
+        &server,
+        "source",
+        &at("shared"),
+        &at("state"),
+        &["--up-limit", "1MB"],
+    );
+    until_listed(&server, 1);
+    let getter = |name: &str| {
+        let (out, state) = (at(name), at(&format!("state-{name}")));
+        spawn(&[
+            "get",
+            "big",
+            "--rs",
+            &server.address,
+            "--name",
+            name,
+            "--out",
+            text(&out),
+            "--state",
+            text(&state),
+            "--linger",
+            "forever",
+            "--listen",
+            "127.0.0.1:0",
+            "--json",
+        ])
+    };
+    let getters = ["one", "two"].map(getter);
+    let mut from_each_other = 0;
+    for (getter, name) in getters.iter().zip(["one", "two"]) {
+        let done: Value = loop {
+            let event: Value = serde_json::from_str(&getter.line()).expect("JSON");
+            if event["event"] == "done" {
+                break event;
+            }
+        };
+        let holders = done["holders"].as_array().expect("holders");
+        from_each_other += holders
+            .iter()
+            .skip(1)
+            .filter_map(|holder| holder["bytes"].as_u64())
+            .sum::<u64>();
+        assert!(std::fs::read(at(name).join("big")).expect("read") == content);
+    }
+    assert!(
+        from_each_other > 1_000_000,
+        "they took {from_each_other} bytes from each other"
+    );
+}
+
+#[test]
+fn more_holders_than_are_asked_at_once() {
+    let place = tempfile::tempdir().expect("a directory");
+    std::fs::create_dir(place.path().join("empty")).expect("a directory");
+    let (empty, state) = (place.path().join("empty"), place.path().join("state-empty"));
+    let nothing = serve(&[
+        "peer",
+        "--dir",
+        text(&empty),
+        "--state",
+        text(&state),
+        "--listen",
+        "0.0.0.0:0",
+    ]);
+    let nothing_port = nothing.address.rsplit(':').next().unwrap_or_default().to_owned();
+    let source = holder(place.path(), "a", 200_000, &[]);
+    // The same peer under many addresses refuses under each; the last one is right.
+    let many: Vec<String> = (1..=p2pdi::limits::SOURCES_MAX + 5)
+        .map(|host| format!("127.0.1.{host}:{nothing_port}"))
+        .collect();
+    let mut addresses: Vec<&str> = many.iter().map(String::as_str).collect();
+    addresses.push(&source.address);
+    let out = place.path().join("out");
+    let got = run(&get(&out, &addresses));
+    assert_eq!(got.code, 0, "{}", got.stderr);
+}

@@ -1,0 +1,185 @@
+//! Holders that speak the exchange of pieces, and lie in it.
+#![allow(unreachable_pub, clippy::disallowed_types, reason = "a module of tests")]
+
+use p2pdi::id::{ContentId, PieceIndex, RequestNumber};
+use p2pdi::name::{ContentName, HostPort, PeerName};
+use p2pdi::net::{Conn, Incoming, Stop};
+use p2pdi::proto::transfer::{PieceHasher, piece_count, piece_span};
+use p2pdi::time::Span;
+use p2pdi::wire::{
+    Choice, Content, ContentInfo, ContentKind, GossipRecord, Index, IndexEntry, List, Manifest, Message,
+    Refusal, Rest, Text, features,
+};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+/// What is wrong with a holder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lie {
+    /// One bit of every piece is flipped.
+    WrongBytes,
+    /// It says that the content is longer.
+    WrongSize,
+    /// Its chunks say another place.
+    WrongOffset,
+    /// It says that it has everything, and has nothing.
+    Nothing,
+}
+
+/// A running liar.
+pub struct Liar {
+    pub address: String,
+    stop: Stop,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Liar {
+    /// Listens, and lies to everybody about this content.
+    pub fn start(content: &[u8], lie: Lie) -> Self {
+        let listener = Arc::new(TcpListener::bind("127.0.0.1:0").expect("a port"));
+        let address = HostPort::from(listener.local_addr().expect("an address"));
+        let (stop, content, port) = (Stop::new(), content.to_vec(), address.port);
+        let theirs = stop.clone();
+        let thread = std::thread::spawn(move || {
+            let _guard = theirs.watch(&listener);
+            std::thread::scope(|scope| {
+                while let Ok((stream, _)) = listener.accept() {
+                    let (stop, content) = (&theirs, &content);
+                    scope.spawn(move || answer(stream, stop, content, lie, port));
+                }
+            });
+        });
+        Self {
+            address: address.to_string(),
+            stop,
+            thread: Some(thread),
+        }
+    }
+}
+
+impl Drop for Liar {
+    fn drop(&mut self) {
+        self.stop.trigger();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn answer(stream: TcpStream, stop: &Stop, content: &[u8], lie: Lie, port: u16) {
+    let Ok(mut conn) = Conn::accept(stream, features::HOLDER | features::PIECES, stop) else {
+        return;
+    };
+    let mut next = 0;
+    while let Ok(Some(Incoming::Message(message))) = conn.receive(Span::from_secs(30)) {
+        let sent = match message {
+            Message::IndexQuery(query) => conn.send(&index(query.request, content, port)),
+            Message::ManifestQuery(query) => conn.send(&manifest(query.request, query.first, content, lie)),
+            Message::HaveMap(map) if lie == Lie::Nothing => {
+                let text = Text::cut("this peer does not hold it");
+                conn.send(
+                    &p2pdi::wire::Error {
+                        request: map.request,
+                        code: Refusal::NotFound,
+                        text,
+                    }
+                    .into(),
+                )
+            }
+            Message::Credit(credit) => (0..credit.pieces).try_for_each(|_| {
+                let piece = PieceIndex(next);
+                next += 1;
+                if piece.0 < piece_count(content.len() as u64) {
+                    give(&conn, credit.request, content, piece, lie)
+                } else {
+                    Ok(())
+                }
+            }),
+            _ => Ok(()),
+        };
+        if sent.is_err() {
+            return;
+        }
+    }
+}
+
+fn index(request: RequestNumber, content: &[u8], port: u16) -> Message {
+    let info = ContentInfo {
+        kind: ContentKind::File,
+        name: ContentName::new("big").expect("a name"),
+        id: ContentId(*blake3::hash(content).as_bytes()),
+        bytes: content.len() as u64,
+        modified: 0,
+        media_type: Text::cut("text/plain"),
+        number: None,
+        title: None,
+    };
+    let claim = GossipRecord {
+        name: PeerName::new("liar").expect("a name"),
+        host: None,
+        port,
+        sequence: 1,
+        remaining_secs: 7_200,
+        withdrawn: false,
+        complete: true,
+    };
+    let entry = IndexEntry {
+        content: info,
+        holders: List::first_of([claim]),
+    };
+    Index {
+        request,
+        more: false,
+        contents: List::first_of([entry]),
+    }
+    .into()
+}
+
+fn manifest(request: RequestNumber, first: PieceIndex, content: &[u8], lie: Lie) -> Message {
+    let bytes = content.len() as u64;
+    let values = (first.0..piece_count(bytes)).map(|piece| {
+        let mut hasher = PieceHasher::new(bytes, PieceIndex(piece));
+        hasher.update(part(content, PieceIndex(piece)));
+        hasher.finish()
+    });
+    let told = if lie == Lie::WrongSize { bytes + 1 } else { bytes };
+    Manifest {
+        request,
+        bytes: told,
+        first,
+        values: List::first_of(values),
+    }
+    .into()
+}
+
+fn part(content: &[u8], piece: PieceIndex) -> &[u8] {
+    let span = piece_span(content.len() as u64, piece);
+    &content[usize::try_from(span.start).expect("small")..usize::try_from(span.end).expect("small")]
+}
+
+fn give(
+    conn: &Conn,
+    request: RequestNumber,
+    content: &[u8],
+    piece: PieceIndex,
+    lie: Lie,
+) -> std::io::Result<()> {
+    let mut payload = part(content, piece).to_vec();
+    let mut offset = piece_span(content.len() as u64, piece).start;
+    match lie {
+        Lie::WrongBytes => payload[9] ^= 1,
+        Lie::WrongOffset => offset += 1,
+        Lie::WrongSize | Lie::Nothing => {}
+    }
+    conn.send(&Choice { request, piece }.into())?;
+    conn.send(
+        &Content {
+            request,
+            piece,
+            offset,
+            payload: Rest(payload),
+        }
+        .into(),
+    )
+}
