@@ -130,6 +130,9 @@ pub const WINDOW_SPAN: Span = Span::from_millis(40);
 /// Pieces under way from one holder: choices made early are choices made blindly.
 pub const WINDOW_PIECES_MAX: u32 = 16;
 
+/// How long a relay leaves a piece to the one that got it first: a choice travels behind what its link has queued,
+/// so relays that do not wait send what another has just begun to.
+pub const RELAY_PATIENCE: Span = Span::from_millis(1_500);
 /// Holders a getter takes one content from at once: a link is full long before, and each is a thread.
 pub const SOURCES_MAX: usize = 40;
 /// From this size on a lone holder is asked over two connections: one core alone does not fill a fast link.

@@ -129,7 +129,9 @@ fn when_nobody_is_left_it_says_who_was_tried() {
     until_under_way(&get);
     holder.kill();
     assert_eq!(get.end().code(), Some(3));
-    let said = get.stderr();
+    let said = eventually("its last words", || {
+        Some(get.stderr()).filter(|said| said.contains("no holder"))
+    });
     assert!(
         said.contains(&holder.address) && said.contains("no holder is left"),
         "{said}"

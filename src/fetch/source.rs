@@ -5,7 +5,7 @@ use super::swarm::Swarm;
 use crate::id::{PieceIndex, RequestNumber};
 use crate::limits::{CHUNK_BYTES_MAX, PAGES_MAX, PEER_IDLE};
 use crate::name::HostPort;
-use crate::net::{Conn, ConnError, Incoming};
+use crate::net::{Conn, ConnError, Incoming, is_silence};
 use crate::proto::transfer::{Manifest, PieceHasher, Source, piece_count, piece_span};
 use crate::wire::{ContentLabel, ManifestQuery, Message, features};
 use std::io;
@@ -19,6 +19,8 @@ struct Arriving {
     end: u64,
     /// False if it is not needed: it came from elsewhere.
     needed: bool,
+    /// We are the first to have it.
+    first: bool,
 }
 
 /// The number of the exchange: there is one on a connection.
@@ -128,6 +130,7 @@ fn take_pieces(
                     at: span.start,
                     end: span.end,
                     needed,
+                    first: choice.first,
                 });
             }
             Some(Incoming::Content(label, bytes)) => {
@@ -149,7 +152,8 @@ fn take_pieces(
                 }
                 here.at += bytes as u64;
                 if here.at == here.end {
-                    let (piece, value, needed) = (here.piece, here.hasher.finish(), here.needed);
+                    let (piece, value) = (here.piece, here.hasher.finish());
+                    let (needed, first) = (here.needed, here.first);
                     arriving = None;
                     if swarm.value(piece) != Some(value) {
                         return Err(AttemptFault::Lie(format!(
@@ -158,7 +162,7 @@ fn take_pieces(
                         )));
                     }
                     if needed {
-                        swarm.verified(source, piece).map_err(AttemptFault::Disk)?;
+                        swarm.verified(source, piece, first).map_err(AttemptFault::Disk)?;
                     }
                 }
             }
@@ -178,8 +182,4 @@ fn take_pieces(
 fn fits(here: &Arriving, label: ContentLabel, bytes: usize) -> bool {
     let in_place = label.request == EXCHANGE && label.piece == here.piece && label.offset == here.at;
     in_place && bytes > 0 && here.at + bytes as u64 <= here.end
-}
-
-fn is_silence(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }

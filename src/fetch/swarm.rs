@@ -28,7 +28,12 @@ const LOOK: Duration = Duration::from_millis(100);
 struct Line {
     writer: Arc<ConnWriter>,
     request: RequestNumber,
+    /// Pieces it has yet to be told are settled: together they cost one frame.
+    settled: Vec<PieceIndex>,
 }
+
+/// So many settled pieces are told at once; fewer when the fetching thread next looks around.
+const SETTLED_TOGETHER: usize = 16;
 
 struct State {
     taker: Option<Taker>,
@@ -143,6 +148,7 @@ impl<'a> Swarm<'a> {
             Line {
                 writer: Arc::clone(conn.writer()),
                 request,
+                settled: Vec::new(),
             },
         );
         taker.open(self.clock.at(), source);
@@ -204,10 +210,10 @@ impl<'a> Swarm<'a> {
     }
 
     /// A piece is here and right.
-    pub(super) fn verified(&self, source: Source, piece: PieceIndex) -> io::Result<()> {
+    pub(super) fn verified(&self, source: Source, piece: PieceIndex, first: bool) -> io::Result<()> {
         self.landing.piece_done(piece)?;
         if let Some(offer) = self.offer.get() {
-            offer.gain(piece);
+            offer.gain(piece, first);
         }
         let mut state = self.state.lock();
         let now = self.clock.at();
@@ -231,6 +237,11 @@ impl<'a> Swarm<'a> {
 
     /// Does what the taker wants done.
     fn pump(&self, state: &mut State) {
+        self.pump_with(state, SETTLED_TOGETHER);
+    }
+
+    /// The same, telling of settled pieces where there are so many.
+    fn pump_with(&self, state: &mut State, settled_together: usize) {
         let mut frames: BTreeMap<Source, Vec<Message>> = BTreeMap::new();
         while let Some(output) = state.taker.as_mut().and_then(Taker::poll_output) {
             let request = |source: &Source| state.lines.get(source).map(|line| line.request);
@@ -250,12 +261,8 @@ impl<'a> Swarm<'a> {
                     }
                 }
                 TakeOutput::Settled(source, piece) => {
-                    if let Some(request) = request(&source) {
-                        let pieces = List::first_of([piece]);
-                        frames
-                            .entry(source)
-                            .or_default()
-                            .push(Settled { request, pieces }.into());
+                    if let Some(line) = state.lines.get_mut(&source) {
+                        line.settled.push(piece);
                     }
                 }
                 TakeOutput::Want(source, piece) => {
@@ -267,6 +274,16 @@ impl<'a> Swarm<'a> {
                             .push(Want { request, pieces }.into());
                     }
                 }
+            }
+        }
+        for (source, line) in &mut state.lines {
+            if line.settled.len() >= settled_together.max(1) {
+                let pieces = List::first_of(line.settled.drain(..));
+                let told = Settled {
+                    request: line.request,
+                    pieces,
+                };
+                frames.entry(*source).or_default().insert(0, told.into());
             }
         }
         for (source, messages) in frames {
@@ -410,7 +427,7 @@ fn oversee<'scope>(
         if let Some(taker) = state.taker.as_mut() {
             taker.handle_timeout(now);
         }
-        swarm.pump(&mut state);
+        swarm.pump_with(&mut state, 1);
         known = core::mem::take(&mut state.heard);
         let (failed, here) = (core::mem::take(&mut state.failed), state.bytes_here);
         let over = state.over || swarm.stop.is_set();

@@ -18,6 +18,7 @@ use std::io::{self, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Why a connection is of no more use.
@@ -94,7 +95,13 @@ impl Stream {
 struct DeadlineStream {
     stream: Stream,
     deadline: Instant,
+    /// What the socket's own limit is set to.
+    limit: Duration,
 }
+
+/// A read looks at its deadline this often. The socket's limit stays the same meanwhile: setting it anew for
+/// every frame would cost as much as reading it.
+const READ_STEP: Duration = Duration::from_secs(2);
 
 fn left_until(deadline: Instant) -> io::Result<Duration> {
     let left = deadline.saturating_duration_since(Instant::now());
@@ -107,10 +114,24 @@ fn left_until(deadline: Instant) -> io::Result<Duration> {
 
 impl Read for DeadlineStream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let mut socket = self.stream.socket();
-        socket.set_read_timeout(Some(left_until(self.deadline)?))?;
-        socket.read(buffer)
+        loop {
+            let limit = left_until(self.deadline)?.min(READ_STEP);
+            let mut socket = self.stream.socket();
+            if limit != self.limit {
+                socket.set_read_timeout(Some(limit))?;
+                self.limit = limit;
+            }
+            match socket.read(buffer) {
+                Err(error) if is_silence(&error) => {}
+                ended => return ended,
+            }
+        }
     }
+}
+
+/// True if nothing came in time; the connection itself is well.
+pub fn is_silence(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
 
 /// The sending side of a connection, which several threads may share: a frame is never cut by another.
@@ -118,6 +139,8 @@ impl Read for DeadlineStream {
 pub struct ConnWriter {
     stream: Arc<TcpStream>,
     out: Mutex<Vec<u8>>,
+    /// The socket's limit is not that of a frame's first write.
+    limited: AtomicBool,
 }
 
 impl ConnWriter {
@@ -131,14 +154,31 @@ impl ConnWriter {
         encode_frame(message, &mut out);
         let deadline = Instant::now() + SEND_DEADLINE.to_std();
         let mut left = out.as_slice();
+        let mut calls = 0;
         while !left.is_empty() {
-            self.stream.set_write_timeout(Some(left_until(deadline)?))?;
+            self.limit_write(deadline, &mut calls)?;
             match (&*self.stream).write(left) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(sent) => left = &left[sent..],
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
+        }
+        Ok(())
+    }
+
+    /// Bounds the next write. The first of a frame has the limit set with the connection; the others what is left.
+    fn limit_write(&self, deadline: Instant, calls: &mut u32) -> io::Result<()> {
+        *calls += 1;
+        let again = *calls > 1;
+        if again || self.limited.swap(false, Ordering::Relaxed) {
+            let limit = if again {
+                left_until(deadline)?
+            } else {
+                SEND_DEADLINE.to_std()
+            };
+            self.stream.set_write_timeout(Some(limit))?;
+            self.limited.store(again, Ordering::Relaxed);
         }
         Ok(())
     }
@@ -154,8 +194,9 @@ impl ConnWriter {
     ) -> io::Result<()> {
         let _turn = self.out.lock();
         let deadline = Instant::now() + SEND_DEADLINE.to_std();
+        let mut calls = 0;
         send(self.stream.as_fd(), &mut || {
-            self.stream.set_write_timeout(Some(left_until(deadline)?))
+            self.limit_write(deadline, &mut calls)
         })
     }
 
@@ -235,10 +276,12 @@ impl Conn {
         let writer = Arc::new(ConnWriter {
             stream: Arc::clone(&stream),
             out: Mutex::default(),
+            limited: AtomicBool::new(true),
         });
         let stream = DeadlineStream {
             stream: Stream::Plain(stream),
             deadline: Instant::now(),
+            limit: Duration::ZERO,
         };
         let reader = BufReader::with_capacity(READ_BUFFER_BYTES, stream);
         Ok(Self {

@@ -21,7 +21,7 @@ mod stop;
 
 pub use client::{RsClient, read_index};
 pub use clock::Clock;
-pub use conn::{Conn, ConnError, ConnWriter, Incoming};
+pub use conn::{Conn, ConnError, ConnWriter, Incoming, is_silence};
 pub use datagrams::serve_datagrams;
 pub use descriptors::connections_within;
 pub use link::{LinkTransport, RsLink};

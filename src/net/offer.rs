@@ -4,12 +4,12 @@
 //! contents are. Invariant: only pieces that are there are sent, from the map, each by one thread a getter.
 
 use super::conn::ConnWriter;
-use super::{Pacer, Stop};
+use super::{Clock, Pacer, Stop};
 use crate::id::{PieceIndex, RequestNumber};
 use crate::limits::HOLDERS_PER_LISTING_MAX;
 use crate::name::HostPort;
 use crate::proto::chunks;
-use crate::proto::transfer::{Giver, Manifest, Pieces, Reader, piece_span};
+use crate::proto::transfer::{Chosen, Giver, Manifest, Pieces, Reader, piece_span};
 use crate::storage::Mapped;
 use crate::wire::{Choice, ContentLabel, HaveUpdate, List, PeerAddress, content_prefix};
 use parking_lot::{Condvar, Mutex};
@@ -38,6 +38,8 @@ struct Served {
     request: RequestNumber,
     /// Where it serves others, if it does.
     address: Option<HostPort>,
+    /// Wakes its sender, and no other: with many getters, waking all for each piece would be all they do.
+    wake: Arc<Condvar>,
 }
 
 #[derive(Debug)]
@@ -55,7 +57,7 @@ pub struct Offer {
     manifest: Arc<Manifest>,
     mapped: Mapped,
     state: Mutex<State>,
-    changed: Condvar,
+    clock: Clock,
 }
 
 impl Offer {
@@ -71,7 +73,7 @@ impl Offer {
             manifest,
             mapped,
             state: Mutex::new(state),
-            changed: Condvar::new(),
+            clock: Clock::start(),
         }
     }
 
@@ -80,10 +82,17 @@ impl Offer {
         &self.manifest
     }
 
-    /// A piece has been verified: it can be sent.
-    pub fn gain(&self, piece: PieceIndex) {
-        self.state.lock().giver.gain(piece);
-        self.changed.notify_all();
+    /// A piece has been verified: it can be sent; at once if we are the first to have it.
+    pub fn gain(&self, piece: PieceIndex, first: bool) {
+        let mut state = self.state.lock();
+        state.giver.gain(self.clock.at(), piece, first);
+        let State { giver, served, .. } = &*state;
+        let waiting = served
+            .iter()
+            .filter(|(reader, _)| giver.waits_for(**reader, piece));
+        waiting.for_each(|(_, served)| {
+            served.wake.notify_one();
+        });
     }
 
     /// A getter comes with what it has settled, and with the address it serves others at. It and the others
@@ -96,6 +105,7 @@ impl Offer {
         address: Option<HostPort>,
     ) -> Option<OfferReader> {
         let settled = Pieces::from_map(settled, self.state.lock().giver.have().count())?;
+        let wake = Arc::new(Condvar::new());
         let (reader, told) = {
             let mut state = self.state.lock();
             let reader = Reader(state.next);
@@ -115,6 +125,7 @@ impl Offer {
                     writer: Arc::clone(writer),
                     request,
                     address,
+                    wake: Arc::clone(&wake),
                 },
             );
             (reader, told)
@@ -132,6 +143,7 @@ impl Offer {
             offer: Arc::clone(self),
             reader,
             closed: Arc::new(AtomicBool::new(false)),
+            wake,
         })
     }
 
@@ -147,26 +159,33 @@ impl Offer {
             return Ok(());
         };
         writer.keep_unsent_low();
-        while let Some(piece) = self.next_piece(of, limits) {
-            writer.send(&Choice { request, piece }.into())?;
+        while let Some(Chosen { piece, first }) = self.next_piece(of, limits) {
+            writer.send(
+                &Choice {
+                    request,
+                    piece,
+                    first,
+                }
+                .into(),
+            )?;
             self.send_piece(&writer, request, piece, of, limits)?;
         }
         Ok(())
     }
 
     /// Waits for a piece to send; `None` when the getter has gone or the process stops.
-    fn next_piece(&self, of: &OfferReader, limits: &OfferLimits) -> Option<PieceIndex> {
+    fn next_piece(&self, of: &OfferReader, limits: &OfferLimits) -> Option<Chosen> {
         let mut state = self.state.lock();
         loop {
             if of.closed.load(Ordering::Relaxed) || limits.stop.is_set() {
                 return None;
             }
             state.sending.remove(&of.reader);
-            if let Some(piece) = state.giver.choose(of.reader) {
-                state.sending.insert(of.reader, piece);
-                return Some(piece);
+            if let Some(chosen) = state.giver.choose(self.clock.at(), of.reader) {
+                state.sending.insert(of.reader, chosen.piece);
+                return Some(chosen);
             }
-            self.changed.wait_for(&mut state, LOOK);
+            of.wake.wait_for(&mut state, LOOK);
         }
     }
 
@@ -220,6 +239,7 @@ pub struct OfferReader {
     offer: Arc<Offer>,
     reader: Reader,
     closed: Arc<AtomicBool>,
+    wake: Arc<Condvar>,
 }
 
 impl OfferReader {
@@ -232,6 +252,7 @@ impl OfferReader {
             offer: Arc::clone(&self.offer),
             reader: self.reader,
             closed: Arc::clone(&self.closed),
+            wake: Arc::clone(&self.wake),
         };
         let thread = std::thread::Builder::new().name("peer-give".to_owned());
         thread.spawn(move || {
@@ -262,7 +283,7 @@ impl OfferReader {
             .lock()
             .giver
             .credit(self.reader, u32::from(pieces));
-        self.offer.changed.notify_all();
+        self.wake.notify_one();
     }
 
     /// It has these pieces, or expects them from elsewhere.
@@ -283,7 +304,7 @@ impl OfferReader {
             .iter()
             .for_each(|piece| state.giver.want(self.reader, *piece));
         drop(state);
-        self.offer.changed.notify_all();
+        self.wake.notify_one();
     }
 }
 
@@ -295,7 +316,7 @@ impl Drop for OfferReader {
             state.served.remove(&self.reader);
             state.sending.remove(&self.reader);
             drop(state);
-            self.offer.changed.notify_all();
+            self.wake.notify_one();
         }
     }
 }

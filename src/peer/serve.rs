@@ -4,7 +4,7 @@ use super::exchange::Exchange;
 use super::{Peer, Share, ShareBody, operating_system};
 use crate::id::{PieceIndex, RequestNumber};
 use crate::limits::PEER_IDLE;
-use crate::net::{Conn, ConnError, Incoming};
+use crate::net::{Conn, ConnError, Incoming, is_silence};
 use crate::proto::{Asker, Chunk, chunks, refusal, resolve_range};
 use crate::storage::Mapped;
 use crate::time::Span;
@@ -142,11 +142,6 @@ fn answer_requests(peer: &Arc<Peer>, conn: &mut Conn) -> Result<(), ConnError> {
             Incoming::Content(..) => return Err(ConnError::Unexpected("Content")),
         }
     }
-}
-
-/// True if nothing came in time; the connection itself is well.
-fn is_silence(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
 
 fn serve_download(peer: &Peer, conn: &mut Conn, download: &Download) -> Result<(), ConnError> {

@@ -402,6 +402,8 @@ pdus! {
         request: RequestNumber,
         /// the piece that follows
         piece: PieceIndex,
+        /// 1 if nobody else here has it: the receiver passes it on first
+        first: bool,
     }
     /// Settled: these pieces are here or come from elsewhere; a piece on its way may be broken off.
     b'X' Settled (PeerToPeer, Tcp) {

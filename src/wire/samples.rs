@@ -235,6 +235,7 @@ pub fn samples() -> Vec<Message> {
         Choice {
             request,
             piece: PieceIndex(3),
+            first: true,
         }
         .into(),
         Settled {

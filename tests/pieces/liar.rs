@@ -172,7 +172,14 @@ fn give(
         Lie::WrongOffset => offset += 1,
         Lie::WrongSize | Lie::Nothing => {}
     }
-    conn.send(&Choice { request, piece }.into())?;
+    conn.send(
+        &Choice {
+            request,
+            piece,
+            first: false,
+        }
+        .into(),
+    )?;
     conn.send(
         &Content {
             request,

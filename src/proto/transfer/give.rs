@@ -2,11 +2,14 @@
 //!
 //! A getter gives credits and says which pieces it has or expects from elsewhere (*settled*). The holder sends
 //! what is spread least: the piece that the fewest getters have settled, so a source hands out each piece
-//! once before any twice, and a relay passes on first what few have. Invariant: a getter is never sent a
+//! once before any twice, and a relay passes on first what few have. Whoever is sent a piece first passes it on;
+//! other relays leave it to that one for a while, for two that send the same piece to one getter waste it. Invariant: a getter is never sent a
 //! piece it has settled, nor more pieces than it gave credits.
 
 use super::Pieces;
 use crate::id::PieceIndex;
+use crate::limits::RELAY_PATIENCE;
+use crate::time::Instant;
 use std::collections::BTreeMap;
 
 /// A getter, as its holder numbers it.
@@ -32,6 +35,17 @@ pub struct Giver {
     seed: Option<u64>,
     /// It held everything from the start.
     whole: bool,
+    /// When this relay may send each piece: at once what it got first, later what others got before it.
+    ready: Vec<Instant>,
+}
+
+/// A piece to be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Chosen {
+    /// Which.
+    pub piece: PieceIndex,
+    /// No other getter here has it or was sent it: this one is to pass it on.
+    pub first: bool,
 }
 
 /// An order of the pieces that another seed makes another.
@@ -51,6 +65,7 @@ impl Giver {
             sent: vec![0; count],
             seed,
             whole,
+            ready: vec![Instant::ZERO; count],
         }
     }
 
@@ -74,9 +89,11 @@ impl Giver {
         self.getters.len()
     }
 
-    /// Notes that a piece was gained.
-    pub fn gain(&mut self, piece: PieceIndex) {
-        self.have.insert(piece);
+    /// Notes that a piece was gained; `first` if we are the first to have it and pass it on.
+    pub fn gain(&mut self, now: Instant, piece: PieceIndex, first: bool) {
+        if self.have.insert(piece) {
+            self.ready[piece.0 as usize] = if first { now } else { now.after(RELAY_PATIENCE) };
+        }
     }
 
     /// A getter comes, with what it has settled; false if its map is of another content.
@@ -127,28 +144,41 @@ impl Giver {
         }
     }
 
-    /// The piece to send this getter now, for one of its credits; none if it has no credit or lacks nothing
-    /// that is here.
-    pub fn choose(&mut self, reader: Reader) -> Option<PieceIndex> {
+    /// True if this getter could be sent this piece now.
+    pub fn waits_for(&self, reader: Reader, piece: PieceIndex) -> bool {
+        let getter = self.getters.get(&reader);
+        getter.is_some_and(|getter| getter.credits > 0 && !getter.settled.contains(piece))
+    }
+
+    /// The piece to send this getter now, for one of its credits; none if it has no credit, or lacks nothing
+    /// that may be sent from here yet.
+    pub fn choose(&mut self, now: Instant, reader: Reader) -> Option<Chosen> {
         let getter = self.getters.get(&reader).filter(|getter| getter.credits > 0)?;
         let rank = |piece: &PieceIndex| {
             let at = piece.0 as usize;
-            let tie = self.order(*piece);
-            (self.copies[at], self.sent[at], tie)
+            (self.copies[at], self.sent[at], self.order(*piece))
         };
-        let piece = self.have.without(&getter.settled).min_by_key(rank)?;
-        self.sent[piece.0 as usize] += 1;
+        let candidates = self
+            .have
+            .without(&getter.settled)
+            .filter(|piece| self.ready[piece.0 as usize] <= now);
+        let piece = candidates.min_by_key(rank)?;
+        let at = piece.0 as usize;
+        let first = self.copies[at] == 0 && self.sent[at] == 0;
+        self.sent[at] += 1;
         self.settle(reader, piece);
         if let Some(getter) = self.getters.get_mut(&reader) {
             getter.credits -= 1;
         }
-        Some(piece)
+        Some(Chosen { piece, first })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const NOW: Instant = Instant(1);
 
     fn giver(count: u32, getters: u64) -> Giver {
         let mut giver = Giver::new(Pieces::all(count), None);
@@ -163,12 +193,17 @@ mod tests {
     fn each_piece_goes_out_once_before_any_goes_twice() {
         let mut giver = giver(10, 3);
         let first: Vec<u32> = (0..10)
-            .filter_map(|turn| giver.choose(Reader(turn % 3)))
+            .filter_map(|turn| giver.choose(NOW, Reader(turn % 3)).map(|chosen| chosen.piece))
             .map(|piece| piece.0)
             .collect();
         assert_eq!(first, (0..10).collect::<Vec<_>>());
         for turn in 0..10 {
-            assert!(giver.choose(Reader(turn % 3)).is_some());
+            assert!(
+                giver
+                    .choose(NOW, Reader(turn % 3))
+                    .map(|chosen| chosen.piece)
+                    .is_some()
+            );
         }
         assert!(giver.sent.iter().all(|sent| *sent == 2), "{:?}", giver.sent);
     }
@@ -179,11 +214,25 @@ mod tests {
         // The other getter has the first two from elsewhere: the third is spread least.
         giver.settle(Reader(1), PieceIndex(0));
         giver.settle(Reader(1), PieceIndex(1));
-        assert_eq!(giver.choose(Reader(0)), Some(PieceIndex(2)));
-        assert_eq!(giver.choose(Reader(1)), Some(PieceIndex(2)));
-        assert_eq!(giver.choose(Reader(1)), None, "it lacks nothing");
+        assert_eq!(
+            giver.choose(NOW, Reader(0)).map(|chosen| chosen.piece),
+            Some(PieceIndex(2))
+        );
+        assert_eq!(
+            giver.choose(NOW, Reader(1)).map(|chosen| chosen.piece),
+            Some(PieceIndex(2))
+        );
+        assert_eq!(
+            giver.choose(NOW, Reader(1)).map(|chosen| chosen.piece),
+            None,
+            "it lacks nothing"
+        );
         giver.want(Reader(1), PieceIndex(0));
-        assert_eq!(giver.choose(Reader(1)), Some(PieceIndex(0)), "wanted after all");
+        assert_eq!(
+            giver.choose(NOW, Reader(1)).map(|chosen| chosen.piece),
+            Some(PieceIndex(0)),
+            "wanted after all"
+        );
     }
 
     #[test]
@@ -194,11 +243,40 @@ mod tests {
             "a map of another content"
         );
         assert!(giver.open(Reader(1), Pieces::none(4)));
-        assert_eq!(giver.choose(Reader(1)), None);
+        assert_eq!(giver.choose(NOW, Reader(1)).map(|chosen| chosen.piece), None);
         giver.credit(Reader(1), 1);
-        assert!(giver.choose(Reader(1)).is_some());
-        assert_eq!(giver.choose(Reader(1)), None);
+        assert!(giver.choose(NOW, Reader(1)).map(|chosen| chosen.piece).is_some());
+        assert_eq!(giver.choose(NOW, Reader(1)).map(|chosen| chosen.piece), None);
         giver.close(Reader(1));
         assert_eq!(giver.copies, [0; 4], "what a getter had goes with it");
+    }
+
+    #[test]
+    fn a_relay_leaves_a_piece_to_whoever_got_it_first() {
+        let mut giver = Giver::new(Pieces::none(3), Some(7));
+        for reader in [Reader(1), Reader(2)] {
+            assert!(giver.open(reader, Pieces::none(3)));
+            giver.credit(reader, 3);
+        }
+        giver.gain(NOW, PieceIndex(0), false);
+        giver.gain(NOW, PieceIndex(2), true);
+        let first = Chosen {
+            piece: PieceIndex(2),
+            first: true,
+        };
+        assert_eq!(giver.choose(NOW, Reader(1)), Some(first), "ours to pass on");
+        assert_eq!(giver.choose(NOW, Reader(1)), None, "somebody else's, for now");
+        assert_eq!(
+            giver.choose(NOW, Reader(2)),
+            Some(Chosen {
+                first: false,
+                ..first
+            })
+        );
+        let later = NOW.after(RELAY_PATIENCE);
+        assert_eq!(
+            giver.choose(later, Reader(1)).map(|chosen| chosen.piece),
+            Some(PieceIndex(0))
+        );
     }
 }

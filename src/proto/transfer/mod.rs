@@ -9,7 +9,7 @@ mod manifest;
 mod pieces;
 mod take;
 
-pub use give::{Giver, Reader};
+pub use give::{Chosen, Giver, Reader};
 pub use manifest::{Manifest, ManifestFault, PieceHasher, piece_count, piece_span};
 pub use pieces::Pieces;
 pub use take::{Source, TakeOutput, Taker};
