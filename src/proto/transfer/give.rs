@@ -28,6 +28,8 @@ pub struct Giver {
     copies: Vec<u32>,
     /// For each piece, how often it was sent from here.
     sent: Vec<u32>,
+    /// For each piece, the getter that alone was sent it from here, while no other had it.
+    alone: Vec<Option<Reader>>,
     /// Holders that break ties alike choose alike: each partial holder has an order of its own.
     seed: Option<u64>,
 }
@@ -48,6 +50,7 @@ impl Giver {
             getters: BTreeMap::new(),
             copies: vec![0; count],
             sent: vec![0; count],
+            alone: vec![None; count],
             seed,
         }
     }
@@ -97,13 +100,15 @@ impl Giver {
         }
     }
 
-    /// A getter has this piece, or expects it from elsewhere.
-    pub fn settle(&mut self, reader: Reader, piece: PieceIndex) {
-        if let Some(getter) = self.getters.get_mut(&reader)
-            && getter.settled.insert(piece)
-        {
-            self.copies[piece.0 as usize] += 1;
+    /// A getter has this piece, or expects it from elsewhere. Returns who must have passed it on: the only one
+    /// that had it, from here. What others have seen is the one account of a getter that it cannot make up.
+    pub fn settle(&mut self, reader: Reader, piece: PieceIndex) -> Option<Reader> {
+        let getter = self.getters.get_mut(&reader)?;
+        if !getter.settled.insert(piece) {
+            return None;
         }
+        self.copies[piece.0 as usize] += 1;
+        self.alone[piece.0 as usize].filter(|giver| *giver != reader)
     }
 
     /// A getter wants this piece after all.
@@ -113,6 +118,15 @@ impl Giver {
         {
             self.copies[piece.0 as usize] -= 1;
         }
+    }
+
+    /// The getters that could be sent something now: they have credit, and lack a piece that is here.
+    pub fn waiting(&self) -> impl Iterator<Item = Reader> + '_ {
+        let waits = |getter: &Getter| getter.credits > 0 && !getter.settled.holds_all_of(&self.have);
+        let getters = self.getters.iter();
+        getters
+            .filter(move |(_, getter)| waits(getter))
+            .map(|(reader, _)| *reader)
     }
 
     /// The piece to send this getter now, for one of its credits; none if it has no credit or lacks nothing
@@ -127,8 +141,11 @@ impl Giver {
             (self.copies[at], self.sent[at], tie)
         };
         let piece = self.have.without(&getter.settled).min_by_key(rank)?;
-        self.sent[piece.0 as usize] += 1;
+        let at = piece.0 as usize;
+        let first = self.copies[at] == 0 && self.sent[at] == 0;
+        self.sent[at] += 1;
         self.settle(reader, piece);
+        self.alone[at] = first.then_some(reader);
         if let Some(getter) = self.getters.get_mut(&reader) {
             getter.credits -= 1;
         }

@@ -36,7 +36,7 @@ impl Pieces {
             len: count,
         };
         if let Some(last) = pieces.bits.last_mut()
-            && count % 8 != 0
+            && !count.is_multiple_of(8)
         {
             *last = 0xff << (8 - count % 8);
         }
@@ -104,6 +104,16 @@ impl Pieces {
             self.len -= 1;
         }
         there
+    }
+
+    /// True if no piece of `other` is missing here.
+    pub fn holds_all_of(&self, other: &Self) -> bool {
+        let bytes = self.bits.iter().chain(core::iter::repeat(&0));
+        other
+            .bits
+            .iter()
+            .zip(bytes)
+            .all(|(theirs, mine)| theirs & !mine == 0)
     }
 
     /// The pieces in this set that are not in `other`, by rising index.

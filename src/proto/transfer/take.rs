@@ -46,7 +46,15 @@ struct Holder {
     heard: Instant,
     /// When the piece that is arriving began to.
     began: Instant,
+    /// It stopped in the middle of what it owed, and has been silent since.
     stalled: bool,
+}
+
+impl Holder {
+    /// True if it should be heard of: it owes a piece, or has let one down.
+    fn owes(&self) -> bool {
+        self.stalled || !self.expected.is_empty()
+    }
 }
 
 /// One content at one getter.
@@ -141,10 +149,13 @@ impl Taker {
 
     /// Tops a holder up to its window.
     fn grant(&mut self, source: Source) {
-        let left = self.states.len() as u32 - self.verified.len();
+        let left = self.verified.count() - self.verified.len();
         let Some(holder) = self.holders.get_mut(&source) else {
             return;
         };
+        if holder.stalled {
+            return;
+        }
         let open = holder.credits + u32::try_from(holder.expected.len()).unwrap_or(u32::MAX);
         let more = holder.window.min(left.max(1)).saturating_sub(open);
         if more > 0 && left > 0 {
@@ -162,6 +173,7 @@ impl Taker {
             return false;
         };
         holder.heard = now;
+        holder.stalled = false;
         if holder.credits == 0 {
             return false;
         }
@@ -180,17 +192,30 @@ impl Taker {
             holder.began = now;
         }
         holder.expected.push_back(piece);
-        let others = self.holders.keys().filter(|other| **other != source);
-        self.outputs
-            .extend(others.map(|other| TakeOutput::Settled(*other, piece)));
+        self.settle(piece, source);
         true
+    }
+
+    /// Tells all but one that they need not send a piece, and waits for it from none of them any more.
+    fn settle(&mut self, piece: PieceIndex, except: Source) {
+        let mut freed = Vec::new();
+        for (other, holder) in self.holders.iter_mut().filter(|(other, _)| **other != except) {
+            self.outputs.push_back(TakeOutput::Settled(*other, piece));
+            if let Some(place) = holder.expected.iter().position(|expected| *expected == piece) {
+                holder.expected.remove(place);
+                freed.push(*other);
+            }
+        }
+        freed.into_iter().for_each(|other| self.grant(other));
     }
 
     /// Bytes of a piece came from a holder: it lives.
     pub fn handle_progress(&mut self, now: Instant, source: Source) {
         if let Some(holder) = self.holders.get_mut(&source) {
             holder.heard = now;
-            holder.stalled = false;
+            if core::mem::replace(&mut holder.stalled, false) {
+                self.grant(source);
+            }
         }
     }
 
@@ -211,9 +236,7 @@ impl Taker {
             self.verified.insert(piece);
             if before != State::Expected(source) {
                 // It had been given up here and comes after all: whoever else is asked for it need not send it.
-                let others = self.holders.keys().filter(|other| **other != source);
-                self.outputs
-                    .extend(others.map(|other| TakeOutput::Settled(*other, piece)));
+                self.settle(piece, source);
             }
             if self.verified.is_all() {
                 self.outputs.push_back(TakeOutput::Finished);
@@ -258,7 +281,7 @@ impl Taker {
 
     /// When [`Taker::handle_timeout`] wants to be called.
     pub fn deadline(&self) -> Option<Instant> {
-        let waiting = self.holders.values().filter(|holder| !holder.expected.is_empty());
+        let waiting = self.holders.values().filter(|holder| holder.owes());
         waiting
             .map(|holder| {
                 holder
@@ -270,7 +293,7 @@ impl Taker {
 
     /// Takes pieces away from holders that have stopped in the middle, and gives up those that stay silent.
     pub fn handle_timeout(&mut self, now: Instant) {
-        let due = |holder: &Holder, span| !holder.expected.is_empty() && now.since(holder.heard) >= span;
+        let due = |holder: &Holder, span| holder.owes() && now.since(holder.heard) >= span;
         let silent: Vec<Source> = self
             .holders
             .iter()

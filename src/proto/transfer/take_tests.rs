@@ -88,6 +88,34 @@ fn a_stalled_holder_loses_its_pieces_and_then_its_place() {
 }
 
 #[test]
+fn what_another_sends_is_not_held_against_the_first() {
+    let mut taker = two_holders(4);
+    assert!(taker.handle_choice(Instant(0), A, P0));
+    let stall = Instant::ZERO.after(STALL);
+    taker.handle_timeout(stall);
+    assert!(taker.handle_choice(stall, B, P0));
+    outputs(&mut taker);
+    // The first one goes on, with another piece; it was told not to send the one it lost.
+    assert!(taker.handle_choice(stall, A, P1));
+    assert!(taker.handle_piece(stall, A, P1) && taker.handle_piece(stall, B, P0));
+    outputs(&mut taker);
+    assert_eq!(taker.deadline(), None, "nobody owes anything");
+    taker.handle_timeout(stall.after(STALL_GIVE_UP));
+    assert!(outputs(&mut taker).is_empty() && taker.holders() == 2);
+}
+
+#[test]
+fn a_holder_that_lost_all_its_pieces_must_still_be_heard_of() {
+    let mut taker = two_holders(4);
+    assert!(taker.handle_choice(Instant(0), A, P0));
+    let stall = Instant::ZERO.after(STALL);
+    taker.handle_timeout(stall);
+    assert!(taker.handle_choice(stall, B, P0) && taker.handle_piece(stall, B, P0));
+    taker.handle_timeout(Instant::ZERO.after(STALL_GIVE_UP));
+    assert!(outputs(&mut taker).contains(&TakeOutput::Drop(A)));
+}
+
+#[test]
 fn the_last_piece_finishes() {
     let mut taker = two_holders(1);
     assert!(taker.handle_choice(Instant(0), A, P0));

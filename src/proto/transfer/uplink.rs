@@ -1,0 +1,156 @@
+//! Whose turn it is when several getters wait for one uplink.
+//!
+//! Peers that give are served before peers that only take, and nobody starves: of [`TURN_FOR_ALL`] turns one
+//! goes to whoever was served least. Belongs here: turns. Does not: which piece is sent ([`super::Giver`]).
+//! Invariant: a getter that waits is served within a bounded number of turns.
+
+use super::Reader;
+use crate::limits::{PIECES_ON_TRUST, PIECES_PER_GIVEN, TURN_FOR_ALL};
+use std::collections::BTreeMap;
+
+/// The order in which getters are served.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Turns {
+    /// Whoever was served least, whatever it gives: to compare with.
+    LeastServed,
+    /// Those who give before those who only take.
+    #[default]
+    GiversFirst,
+}
+
+/// What passed between this holder and one getter, in pieces.
+#[derive(Clone, Copy, Debug, Default)]
+struct Account {
+    /// Sent to it from here.
+    got: u64,
+    /// Where its count of turns began: a newcomer does not make up for the time before it came.
+    began: u64,
+    /// Given by it: to us, or to others as they told us.
+    gave: u64,
+}
+
+impl Account {
+    const fn served(self) -> u64 {
+        self.began + self.got
+    }
+
+    const fn gives(self) -> bool {
+        self.got < PIECES_ON_TRUST + PIECES_PER_GIVEN * self.gave
+    }
+}
+
+/// The getters of one uplink, and what each was given and gave.
+#[derive(Clone, Debug, Default)]
+pub struct Uplink {
+    order: Turns,
+    accounts: BTreeMap<Reader, Account>,
+    turn: u64,
+}
+
+impl Uplink {
+    /// An uplink without getters.
+    pub const fn new(order: Turns) -> Self {
+        Self {
+            order,
+            accounts: BTreeMap::new(),
+            turn: 0,
+        }
+    }
+
+    /// A getter comes; what it is known to have given before counts.
+    pub fn open(&mut self, reader: Reader, gave_pieces: u64) {
+        let least = self.accounts.values().map(|account| account.served()).min();
+        let account = Account {
+            got: 0,
+            began: least.unwrap_or(0),
+            gave: gave_pieces,
+        };
+        self.accounts.insert(reader, account);
+    }
+
+    /// A getter goes.
+    pub fn close(&mut self, reader: Reader) {
+        self.accounts.remove(&reader);
+    }
+
+    /// A getter gave a piece, to us or to another that said so.
+    pub fn gave(&mut self, reader: Reader) {
+        if let Some(account) = self.accounts.get_mut(&reader) {
+            account.gave += 1;
+        }
+    }
+
+    /// True if this getter gives as it takes, as far as is known here.
+    pub fn gives(&self, reader: Reader) -> bool {
+        self.accounts.get(&reader).is_some_and(|account| account.gives())
+    }
+
+    /// Which of the waiting getters is sent a piece now.
+    pub fn next(&mut self, waiting: impl Iterator<Item = Reader>) -> Option<Reader> {
+        let for_all = self.order == Turns::LeastServed || (self.turn + 1).is_multiple_of(TURN_FOR_ALL);
+        let rank = |reader: &Reader| {
+            let account = self.accounts.get(reader).copied().unwrap_or_default();
+            (!for_all && !account.gives(), account.served(), *reader)
+        };
+        let reader = waiting.min_by_key(rank)?;
+        self.turn += 1;
+        if let Some(account) = self.accounts.get_mut(&reader) {
+            account.got += 1;
+        }
+        Some(reader)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GIVER: Reader = Reader(1);
+    const TAKER: Reader = Reader(2);
+
+    /// How many of so many turns each of the two gets, the first giving a piece for each it gets.
+    fn share(order: Turns, turns: u64) -> (u64, u64) {
+        let mut uplink = Uplink::new(order);
+        uplink.open(GIVER, 0);
+        uplink.open(TAKER, 0);
+        let (mut first, mut second) = (0, 0);
+        for _ in 0..turns {
+            if uplink.next([GIVER, TAKER].into_iter()) == Some(GIVER) {
+                first += 1;
+                uplink.gave(GIVER);
+            } else {
+                second += 1;
+            }
+        }
+        (first, second)
+    }
+
+    #[test]
+    fn who_gives_is_served_first_and_nobody_starves() {
+        assert_eq!(share(Turns::LeastServed, 800), (400, 400));
+        let (giver, taker) = share(Turns::GiversFirst, 800);
+        assert!(
+            (100..=104).contains(&taker),
+            "{giver} {taker}: an eighth and the trust"
+        );
+    }
+
+    #[test]
+    fn an_uplink_nobody_else_wants_serves_anybody() {
+        let mut uplink = Uplink::new(Turns::GiversFirst);
+        uplink.open(TAKER, 0);
+        assert!((0..100).all(|_| uplink.next(core::iter::once(TAKER)) == Some(TAKER)));
+        assert!(!uplink.gives(TAKER));
+        assert_eq!(uplink.next(core::iter::empty()), None);
+    }
+
+    #[test]
+    fn a_newcomer_does_not_make_up_for_the_time_before_it_came() {
+        let mut uplink = Uplink::new(Turns::LeastServed);
+        uplink.open(GIVER, 0);
+        (0..50).for_each(|_| assert_eq!(uplink.next(core::iter::once(GIVER)), Some(GIVER)));
+        uplink.open(TAKER, 0);
+        let turns = (0..10).filter(|_| uplink.next([GIVER, TAKER].into_iter()) == Some(TAKER));
+        assert_eq!(turns.count(), 5);
+    }
+}
