@@ -17,5 +17,6 @@ pub mod time;
 pub mod net;
 pub mod proto;
 pub mod rs;
+pub mod sim;
 pub mod storage;
 pub mod wire;
