@@ -157,3 +157,10 @@ pub const TREE_BYTES_MAX: u64 = 256 * 1024 * 1024;
 pub const PACE_STEP: Span = Span::from_millis(5);
 /// The smallest paced step: below it headers outweigh content.
 pub const PACE_STEP_BYTES_MIN: u64 = 1_024;
+
+// --- the simulator ---
+
+/// Peers of a simulated swarm: more would not fit into the memory of a small machine.
+pub const SIMULATED_PEERS_MAX: u64 = 10_000;
+/// Pieces of a simulated content: that of 1 TiB has four times as many, and behaves no differently.
+pub const SIMULATED_PIECES_MAX: u64 = 16_384;

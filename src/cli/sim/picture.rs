@@ -1,0 +1,153 @@
+//! The picture of simulated swarms: which part of the peers has everything, against the time.
+//!
+//! Time is counted in bounds, so that swarms of all sizes share one scale: no curve can begin to rise before 1
+//! where the source is the bound, and the steeper and nearer to 1 it rises, the better. Belongs here: how it
+//! looks. Not here: the figures.
+
+use super::{Outcome, rule};
+use crate::cli::lab::panel::{Area, BOUND, GREY, GRID, INK, PALETTE, text_style};
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+
+const SIZE: (u32, u32) = (860, 560);
+const HEADER_HEIGHT: u32 = 84;
+const MARGIN: i32 = 24;
+const LABEL_STEP: i32 = 17;
+
+type Fault = DrawingAreaErrorKind<std::io::Error>;
+
+/// One swarm's curve.
+#[derive(Debug)]
+struct Curve {
+    name: String,
+    color: RGBColor,
+    points: Vec<(f64, f64)>,
+}
+
+/// The picture as SVG.
+///
+/// # Errors
+/// The plotting library gave up.
+pub(super) fn draw(outcomes: &[Outcome]) -> Result<String, Fault> {
+    let mut svg = String::new();
+    {
+        let sheet = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
+        sheet.fill(&WHITE)?;
+        let (head, body) = sheet.split_vertically(HEADER_HEIGHT);
+        heading(&head)?;
+        let curves: Vec<Curve> = outcomes
+            .iter()
+            .zip(PALETTE.iter().cycle())
+            .map(|(outcome, color)| curve(outcome, *color))
+            .collect();
+        chart(&sheet, &body, &curves)?;
+        sheet.present()?;
+    }
+    Ok(svg)
+}
+
+/// A step up for every peer that is done.
+#[expect(clippy::cast_precision_loss, reason = "numbers of peers are small")]
+fn curve(outcome: &Outcome, color: RGBColor) -> Curve {
+    let report = &outcome.report;
+    let done = report.took_secs(|_| true);
+    let all = outcome.nodes.max(1) as f64;
+    let mut points = vec![(0.0, 0.0)];
+    for (before, secs) in done.iter().enumerate() {
+        let at = secs / report.bound_secs;
+        points.push((at, before as f64 / all * 100.0));
+        points.push((at, (before + 1) as f64 / all * 100.0));
+    }
+    let mut name = format!("{} peers: {:.2}", outcome.nodes, report.ratio());
+    if outcome.freeloaders > 0 {
+        name.push_str(&format!(
+            " ({} freeloaders, {})",
+            outcome.freeloaders,
+            rule(outcome.turns)
+        ));
+    }
+    Curve { name, color, points }
+}
+
+fn heading(head: &Area<'_>) -> Result<(), Fault> {
+    let lines = [
+        ("How soon a simulated swarm has everything", 16, 22.0, &INK, true),
+        (
+            "The earlier and the steeper the better. No swarm of these links can be done before the bound.",
+            48,
+            14.0,
+            &GREY,
+            false,
+        ),
+    ];
+    for (text, y, px, color, bold) in lines {
+        head.draw(&Text::new(text, (MARGIN, y), text_style(px, color, bold)))?;
+    }
+    Ok(())
+}
+
+fn chart(sheet: &Area<'_>, body: &Area<'_>, curves: &[Curve]) -> Result<(), Fault> {
+    let times = || curves.iter().flat_map(|curve| curve.points.iter().map(|at| at.0));
+    let last = times().fold(1.0, f64::max);
+    // The beginning, in which nobody is done yet, says nothing.
+    let first = times().filter(|at| *at > 0.0).fold(1.0, f64::min);
+    let margin = ((last - first) * 0.08).max(0.02);
+    let (from, to) = (first - margin, last + margin);
+    let mut chart = ChartBuilder::on(body)
+        .margin_left(8)
+        .margin_right(32)
+        .margin_top(6)
+        .margin_bottom(10)
+        .x_label_area_size(46)
+        .y_label_area_size(64)
+        .build_cartesian_2d(from..to, 0.0..104.0)?;
+    chart
+        .configure_mesh()
+        .disable_x_mesh()
+        .bold_line_style(GRID)
+        .light_line_style(TRANSPARENT)
+        .axis_style(GREY)
+        .label_style(text_style(12.0, &GREY, false))
+        .axis_desc_style(text_style(13.0, &INK, false))
+        .x_labels(10)
+        .y_labels(6)
+        .x_label_formatter(&|bounds| format!("{bounds:.2}"))
+        .y_label_formatter(&|part| format!("{part:.0} %"))
+        .x_desc("time, in multiples of the bound")
+        .y_desc("peers that have everything")
+        .draw()?;
+    let bound = [(1.0, 0.0), (1.0, 104.0)];
+    chart.draw_series(DashedLineSeries::new(bound, 6, 4, BOUND.stroke_width(2)))?;
+    for curve in curves {
+        let shown = curve.points.iter().copied().filter(|at| at.0 > 0.0);
+        let points = core::iter::once((from, 0.0))
+            .chain(curve.points.get(1).map(|at| (at.0, 0.0)))
+            .chain(shown)
+            .chain(core::iter::once((to, 100.0)));
+        chart.draw_series(LineSeries::new(points, curve.color.stroke_width(2)))?;
+    }
+    let (right, bottom) = chart.plotting_area().map_coordinate(&(to, 0.0));
+    let at_bound = chart.plotting_area().map_coordinate(&(1.0, 52.0));
+    sheet.draw(&Text::new(
+        "the bound",
+        (at_bound.0 + 6, at_bound.1),
+        text_style(12.5, &INK, false),
+    ))?;
+    legend(sheet, curves, (right, bottom))
+}
+
+/// Names in the lower right corner, where all curves have gone up already, with the ratio of the last peer.
+fn legend(sheet: &Area<'_>, curves: &[Curve], corner: (i32, i32)) -> Result<(), Fault> {
+    let beside = Pos::new(HPos::Right, VPos::Center);
+    for (curve, row) in curves.iter().rev().zip(1_i32..) {
+        let y = corner.1 - 4 - row * LABEL_STEP;
+        let line = vec![(corner.0 - 34, y), (corner.0 - 8, y)];
+        sheet.draw(&PathElement::new(line, curve.color.stroke_width(3)))?;
+        sheet.draw(&Text::new(
+            curve.name.clone(),
+            (corner.0 - 42, y),
+            text_style(12.5, &INK, false).pos(beside),
+        ))?;
+    }
+    Ok(())
+}
