@@ -59,7 +59,7 @@ pub(super) fn command(mut line: Line) -> Result<(), Failure> {
     let rules: &[Turns] = if freeloaders == 0 {
         &[Turns::GiversFirst]
     } else {
-        &[Turns::LeastServed, Turns::GiversFirst]
+        &[Turns::NeediestFirst, Turns::GiversFirst]
     };
     let mut outcomes = Vec::new();
     if !json {
@@ -122,7 +122,7 @@ fn millis(text: &str) -> Option<Span> {
 
 const fn rule(turns: Turns) -> &'static str {
     match turns {
-        Turns::LeastServed => "least-served",
+        Turns::NeediestFirst => "neediest-first",
         Turns::GiversFirst => "givers-first",
     }
 }
@@ -145,7 +145,7 @@ fn head(with_freeloaders: bool) -> String {
         "peers", "pieces", "seconds", "bound", "ratio", "source sends", "waste"
     );
     if with_freeloaders {
-        text.push_str(&format!("  {:12} {:>9} {:>11}", "turns", "givers", "freeloaders"));
+        text.push_str(&format!("  {:14} {:>9} {:>11}", "turns", "givers", "freeloaders"));
     }
     text
 }
@@ -166,7 +166,7 @@ fn row(outcome: &Outcome) -> String {
         let secs = |secs: Option<f64>| secs.map_or("-".to_owned(), |secs| format!("{secs:.3}"));
         let (givers, freeloaders) = outcome.last_secs();
         text.push_str(&format!(
-            "  {:12} {:>9} {:>11}",
+            "  {:14} {:>9} {:>11}",
             rule(outcome.turns),
             secs(givers),
             secs(freeloaders)

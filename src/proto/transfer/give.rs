@@ -120,13 +120,14 @@ impl Giver {
         }
     }
 
-    /// The getters that could be sent something now: they have credit, and lack a piece that is here.
-    pub fn waiting(&self) -> impl Iterator<Item = Reader> + '_ {
+    /// The getters that could be sent something now, for they have credit and lack a piece that is here; and how
+    /// many pieces each has settled.
+    pub fn waiting(&self) -> impl Iterator<Item = (Reader, u32)> + '_ {
         let waits = |getter: &Getter| getter.credits > 0 && !getter.settled.holds_all_of(&self.have);
         let getters = self.getters.iter();
         getters
             .filter(move |(_, getter)| waits(getter))
-            .map(|(reader, _)| *reader)
+            .map(|(reader, getter)| (*reader, getter.settled.len()))
     }
 
     /// The piece to send this getter now, for one of its credits; none if it has no credit or lacks nothing

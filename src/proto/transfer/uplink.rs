@@ -1,7 +1,8 @@
 //! Whose turn it is when several getters wait for one uplink.
 //!
-//! Peers that give are served before peers that only take, and nobody starves: of [`TURN_FOR_ALL`] turns one
-//! goes to whoever was served least. Belongs here: turns. Does not: which piece is sent ([`super::Giver`]).
+//! Peers that give are served before peers that only take; among equals, the one that has least, so that all are
+//! done together and nobody is left to whom only a few can still send. What a getter has and gives is in part its
+//! own word, so of [`TURN_FOR_ALL`] turns one goes to whoever was served least from here: nobody starves. Belongs here: turns. Does not: which piece is sent ([`super::Giver`]).
 //! Invariant: a getter that waits is served within a bounded number of turns.
 
 use super::Reader;
@@ -11,8 +12,8 @@ use std::collections::BTreeMap;
 /// The order in which getters are served.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Turns {
-    /// Whoever was served least, whatever it gives: to compare with.
-    LeastServed,
+    /// Whoever has least, whatever it gives: to compare with.
+    NeediestFirst,
     /// Those who give before those who only take.
     #[default]
     GiversFirst,
@@ -85,14 +86,19 @@ impl Uplink {
         self.accounts.get(&reader).is_some_and(|account| account.gives())
     }
 
-    /// Which of the waiting getters is sent a piece now.
-    pub fn next(&mut self, waiting: impl Iterator<Item = Reader>) -> Option<Reader> {
-        let for_all = self.order == Turns::LeastServed || (self.turn + 1).is_multiple_of(TURN_FOR_ALL);
-        let rank = |reader: &Reader| {
+    /// Which of the waiting getters is sent a piece now; each comes with how many pieces it has.
+    pub fn next(&mut self, waiting: impl Iterator<Item = (Reader, u32)>) -> Option<Reader> {
+        let for_all = (self.turn + 1).is_multiple_of(TURN_FOR_ALL);
+        let rank = |(reader, has): &(Reader, u32)| {
             let account = self.accounts.get(reader).copied().unwrap_or_default();
-            (!for_all && !account.gives(), account.served(), *reader)
+            let only_takes = self.order == Turns::GiversFirst && !account.gives();
+            if for_all {
+                (false, 0, account.served(), *reader)
+            } else {
+                (only_takes, *has, account.served(), *reader)
+            }
         };
-        let reader = waiting.min_by_key(rank)?;
+        let (reader, _) = waiting.min_by_key(rank)?;
         self.turn += 1;
         if let Some(account) = self.accounts.get_mut(&reader) {
             account.got += 1;
@@ -107,6 +113,7 @@ mod tests {
 
     const GIVER: Reader = Reader(1);
     const TAKER: Reader = Reader(2);
+    const BOTH: [(Reader, u32); 2] = [(GIVER, 0), (TAKER, 0)];
 
     /// How many of so many turns each of the two gets, the first giving a piece for each it gets.
     fn share(order: Turns, turns: u64) -> (u64, u64) {
@@ -115,7 +122,7 @@ mod tests {
         uplink.open(TAKER, 0);
         let (mut first, mut second) = (0, 0);
         for _ in 0..turns {
-            if uplink.next([GIVER, TAKER].into_iter()) == Some(GIVER) {
+            if uplink.next(BOTH.into_iter()) == Some(GIVER) {
                 first += 1;
                 uplink.gave(GIVER);
             } else {
@@ -127,7 +134,7 @@ mod tests {
 
     #[test]
     fn who_gives_is_served_first_and_nobody_starves() {
-        assert_eq!(share(Turns::LeastServed, 800), (400, 400));
+        assert_eq!(share(Turns::NeediestFirst, 800), (400, 400));
         let (giver, taker) = share(Turns::GiversFirst, 800);
         assert!(
             (100..=104).contains(&taker),
@@ -139,18 +146,27 @@ mod tests {
     fn an_uplink_nobody_else_wants_serves_anybody() {
         let mut uplink = Uplink::new(Turns::GiversFirst);
         uplink.open(TAKER, 0);
-        assert!((0..100).all(|_| uplink.next(core::iter::once(TAKER)) == Some(TAKER)));
+        assert!((0..100).all(|_| uplink.next([(TAKER, 0)].into_iter()) == Some(TAKER)));
         assert!(!uplink.gives(TAKER));
         assert_eq!(uplink.next(core::iter::empty()), None);
     }
 
     #[test]
-    fn a_newcomer_does_not_make_up_for_the_time_before_it_came() {
-        let mut uplink = Uplink::new(Turns::LeastServed);
+    fn who_has_least_goes_first_and_cannot_take_every_turn_by_saying_so() {
+        let mut uplink = Uplink::new(Turns::NeediestFirst);
         uplink.open(GIVER, 0);
-        (0..50).for_each(|_| assert_eq!(uplink.next(core::iter::once(GIVER)), Some(GIVER)));
         uplink.open(TAKER, 0);
-        let turns = (0..10).filter(|_| uplink.next([GIVER, TAKER].into_iter()) == Some(TAKER));
+        let served = (0..80).filter(|_| uplink.next([(GIVER, 9), (TAKER, 0)].into_iter()) == Some(TAKER));
+        assert_eq!(served.count(), 70);
+    }
+
+    #[test]
+    fn a_newcomer_does_not_make_up_for_the_time_before_it_came() {
+        let mut uplink = Uplink::new(Turns::NeediestFirst);
+        uplink.open(GIVER, 0);
+        (0..50).for_each(|_| assert_eq!(uplink.next([(GIVER, 0)].into_iter()), Some(GIVER)));
+        uplink.open(TAKER, 0);
+        let turns = (0..10).filter(|_| uplink.next(BOTH.into_iter()) == Some(TAKER));
         assert_eq!(turns.count(), 5);
     }
 }
