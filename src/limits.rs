@@ -130,8 +130,9 @@ pub const WINDOW_PIECES_MAX: u32 = 16;
 /// At a contended uplink every so manieth turn goes to the getter served least, whatever it gives: nobody
 /// starves, and those who only take cost the others an eighth at most.
 pub const TURN_FOR_ALL: u64 = 8;
-/// Pieces a getter is sent before it is asked what it gives: a newcomer has nothing to give yet.
-pub const PIECES_ON_TRUST: u64 = 4;
+/// Pieces a getter is sent before it is asked what it gives: a newcomer has nothing to give yet. In a large swarm
+/// a freeloader gets so much of every neighbour.
+pub const PIECES_ON_TRUST: u64 = 1;
 /// Pieces a getter may be ahead for each that it gave: half is enough, for some links are slow upwards.
 pub const PIECES_PER_GIVEN: u64 = 2;
 
