@@ -100,7 +100,7 @@ fn chart(sheet: &Area<'_>, body: &Area<'_>, curves: &[Curve]) -> Result<(), Faul
         .margin_bottom(10)
         .x_label_area_size(46)
         .y_label_area_size(64)
-        .build_cartesian_2d(from..to, 0.0..104.0)?;
+        .build_cartesian_2d(from..to, 0.0..108.0)?;
     chart
         .configure_mesh()
         .disable_x_mesh()
@@ -116,7 +116,7 @@ fn chart(sheet: &Area<'_>, body: &Area<'_>, curves: &[Curve]) -> Result<(), Faul
         .x_desc("time, in multiples of the bound")
         .y_desc("peers that have everything")
         .draw()?;
-    let bound = [(1.0, 0.0), (1.0, 104.0)];
+    let bound = [(1.0, 0.0), (1.0, 108.0)];
     chart.draw_series(DashedLineSeries::new(bound, 6, 4, BOUND.stroke_width(2)))?;
     for curve in curves {
         let shown = curve.points.iter().copied().filter(|at| at.0 > 0.0);
@@ -127,7 +127,7 @@ fn chart(sheet: &Area<'_>, body: &Area<'_>, curves: &[Curve]) -> Result<(), Faul
         chart.draw_series(LineSeries::new(points, curve.color.stroke_width(2)))?;
     }
     let (right, bottom) = chart.plotting_area().map_coordinate(&(to, 0.0));
-    let at_bound = chart.plotting_area().map_coordinate(&(1.0, 52.0));
+    let at_bound = chart.plotting_area().map_coordinate(&(1.0, 107.0));
     sheet.draw(&Text::new(
         "the bound",
         (at_bound.0 + 6, at_bound.1),

@@ -1,8 +1,8 @@
 //! The getter's side: which holder a piece is expected from, how much each may send, and who has failed.
 //!
-//! Driving it: [`Taker::open`] for each holder that is reached; [`Taker::handle_choice`], [`Taker::handle_piece`],
-//! [`Taker::handle_progress`] and [`Taker::close`] as things happen; [`Taker::handle_timeout`] at
-//! [`Taker::deadline`]; after each, [`Taker::poll_output`] until there is none. Invariant: every piece is in
+//! Driving it: [`Taker::open`] for each holder that is reached; [`Taker::handle_choice`], [`Taker::handle_cancel`],
+//! [`Taker::handle_progress`], [`Taker::handle_piece`] and [`Taker::close`] as things happen;
+//! [`Taker::handle_timeout`] at [`Taker::deadline`]; after each, [`Taker::poll_output`] until there is none. Invariant: every piece is in
 //! exactly one state, and a piece is expected from one holder at a time.
 
 use super::Pieces;
@@ -194,6 +194,19 @@ impl Taker {
         holder.expected.push_back(piece);
         self.settle(piece, source);
         true
+    }
+
+    /// A holder takes a choice back, as it does with each that it had announced when it heard that the piece is
+    /// settled. The word of that may have crossed with a choice that was taken here: it is wanted after all.
+    pub fn handle_cancel(&mut self, source: Source, piece: PieceIndex) {
+        let Some(holder) = self.holders.get_mut(&source) else {
+            return;
+        };
+        if let Some(place) = holder.expected.iter().position(|expected| *expected == piece) {
+            holder.expected.remove(place);
+            self.release(piece, source);
+            self.grant(source);
+        }
     }
 
     /// Tells all but one that they need not send a piece, and waits for it from none of them any more.

@@ -65,6 +65,30 @@ fn what_a_lost_holder_owed_is_wanted_from_others() {
 }
 
 #[test]
+fn a_choice_that_crossed_with_our_word_is_asked_for_again() {
+    let mut taker = two_holders(4);
+    // B is told that A sends it, and takes back what it had just chosen; by then A is gone and the choice is in.
+    assert!(taker.handle_choice(Instant(1), A, P0));
+    taker.close(A);
+    assert!(taker.handle_choice(Instant(2), B, P0));
+    taker.open(Instant(3), A);
+    outputs(&mut taker);
+    taker.handle_cancel(B, P0);
+    assert_eq!(
+        outputs(&mut taker),
+        [TakeOutput::Want(A, P0), TakeOutput::Credit(B, 1)]
+    );
+    assert!(
+        taker.handle_choice(Instant(4), B, P0),
+        "B has heard that it is wanted"
+    );
+    // What is expected from another is not touched.
+    outputs(&mut taker);
+    taker.handle_cancel(A, P0);
+    assert!(outputs(&mut taker).is_empty() && taker.expects(B, P0));
+}
+
+#[test]
 fn a_stalled_holder_loses_its_pieces_and_then_its_place() {
     let mut taker = two_holders(4);
     assert!(taker.handle_choice(Instant(0), A, P0));

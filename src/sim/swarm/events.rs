@@ -48,6 +48,8 @@ pub(super) enum Tell {
         transfer: u64,
         piece: PieceIndex,
     },
+    /// It does not follow, or no more of it.
+    Cancel(PieceIndex),
     /// The last bit of a chunk arrives; it was so long on the holder's line.
     Chunk {
         chunk: Chunk,
@@ -129,6 +131,7 @@ impl Event {
             },
             Self::Tell { tell, .. } => match tell {
                 Tell::Choice { piece, .. } => (3 << 32) + u64::from(piece.0),
+                Tell::Cancel(piece) => (7 << 32) + u64::from(piece.0),
                 Tell::Chunk { chunk, .. } => (4 << 32) + u64::from(chunk.piece.0),
                 Tell::Close => 9,
             },

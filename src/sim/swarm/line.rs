@@ -81,10 +81,12 @@ impl UpLine {
         Some(line_nanos)
     }
 
-    /// Sends no more of this piece to this getter.
-    pub(super) fn cancel(&mut self, to: PeerNumber, piece: PieceIndex) {
+    /// Sends no more of this piece to this getter; true if there was more to send.
+    pub(super) fn cancel(&mut self, to: PeerNumber, piece: PieceIndex) -> bool {
+        let before = self.queue.len();
         self.queue
             .retain(|transfer| (transfer.to, transfer.piece) != (to, piece));
+        self.queue.len() < before
     }
 
     /// Sends nothing more to this getter.

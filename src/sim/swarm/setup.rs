@@ -89,7 +89,7 @@ impl Setup {
             source: PeerPlan::even(rate),
             peers: vec![PeerPlan::even(rate); peers],
             at_once: 1,
-            lead_chunks: 1,
+            lead_chunks: 4,
             turns: Turns::GiversFirst,
             mesh_peers_max: 40,
             acquaintances: 16,

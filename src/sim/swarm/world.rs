@@ -273,7 +273,9 @@ impl World {
                 if let Some(witness) = witness {
                     peer.uplink.gave(witness);
                 }
-                peer.up.cancel(getter, piece);
+                if peer.up.cancel(getter, piece) {
+                    self.tell(holder, getter, exchange, Tell::Cancel(piece));
+                }
             }
             Ask::Want(piece) => peer.giver.want(reader, piece),
             Ask::Close => self.hang_up(holder, getter),
@@ -376,6 +378,11 @@ impl World {
                 } else {
                     peer.report.refused += 1;
                 }
+            }
+            Tell::Cancel(piece) => {
+                peer.taker.handle_cancel(source, piece);
+                peer.incoming
+                    .retain(|_, incoming| (incoming.holder, incoming.piece) != (holder, piece));
             }
             Tell::Chunk { .. } => {}
             Tell::Close => {
