@@ -9,8 +9,11 @@ use crate::cli::lab::panel::{Area, BOUND, GREY, GRID, INK, PALETTE, text_style};
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-const SIZE: (u32, u32) = (860, 560);
-const HEADER_HEIGHT: u32 = 84;
+const WIDTH: u32 = 860;
+const CHART_HEIGHT: u32 = 476;
+/// The heading without the names of the curves.
+const HEADER: i32 = 76;
+const COLUMN: i32 = 400;
 const MARGIN: i32 = 24;
 const LABEL_STEP: i32 = 17;
 
@@ -31,15 +34,18 @@ struct Curve {
 pub(super) fn draw(outcomes: &[Outcome]) -> Result<String, Fault> {
     let mut svg = String::new();
     {
-        let sheet = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
-        sheet.fill(&WHITE)?;
-        let (head, body) = sheet.split_vertically(HEADER_HEIGHT);
-        heading(&head)?;
         let curves: Vec<Curve> = outcomes
             .iter()
             .zip(PALETTE.iter().cycle())
             .map(|(outcome, color)| curve(outcome, *color))
             .collect();
+        let rows = i32::try_from(curves.len().div_ceil(2)).unwrap_or(1);
+        let header = (HEADER + rows * LABEL_STEP + 8).unsigned_abs();
+        let sheet = SVGBackend::with_string(&mut svg, (WIDTH, header + CHART_HEIGHT)).into_drawing_area();
+        sheet.fill(&WHITE)?;
+        let (head, body) = sheet.split_vertically(header);
+        heading(&head)?;
+        legend(&head, &curves)?;
         chart(&sheet, &body, &curves)?;
         sheet.present()?;
     }
@@ -73,7 +79,7 @@ fn heading(head: &Area<'_>) -> Result<(), Fault> {
     let lines = [
         ("How soon a simulated swarm has everything", 16, 22.0, &INK, true),
         (
-            "The earlier and the steeper the better. No swarm of these links can be done before the bound.",
+            "The earlier and the steeper the better. Behind each name: when its last peer is done.",
             48,
             14.0,
             &GREY,
@@ -126,26 +132,25 @@ fn chart(sheet: &Area<'_>, body: &Area<'_>, curves: &[Curve]) -> Result<(), Faul
             .chain(core::iter::once((to, 100.0)));
         chart.draw_series(LineSeries::new(points, curve.color.stroke_width(2)))?;
     }
-    let (right, bottom) = chart.plotting_area().map_coordinate(&(to, 0.0));
     let at_bound = chart.plotting_area().map_coordinate(&(1.0, 107.0));
     sheet.draw(&Text::new(
-        "the bound",
+        "the bound: no last peer can be done sooner",
         (at_bound.0 + 6, at_bound.1),
         text_style(12.5, &INK, false),
-    ))?;
-    legend(sheet, curves, (right, bottom))
+    ))
 }
 
-/// Names in the lower right corner, where all curves have gone up already, with the ratio of the last peer.
-fn legend(sheet: &Area<'_>, curves: &[Curve], corner: (i32, i32)) -> Result<(), Fault> {
-    let beside = Pos::new(HPos::Right, VPos::Center);
-    for (curve, row) in curves.iter().rev().zip(1_i32..) {
-        let y = corner.1 - 4 - row * LABEL_STEP;
-        let line = vec![(corner.0 - 34, y), (corner.0 - 8, y)];
-        sheet.draw(&PathElement::new(line, curve.color.stroke_width(3)))?;
-        sheet.draw(&Text::new(
+/// The names of the curves with the ratio of the last peer, two in a row: in the chart they would hide a curve.
+fn legend(head: &Area<'_>, curves: &[Curve]) -> Result<(), Fault> {
+    let places = (0_i32..).flat_map(|row| [(0, row), (1, row)]);
+    for (curve, (column, row)) in curves.iter().zip(places) {
+        let (x, y) = (MARGIN + column * COLUMN, HEADER + 8 + row * LABEL_STEP);
+        let line = vec![(x, y), (x + 26, y)];
+        head.draw(&PathElement::new(line, curve.color.stroke_width(3)))?;
+        let beside = Pos::new(HPos::Left, VPos::Center);
+        head.draw(&Text::new(
             curve.name.clone(),
-            (corner.0 - 42, y),
+            (x + 34, y),
             text_style(12.5, &INK, false).pos(beside),
         ))?;
     }
