@@ -16,14 +16,17 @@ mod examples;
 mod pdus;
 #[path = "spec/prose.rs"]
 mod prose;
+#[path = "spec/transfer.rs"]
+mod transfer;
 #[path = "wire/walk.rs"]
 mod walk;
 
 use block::Block;
 
 /// The specifications of this project: plain text, held to its form by `prose.rs`.
-const SPECS: &[&str] = &[WIRE];
+const SPECS: &[&str] = &[WIRE, TRANSFER];
 const WIRE: &str = "rfcs/0001-wire.txt";
+const TRANSFER: &str = "rfcs/0004-transfer.txt";
 const DISSECTOR: &str = "tools/p2pdi.lua";
 
 /// Every generated part of every file; each has its place there once.
@@ -47,6 +50,9 @@ fn blocks() -> Vec<Block> {
         Block::new(WIRE, "refusals", bounds::refusals),
         Block::new(WIRE, "limits", bounds::limits),
         Block::new(WIRE, "examples", examples::render),
+        Block::new(TRANSFER, "timers", transfer::timers),
+        Block::new(TRANSFER, "simulated", transfer::simulated),
+        Block::new(TRANSFER, "freeloaders", transfer::freeloaders),
         Block::new(DISSECTOR, "layouts", dissector::layouts),
         Block::new(DISSECTOR, "refusals", dissector::refusals),
     ]);

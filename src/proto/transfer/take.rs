@@ -7,7 +7,7 @@
 
 use super::Pieces;
 use crate::id::PieceIndex;
-use crate::limits::{STALL, STALL_GIVE_UP, WINDOW_PIECES_MAX, WINDOW_SPAN};
+use crate::limits::{SLOW_PIECE, STALL, STALL_GIVE_UP, WINDOW_PIECES_MAX, WINDOW_SPAN};
 use crate::time::{Instant, Span};
 use std::collections::{BTreeMap, VecDeque};
 
@@ -46,8 +46,12 @@ struct Holder {
     heard: Instant,
     /// When the piece that is arriving began to.
     began: Instant,
+    /// How long its last piece took.
+    took: Option<Span>,
     /// It stopped in the middle of what it owed, and has been silent since.
     stalled: bool,
+    /// What it owes takes so long that it is wanted from others too.
+    late: bool,
 }
 
 impl Holder {
@@ -114,7 +118,9 @@ impl Taker {
             window: 2,
             heard: now,
             began: now,
+            took: None,
             stalled: false,
+            late: false,
         };
         self.holders.insert(source, holder);
         self.grant(source);
@@ -153,7 +159,7 @@ impl Taker {
         let Some(holder) = self.holders.get_mut(&source) else {
             return;
         };
-        if holder.stalled {
+        if holder.stalled || holder.late {
             return;
         }
         let open = holder.credits + u32::try_from(holder.expected.len()).unwrap_or(u32::MAX);
@@ -216,6 +222,7 @@ impl Taker {
             self.outputs.push_back(TakeOutput::Settled(*other, piece));
             if let Some(place) = holder.expected.iter().position(|expected| *expected == piece) {
                 holder.expected.remove(place);
+                holder.late = false;
                 freed.push(*other);
             }
         }
@@ -271,6 +278,8 @@ impl Taker {
         holder.expected.remove(place);
         let took = now.since(holder.began);
         holder.began = now;
+        holder.took = Some(took);
+        holder.late = false;
         Some(took)
     }
 
@@ -294,18 +303,44 @@ impl Taker {
 
     /// When [`Taker::handle_timeout`] wants to be called.
     pub fn deadline(&self) -> Option<Instant> {
-        let waiting = self.holders.values().filter(|holder| holder.owes());
-        waiting
-            .map(|holder| {
-                holder
-                    .heard
-                    .after(if holder.stalled { STALL_GIVE_UP } else { STALL })
-            })
-            .min()
+        let waiting = self.holders.iter().filter(|(_, holder)| holder.owes());
+        let silent = waiting.map(|(source, holder)| {
+            let span = if holder.stalled { STALL_GIVE_UP } else { STALL };
+            let silent = holder.heard.after(span);
+            self.late_at(*source).map_or(silent, |late| late.min(silent))
+        });
+        silent.min()
     }
 
-    /// Takes pieces away from holders that have stopped in the middle, and gives up those that stay silent.
+    /// When the piece that a holder is sending has taken so long that others should have it too: twice as long
+    /// as the fastest of them needs, so that where all are slow nothing is begun again.
+    fn late_at(&self, source: Source) -> Option<Instant> {
+        let holder = self.holders.get(&source)?;
+        if holder.late || holder.expected.is_empty() {
+            return None;
+        }
+        let others = self
+            .holders
+            .iter()
+            .filter(|(other, holder)| **other != source && !holder.late && !holder.stalled);
+        let fastest = others.filter_map(|(_, holder)| holder.took).min()?;
+        let span = Span(fastest.0.saturating_mul(2)).max(SLOW_PIECE);
+        Some(holder.began.after(span))
+    }
+
+    /// Takes pieces away from holders that have stopped in the middle or become slow, and gives up those that
+    /// stay silent.
     pub fn handle_timeout(&mut self, now: Instant) {
+        let sources: Vec<Source> = self.holders.keys().copied().collect();
+        for source in sources {
+            if self.late_at(source).is_some_and(|late| late <= now)
+                && let Some(holder) = self.holders.get_mut(&source)
+            {
+                holder.late = true;
+                let pieces: Vec<PieceIndex> = holder.expected.iter().copied().collect();
+                pieces.into_iter().for_each(|piece| self.release(piece, source));
+            }
+        }
         let due = |holder: &Holder, span| holder.owes() && now.since(holder.heard) >= span;
         let silent: Vec<Source> = self
             .holders

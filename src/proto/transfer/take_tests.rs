@@ -112,6 +112,45 @@ fn a_stalled_holder_loses_its_pieces_and_then_its_place() {
 }
 
 #[test]
+fn a_holder_that_has_become_slow_is_relieved_though_it_is_not_silent() {
+    let mut taker = two_holders(4);
+    assert!(taker.handle_choice(Instant(0), A, P0) && taker.handle_choice(Instant(0), B, P1));
+    assert!(taker.handle_piece(Instant(9), B, P1));
+    outputs(&mut taker);
+    let late = Instant::ZERO.after(SLOW_PIECE);
+    for millis in 1..10 {
+        taker.handle_progress(Instant::ZERO.after(Span::from_millis(500 * millis)), A);
+        taker.handle_timeout(Instant::ZERO.after(Span::from_millis(500 * millis)));
+        assert!(
+            outputs(&mut taker).is_empty(),
+            "a byte now and then is a sign of life"
+        );
+    }
+    assert_eq!(taker.deadline(), Some(late));
+    taker.handle_timeout(late);
+    assert_eq!(outputs(&mut taker), [TakeOutput::Want(B, P0)]);
+    assert!(taker.handle_choice(late, B, P0));
+    assert!(outputs(&mut taker).contains(&TakeOutput::Settled(A, P0)));
+}
+
+#[test]
+fn where_all_are_slow_nothing_is_begun_again() {
+    let mut taker = two_holders(9);
+    let slow = Span(SLOW_PIECE.0 * 3 / 4);
+    let mut now = Instant(0);
+    for piece in (0..4).map(PieceIndex) {
+        let source = if piece.0 % 2 == 0 { A } else { B };
+        assert!(taker.handle_choice(now, source, piece));
+        outputs(&mut taker);
+        now = now.after(slow);
+        taker.handle_progress(now, source);
+        taker.handle_timeout(now);
+        assert!(outputs(&mut taker).is_empty());
+        assert!(taker.handle_piece(now, source, piece));
+    }
+}
+
+#[test]
 fn what_another_sends_is_not_held_against_the_first() {
     let mut taker = two_holders(4);
     assert!(taker.handle_choice(Instant(0), A, P0));

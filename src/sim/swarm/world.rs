@@ -8,7 +8,7 @@ use super::line::{DownLine, Transfer, UpLine};
 use super::report::{PeerReport, Report};
 use super::setup::{PeerPlan, Setup};
 use crate::id::PieceIndex;
-use crate::limits::REJOIN_WAIT;
+use crate::limits::HOLDER_RETRY;
 use crate::proto::transfer::{Giver, Pieces, Reader, Source, TakeOutput, Taker, Uplink};
 use crate::rng::Rng;
 use crate::time::{Instant, Span};
@@ -455,7 +455,7 @@ impl World {
                 let peer = self.peer(number);
                 peer.holders.remove(&holder);
                 peer.incoming.retain(|_, incoming| incoming.holder != holder);
-                let again = self.now.after(REJOIN_WAIT.0 * 1_000);
+                let again = self.now.after(HOLDER_RETRY.0 * 1_000);
                 self.events.put(again, number, Event::Retry(holder));
             }
             self.ask(number, holder, exchange, ask);
