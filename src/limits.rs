@@ -135,6 +135,9 @@ pub const WINDOW_PIECES_MAX: u32 = 16;
 /// At a contended uplink every so manieth turn goes to the getter served least, whatever it gives: nobody
 /// starves, and those who only take cost the others an eighth at most.
 pub const TURN_FOR_ALL: u64 = 8;
+/// At a whole holder every so manieth turn does not ask who is known to give, so that newcomers can show it; with
+/// fewer such turns a swarm of a thousand honest peers is slower.
+pub const TURN_FOR_UNKNOWN: u64 = 4;
 /// Pieces a getter is sent before it is asked what it gives: a newcomer has nothing to give yet. In a large swarm
 /// a freeloader gets so much of every neighbour.
 pub const PIECES_ON_TRUST: u64 = 1;

@@ -21,6 +21,7 @@ pub(crate) fn timers() -> String {
         ("WINDOW_SPAN", millis(WINDOW_SPAN)),
         ("WINDOW_PIECES_MAX", WINDOW_PIECES_MAX.to_string()),
         ("TURN_FOR_ALL", TURN_FOR_ALL.to_string()),
+        ("TURN_FOR_UNKNOWN", TURN_FOR_UNKNOWN.to_string()),
         ("PIECES_ON_TRUST", PIECES_ON_TRUST.to_string()),
         ("PIECES_PER_GIVEN", PIECES_PER_GIVEN.to_string()),
     ] {

@@ -6,7 +6,7 @@
 //! Invariant: a getter that waits is served within a bounded number of turns.
 
 use super::Reader;
-use crate::limits::{PIECES_ON_TRUST, PIECES_PER_GIVEN, TURN_FOR_ALL};
+use crate::limits::{PIECES_ON_TRUST, PIECES_PER_GIVEN, TURN_FOR_ALL, TURN_FOR_UNKNOWN};
 use std::collections::BTreeMap;
 
 /// The order in which getters are served.
@@ -17,6 +17,14 @@ pub enum Turns {
     /// Those who give before those who only take.
     #[default]
     GiversFirst,
+}
+
+/// What is known of a getter, the best first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Standing {
+    Gives,
+    Unknown,
+    Takes,
 }
 
 /// What passed between this holder and one getter, in pieces.
@@ -35,8 +43,14 @@ impl Account {
         self.began + self.got
     }
 
-    const fn gives(self) -> bool {
-        self.got < PIECES_ON_TRUST + PIECES_PER_GIVEN * self.gave
+    const fn standing(self, known_first: bool) -> Standing {
+        if self.got >= PIECES_ON_TRUST + PIECES_PER_GIVEN * self.gave {
+            Standing::Takes
+        } else if self.gave == 0 && known_first {
+            Standing::Unknown
+        } else {
+            Standing::Gives
+        }
     }
 }
 
@@ -44,15 +58,20 @@ impl Account {
 #[derive(Clone, Debug, Default)]
 pub struct Uplink {
     order: Turns,
+    /// A whole holder serves those it knows to give before those it knows nothing of, but for every
+    /// [`TURN_FOR_UNKNOWN`]th turn: a large swarm has so many of these that all its pieces could go on trust to
+    /// some who pass nothing on. A relay is one of many, and knows little of most.
+    whole: bool,
     accounts: BTreeMap<Reader, Account>,
     turn: u64,
 }
 
 impl Uplink {
-    /// An uplink without getters.
-    pub const fn new(order: Turns) -> Self {
+    /// An uplink without getters, of a holder that has everything or of one that is a getter itself.
+    pub const fn new(order: Turns, whole: bool) -> Self {
         Self {
             order,
+            whole,
             accounts: BTreeMap::new(),
             turn: 0,
         }
@@ -84,13 +103,17 @@ impl Uplink {
     /// Which of the waiting getters is sent a piece now; each comes with how many pieces it has.
     pub fn next(&mut self, waiting: impl Iterator<Item = (Reader, u32)>) -> Option<Reader> {
         let for_all = (self.turn + 1).is_multiple_of(TURN_FOR_ALL);
+        let known_first = self.whole && !self.turn.is_multiple_of(TURN_FOR_UNKNOWN);
         let rank = |(reader, has): &(Reader, u32)| {
             let account = self.accounts.get(reader).copied().unwrap_or_default();
-            let only_takes = self.order == Turns::GiversFirst && !account.gives();
+            let standing = match self.order {
+                Turns::GiversFirst => account.standing(known_first),
+                Turns::NeediestFirst => Standing::Gives,
+            };
             if for_all {
-                (false, 0, account.served(), *reader)
+                (Standing::Gives, 0, account.served(), *reader)
             } else {
-                (only_takes, *has, account.served(), *reader)
+                (standing, *has, account.served(), *reader)
             }
         };
         let (reader, _) = waiting.min_by_key(rank)?;
@@ -112,7 +135,7 @@ mod tests {
 
     /// How many of so many turns each of the two gets, the first giving a piece for each it gets.
     fn share(order: Turns, turns: u64) -> (u64, u64) {
-        let mut uplink = Uplink::new(order);
+        let mut uplink = Uplink::new(order, false);
         uplink.open(GIVER, 0);
         uplink.open(TAKER, 0);
         let (mut first, mut second) = (0, 0);
@@ -139,7 +162,7 @@ mod tests {
 
     #[test]
     fn an_uplink_nobody_else_wants_serves_anybody() {
-        let mut uplink = Uplink::new(Turns::GiversFirst);
+        let mut uplink = Uplink::new(Turns::GiversFirst, false);
         uplink.open(TAKER, 0);
         assert!((0..100).all(|_| uplink.next([(TAKER, 0)].into_iter()) == Some(TAKER)));
         assert_eq!(uplink.next(core::iter::empty()), None);
@@ -147,7 +170,7 @@ mod tests {
 
     #[test]
     fn who_has_least_goes_first_and_cannot_take_every_turn_by_saying_so() {
-        let mut uplink = Uplink::new(Turns::NeediestFirst);
+        let mut uplink = Uplink::new(Turns::NeediestFirst, false);
         uplink.open(GIVER, 0);
         uplink.open(TAKER, 0);
         let served = (0..80).filter(|_| uplink.next([(GIVER, 9), (TAKER, 0)].into_iter()) == Some(TAKER));
@@ -155,8 +178,22 @@ mod tests {
     }
 
     #[test]
+    fn a_source_has_most_of_its_turns_for_those_it_knows() {
+        let to_unknown = |whole| {
+            let mut uplink = Uplink::new(Turns::GiversFirst, whole);
+            uplink.open(GIVER, 1_000);
+            let turns = (0..80).filter(|_| {
+                uplink.open(TAKER, 0); // Always another, of whom nothing is known.
+                uplink.next([(GIVER, 9), (TAKER, 0)].into_iter()) == Some(TAKER)
+            });
+            turns.count()
+        };
+        assert!(to_unknown(false) >= 70 && to_unknown(true) <= 30);
+    }
+
+    #[test]
     fn a_newcomer_does_not_make_up_for_the_time_before_it_came() {
-        let mut uplink = Uplink::new(Turns::NeediestFirst);
+        let mut uplink = Uplink::new(Turns::NeediestFirst, false);
         uplink.open(GIVER, 0);
         (0..50).for_each(|_| assert_eq!(uplink.next([(GIVER, 0)].into_iter()), Some(GIVER)));
         uplink.open(TAKER, 0);

@@ -80,7 +80,7 @@ impl World {
                     here: false,
                     giver: Giver::new(pieces(setup.pieces), seed),
                     taker: Taker::new(pieces(setup.pieces)),
-                    uplink: Uplink::new(setup.turns),
+                    uplink: Uplink::new(setup.turns, whole),
                     up: UpLine::default(),
                     down: DownLine::default(),
                     holders: BTreeMap::new(),
