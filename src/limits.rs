@@ -97,6 +97,8 @@ pub const FRAME_DEADLINE: Span = Span::from_secs(15);
 pub const HELLO_DEADLINE: Span = Span::from_secs(10);
 /// One `C` and what is left of the last, to a reader that reads: 2 KiB/s is still served.
 pub const SEND_DEADLINE: Span = Span::from_secs(120);
+/// A frame of a few bytes to a side that reads: while one waits, the other holders of a content wait too.
+pub const CONTROL_DEADLINE: Span = Span::from_secs(2);
 /// A peer's connection without a request; the RS keeps idle ones until it needs their place.
 pub const PEER_IDLE: Span = Span::from_secs(120);
 /// Opening a connection.
@@ -125,16 +127,34 @@ pub const TRIES_MAX: u32 = 9;
 pub const STALL: Span = Span::from_secs(2);
 /// And one that stays silent for this long is given up.
 pub const STALL_GIVE_UP: Span = Span::from_secs(20);
+/// And is tried again after this: whoever stopped for longer than that has often come back.
+pub const HOLDER_RETRY: Span = Span::from_secs(2);
+/// A piece that takes this long, and twice as long as another holder takes, may come from others too: a holder
+/// that has become slow is not silent. No less, for a large piece on a slow link is no reason to begin it again.
+pub const SLOW_PIECE: Span = Span::from_secs(5);
 /// As many pieces as a holder sends in this span may be under way from it: covers any LAN's round trip.
 pub const WINDOW_SPAN: Span = Span::from_millis(40);
 /// Pieces under way from one holder: choices made early are choices made blindly.
 pub const WINDOW_PIECES_MAX: u32 = 16;
+/// At a contended uplink every so manieth turn goes to the getter served least, whatever it gives: nobody
+/// starves, and those who only take cost the others an eighth at most.
+pub const TURN_FOR_ALL: u64 = 8;
+/// At a whole holder every so manieth turn does not ask who is known to give, so that newcomers can show it; with
+/// fewer such turns a swarm of a thousand honest peers is slower.
+pub const TURN_FOR_UNKNOWN: u64 = 4;
+/// Pieces a getter is sent before it is asked what it gives: a newcomer has nothing to give yet. In a large swarm
+/// a freeloader gets so much of every neighbour.
+pub const PIECES_ON_TRUST: u64 = 1;
+/// Pieces a getter may be ahead for each that it gave: half is enough, for some links are slow upwards.
+pub const PIECES_PER_GIVEN: u64 = 2;
 
 /// How long a relay leaves a piece to the one that got it first: a choice travels behind what its link has queued,
 /// so relays that do not wait send what another has just begun to.
 pub const RELAY_PATIENCE: Span = Span::from_millis(1_500);
 /// Holders a getter takes one content from at once: a link is full long before, and each is a thread.
 pub const SOURCES_MAX: usize = 40;
+/// Holders heard of and tried for one content: others name them, and anybody can name anything.
+pub const HEARD_HOLDERS_MAX: usize = 256;
 /// From this size on a lone holder is asked over two connections: one core alone does not fill a fast link.
 pub const TWO_STREAMS_BYTES: u64 = 64 * 1024 * 1024;
 /// Bytes of content a socket may hold unsent: what waits there was chosen early, and blindly.
@@ -162,3 +182,10 @@ pub const TREE_BYTES_MAX: u64 = 256 * 1024 * 1024;
 pub const PACE_STEP: Span = Span::from_millis(5);
 /// The smallest paced step: below it headers outweigh content.
 pub const PACE_STEP_BYTES_MIN: u64 = 1_024;
+
+// --- the simulator ---
+
+/// Peers of a simulated swarm: more would not fit into the memory of a small machine.
+pub const SIMULATED_PEERS_MAX: u64 = 10_000;
+/// Pieces of a simulated content: that of 1 TiB has four times as many, and behaves no differently.
+pub const SIMULATED_PIECES_MAX: u64 = 16_384;

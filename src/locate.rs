@@ -200,18 +200,24 @@ impl<'a> Locator<'a> {
         }
     }
 
-    /// More holders of a content, after those of [`Locator::locate`] have failed: asks the peers not yet asked.
+    /// The holders of a content as they are now: asks the RS again, and the peers not yet asked.
     pub fn more_holders(&mut self, id: ContentId) -> Vec<HostPort> {
-        loop {
-            let found = self.index.find(self.clock.at(), &Wanted::Id(id));
-            let holders: Vec<HostPort> = found
-                .iter()
-                .flat_map(|content| addresses(content.holders.iter().map(|(holder, _)| holder)))
-                .collect();
-            if !self.ask_next_peer() {
-                return holders;
-            }
+        let mut holders: Vec<HostPort> = Vec::new();
+        if let Some(rs) = self.rs.filter(|_| self.central)
+            && let Ok(listings) = rs.search(&Wanted::Id(id))
+        {
+            // Somebody may have come since.
+            holders.extend(
+                listings
+                    .iter()
+                    .flat_map(|listing| addresses(listing.holders.iter())),
+            );
         }
+        while self.ask_next_peer() {}
+        for content in self.index.find(self.clock.at(), &Wanted::Id(id)) {
+            holders.extend(addresses(content.holders.iter().map(|(holder, _)| holder)));
+        }
+        holders
     }
 
     /// Notes that a holder was not reached, and tells the RS, which looks after it.

@@ -35,6 +35,7 @@ enum Hit {
 }
 use Hit::{By, Not};
 
+const UPLINK: &str = "src/proto/transfer/uplink.rs";
 const TAKE: &str = "src/proto/transfer/take_tests.rs";
 const WIRE: &str = "tests/wire/bounds.rs";
 const STUCK: &str = "tests/hostile/stuck.rs";
@@ -153,6 +154,10 @@ const HITS: &[(&str, Hit)] = &[
         "SEND_DEADLINE",
         Not("two minutes; what it must not cost others: who_never_reads_costs_a_peer_one_thread"),
     ),
+    (
+        "CONTROL_DEADLINE",
+        Not("it takes a holder whose socket is full of nothing but control frames"),
+    ),
     ("PEER_IDLE", Not("two minutes of silence")),
     (
         "CONNECT_TIMEOUT",
@@ -188,11 +193,52 @@ const HITS: &[(&str, Hit)] = &[
         "STALL_GIVE_UP",
         By(TAKE, "a_stalled_holder_loses_its_pieces_and_then_its_place"),
     ),
+    (
+        "HOLDER_RETRY",
+        Not("only the simulated getter waits so before it asks a holder again"),
+    ),
+    (
+        "SLOW_PIECE",
+        By(
+            TAKE,
+            "a_holder_that_has_become_slow_is_relieved_though_it_is_not_silent",
+        ),
+    ),
     ("WINDOW_SPAN", By(TAKE, "a_fast_holder_gets_a_wider_window")),
     ("WINDOW_PIECES_MAX", By(TAKE, "a_fast_holder_gets_a_wider_window")),
     (
+        "TURN_FOR_ALL",
+        By(
+            UPLINK,
+            "who_has_least_goes_first_and_cannot_take_every_turn_by_saying_so",
+        ),
+    ),
+    (
+        "TURN_FOR_UNKNOWN",
+        By(UPLINK, "a_source_has_most_of_its_turns_for_those_it_knows"),
+    ),
+    (
+        "PIECES_ON_TRUST",
+        By(UPLINK, "who_gives_is_served_first_and_nobody_starves"),
+    ),
+    (
+        "PIECES_PER_GIVEN",
+        By(UPLINK, "who_gives_is_served_first_and_nobody_starves"),
+    ),
+    (
+        "RELAY_PATIENCE",
+        By(
+            "src/proto/transfer/give.rs",
+            "a_relay_leaves_a_piece_to_whoever_got_it_first",
+        ),
+    ),
+    (
         "SOURCES_MAX",
         By("tests/pieces.rs", "more_holders_than_are_asked_at_once"),
+    ),
+    (
+        "HEARD_HOLDERS_MAX",
+        Not("hearsay beyond it is passed over, which nobody can tell from outside"),
     ),
     (
         "TWO_STREAMS_BYTES",

@@ -118,6 +118,56 @@ fn liars_are_named_and_cost_nothing() {
 }
 
 #[test]
+fn bytes_that_come_too_late_spoil_nothing() {
+    let place = tempfile::tempdir().expect("a directory");
+    let honest = holder(place.path(), "a", 1_500_000, &["--up-limit", "300KB"]);
+    let content = std::fs::read(place.path().join("a/big")).expect("read");
+    let liar = Liar::start(&content, Lie::LateBytes);
+    let out = place.path().join("out");
+    let got = run(&get(&out, &[&liar.address, &honest.address]));
+    assert_eq!(got.code, 0, "{}", got.stderr);
+    assert!(std::fs::read(out.join("big")).expect("read") == content);
+}
+
+#[test]
+fn holders_that_say_nothing_are_given_up() {
+    let place = tempfile::tempdir().expect("a directory");
+    let content = write_random(&place.path().join("big"), 200_000, 1);
+    let liars = [
+        Liar::start(&content, Lie::Silence),
+        Liar::start(&content, Lie::Silence),
+    ];
+    let out = place.path().join("out");
+    let addresses: Vec<&str> = liars.iter().map(|liar| liar.address.as_str()).collect();
+    let got = run(&get(&out, &addresses));
+    assert_eq!(got.code, 3, "{}", got.stderr);
+    for address in addresses {
+        assert!(
+            got.stderr.contains(address) && got.stderr.contains("sent nothing"),
+            "{}",
+            got.stderr
+        );
+    }
+}
+
+#[test]
+fn a_limit_of_our_own_is_no_fault_of_a_holder() {
+    let place = tempfile::tempdir().expect("a directory");
+    let source = holder(place.path(), "a", 400_000, &[]);
+    let out = place.path().join("out");
+    let mut args = get(&out, &[&source.address]);
+    args.extend(["--down-limit", "60KB"]);
+    let got = run(&args);
+    assert_eq!(got.code, 0, "{}", got.stderr);
+    let done = got.json().pop().expect("an event");
+    assert_eq!(
+        done["holders"][0]["failures"].as_array().map(Vec::len),
+        Some(0),
+        "{done}"
+    );
+}
+
+#[test]
 fn killed_at_any_moment_it_goes_on() {
     let place = tempfile::tempdir().expect("a directory");
     let bytes = 4_000_000;

@@ -18,16 +18,19 @@ mod machines;
 mod pdus;
 #[path = "spec/prose.rs"]
 mod prose;
+#[path = "spec/transfer.rs"]
+mod transfer;
 #[path = "wire/walk.rs"]
 mod walk;
 
 use block::Block;
 
 /// The specifications of this project: plain text, held to its form by `prose.rs`.
-const SPECS: &[&str] = &[WIRE, REGISTRY, INDEX];
+const SPECS: &[&str] = &[WIRE, REGISTRY, INDEX, TRANSFER];
 const WIRE: &str = "rfcs/0001-wire.txt";
 const REGISTRY: &str = "rfcs/0002-registry.txt";
 const INDEX: &str = "rfcs/0003-index.txt";
+const TRANSFER: &str = "rfcs/0004-transfer.txt";
 const DISSECTOR: &str = "tools/p2pdi.lua";
 
 /// Every generated part of every file; each has its place there once.
@@ -57,6 +60,9 @@ fn blocks() -> Vec<Block> {
         Block::new(INDEX, "operations", machines::index_operations),
         Block::new(INDEX, "refusals", machines::index_refusals),
         Block::new(INDEX, "limits", machines::index_limits),
+        Block::new(TRANSFER, "timers", transfer::timers),
+        Block::new(TRANSFER, "simulated", transfer::simulated),
+        Block::new(TRANSFER, "freeloaders", transfer::freeloaders),
         Block::new(DISSECTOR, "layouts", dissector::layouts),
         Block::new(DISSECTOR, "refusals", dissector::refusals),
     ]);

@@ -352,8 +352,9 @@ pdu("U", nil, "HaveUpdate", 20684, { { "request", u(8), "number of the exchange"
   { "holders", list(64, of.PeerAddress), "others the sender knows" } })
 pdu("Q", nil, "Credit", 10, { { "request", u(8), "number of the exchange" },
   { "pieces", u(2), "pieces more" } })
-pdu("N", nil, "Choice", 12, { { "request", u(8), "number of the exchange" },
-  { "piece", u(4), "the piece that follows" } })
+pdu("N", nil, "Choice", 13, { { "request", u(8), "number of the exchange" },
+  { "piece", u(4), "the piece that follows" },
+  { "first", bool, "1 if nobody else here has it: the receiver passes it on first" } })
 pdu("X", nil, "Settled", 4106, { { "request", u(8), "number of the exchange" },
   { "pieces", list(1024, u(4)), "the pieces not wanted any more" } })
 pdu("W", nil, "Want", 4106, { { "request", u(8), "number of the exchange" },

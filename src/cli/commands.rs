@@ -230,6 +230,30 @@ pub(super) const COMMANDS: &[CommandRow] = &[
             "p2pdi lab task2 --order worst-order --docs rfc-texts",
         ],
     },
+    CommandRow {
+        name: "sim",
+        operands: "swarm",
+        help: "the machines of the real program in a simulated swarm, against what no swarm can beat",
+        options: &[
+            takes(
+                "--nodes",
+                "N",
+                "peers besides the source (default: 5, 15, 100 and 1000)",
+            ),
+            takes("--pieces", "K", "pieces of 64 KiB (default 256)"),
+            takes("--seed", "N", "decides what is left to chance (default 1)"),
+            takes("--up", "RATE", "every link, both ways (default 100mbit)"),
+            takes("--latency-ms", "N", "from one peer to another (default 0.2)"),
+            takes(
+                "--freeloaders",
+                "N",
+                "so many of the peers give nothing; with and without the rule against it",
+            ),
+            takes("--out", "DIR", "where the picture goes (default: none)"),
+            JSON,
+        ],
+        examples: &["p2pdi sim swarm", "p2pdi sim swarm --nodes 15 --freeloaders 5"],
+    },
 ];
 
 /// The command of a name.

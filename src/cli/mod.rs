@@ -22,6 +22,7 @@ mod rs;
 mod say;
 mod show;
 mod signals;
+mod sim;
 
 use commands::{COMMANDS, nearest};
 use failure::{Exit, Failure};
@@ -89,6 +90,7 @@ fn dispatch(args: Vec<OsString>) -> Result<(), Failure> {
         "index" => query::index(line),
         "hash" => hash::run(line),
         "lab" => lab::command(line),
+        "sim" => sim::command(line),
         other => Err(Failure::new(
             Exit::Failed,
             format!("{other} is in the table of commands and nowhere else"),

@@ -2,6 +2,7 @@
 
 use crate::name::HostPort;
 use crate::net::ConnError;
+use crate::wire::Refusal;
 use core::fmt;
 use std::io;
 
@@ -35,6 +36,8 @@ pub(super) enum AttemptFault {
     Lie(String),
     /// It serves contents whole, and not by pieces.
     NoPieces,
+    /// It sent nothing for too long.
+    Silent,
     Disk(io::Error),
     Interrupted,
 }
@@ -54,6 +57,10 @@ impl From<io::Error> for AttemptFault {
 impl AttemptFault {
     pub(super) const fn weight(&self) -> Weight {
         match self {
+            // It no longer has it, or no place for us: gone, as far as this content goes.
+            Self::Conn(ConnError::Refused(Refusal::NotFound | Refusal::ContentLost | Refusal::Busy, _)) => {
+                Weight::Lost
+            }
             Self::Conn(ConnError::Refused(..)) | Self::NoPieces => Weight::Refused,
             Self::Lie(_) => Weight::Unverified,
             _ => Weight::Lost,
@@ -67,6 +74,7 @@ impl fmt::Display for AttemptFault {
             Self::Conn(error) => write!(f, "{error}"),
             Self::Lie(what) => f.write_str(what),
             Self::NoPieces => f.write_str("serves no pieces"),
+            Self::Silent => f.write_str("sent nothing for too long"),
             Self::Disk(error) => write!(f, "{error}"),
             Self::Interrupted => f.write_str("interrupted"),
         }
@@ -98,7 +106,11 @@ impl Accounts {
     /// Notes a failure.
     pub(super) fn failed(&mut self, holder: &HostPort, fault: &AttemptFault) {
         self.heaviest = self.heaviest.max(Some(fault.weight()));
-        self.of(holder).failures.push(fault.to_string());
+        let (failures, why) = (&mut self.of(holder).failures, fault.to_string());
+        // Two connections to one holder fail alike.
+        if failures.last() != Some(&why) {
+            failures.push(why);
+        }
     }
 
     /// The heaviest failure so far.

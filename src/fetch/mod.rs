@@ -6,6 +6,7 @@
 #![allow(clippy::disallowed_types, reason = "a process is made of sockets and files")]
 
 mod account;
+mod oversee;
 mod single;
 mod source;
 mod swarm;
@@ -13,6 +14,7 @@ mod swarm;
 pub use account::{HolderAccount, Weight};
 
 use crate::id::{ContentId, RequestNumber};
+use crate::limits::HAVE_MAP_BYTES_MAX;
 use crate::name::HostPort;
 use crate::net::{Conn, Offer, Pacer, Stop};
 use crate::proto::transfer::{Manifest, piece_count};
@@ -138,6 +140,16 @@ impl<'a> Fetcher<'a> {
                 holders: Vec::new(),
                 manifest,
             });
+        }
+        if piece_count(content.bytes) as usize > HAVE_MAP_BYTES_MAX * 8 {
+            let text = format!(
+                "{}: {} bytes are more than this version can fetch",
+                content.name, content.bytes
+            );
+            return Err(FetchFault::Disk(io::Error::new(
+                io::ErrorKind::FileTooLarge,
+                text,
+            )));
         }
         let known = holders.known();
         let fetched = if piece_count(content.bytes) == 1 {

@@ -8,6 +8,7 @@ use crate::name::HostPort;
 use crate::net::{Conn, ConnError, Incoming};
 use crate::proto::transfer::{Manifest, PieceHasher, piece_count, piece_span};
 use crate::storage::Landing;
+use crate::storage::LandingKind::Whole;
 use crate::wire::{ByteRange, ContentInfo, Download, Message, Part, Refusal, Wanted, features};
 use std::io;
 use std::path::PathBuf;
@@ -83,8 +84,7 @@ impl Fetcher<'_> {
         accounts: &mut Accounts,
         watcher: &mut dyn Watcher,
     ) -> Result<(PathBuf, Arc<Manifest>), FetchFault> {
-        let landing =
-            Landing::open(&self.out, &content.name, content.id, content.bytes).map_err(FetchFault::Disk)?;
+        let landing = Landing::open(&self.out, content, Whole).map_err(FetchFault::Disk)?;
         let mut arrival = Arrival::open(landing, content);
         let mut left: Vec<HostPort> = known.into_iter().rev().collect();
         loop {

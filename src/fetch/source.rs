@@ -41,7 +41,9 @@ pub(super) fn take_from(swarm: &Swarm<'_>, holder: &HostPort) -> Result<(), Atte
     }
     let source = swarm.open(&conn, EXCHANGE)?;
     let ended = take_pieces(swarm, source, holder, &mut conn);
-    swarm.close(source);
+    if swarm.close(source) {
+        return Err(AttemptFault::Silent);
+    }
     ended
 }
 
@@ -141,15 +143,16 @@ fn take_pieces(
                         label.offset
                     )));
                 };
-                conn.read_payload(&mut buffer[..bytes])?;
-                swarm.received(source, holder, bytes)?;
-                here.hasher.update(&buffer[..bytes]);
-                if here.needed {
-                    swarm
-                        .landing()
-                        .write_at(here.at, &buffer[..bytes])
-                        .map_err(AttemptFault::Disk)?;
+                // In steps, so that a slow link or our own limit is not taken for silence.
+                for part in buffer[..bytes].chunks_mut(swarm.step_bytes()) {
+                    conn.read_payload(part)?;
+                    swarm.received(source, holder, part.len())?;
                 }
+                here.hasher.update(&buffer[..bytes]);
+                here.needed = here.needed
+                    && swarm
+                        .write(source, here.piece, here.at, &buffer[..bytes])
+                        .map_err(AttemptFault::Disk)?;
                 here.at += bytes as u64;
                 if here.at == here.end {
                     let (piece, value) = (here.piece, here.hasher.finish());
@@ -165,6 +168,15 @@ fn take_pieces(
                         swarm.verified(source, piece, first).map_err(AttemptFault::Disk)?;
                     }
                 }
+            }
+            Some(Incoming::Message(Message::Settled(back))) => {
+                if arriving
+                    .as_ref()
+                    .is_some_and(|here| back.pieces.contains(&here.piece))
+                {
+                    arriving = None;
+                }
+                swarm.taken_back(source, &back.pieces);
             }
             Some(Incoming::Message(Message::HaveUpdate(update))) => {
                 let others = update.holders.iter();

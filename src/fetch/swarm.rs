@@ -4,67 +4,82 @@
 //! progress and looks after those that stall. Invariant: no lock is held while a thread waits for the network;
 //! the short frames that tell holders what is settled are the exception, and go to sockets with room.
 
+use super::Sharing;
 use super::account::{Accounts, AttemptFault};
 use super::source::take_from;
-use super::{FetchFault, Fetcher, HolderSource, Sharing, Watcher};
 use crate::id::{PieceIndex, RequestNumber};
-use crate::limits::{SOURCES_MAX, TWO_STREAMS_BYTES};
 use crate::name::HostPort;
 use crate::net::{Clock, Conn, ConnWriter, Offer, Pacer, Stop};
 use crate::proto::transfer::{Manifest, Pieces, Source, TakeOutput, Taker, piece_span};
-use crate::storage::{Landing, Mapped};
+use crate::storage::Landing;
+use crate::storage::Mapped;
+use crate::time::Instant;
 use crate::wire::{ContentInfo, Credit, HaveMap, List, Message, Rest, Settled, Want};
 use parking_lot::{Condvar, Mutex};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::BTreeMap;
 use std::io;
-use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
-
-/// The fetching thread looks around this often, for progress and for holders that stall.
-const LOOK: Duration = Duration::from_millis(100);
 
 /// A holder's connection, as the others see it.
-struct Line {
-    writer: Arc<ConnWriter>,
-    request: RequestNumber,
+pub(super) struct Line {
+    pub(super) writer: Arc<ConnWriter>,
+    pub(super) request: RequestNumber,
     /// Pieces it has yet to be told are settled: together they cost one frame.
-    settled: Vec<PieceIndex>,
+    pub(super) settled: Vec<PieceIndex>,
+    /// It was given up because it sent nothing.
+    pub(super) silent: bool,
 }
+
+/// A payload is read in steps of this size at most.
+const RECEIVE_STEP_BYTES: usize = 64 * 1024;
 
 /// So many settled pieces are told at once; fewer when the fetching thread next looks around.
 const SETTLED_TOGETHER: usize = 16;
 
-struct State {
-    taker: Option<Taker>,
-    lines: BTreeMap<Source, Line>,
-    next: u64,
+pub(super) struct State {
+    pub(super) taker: Option<Taker>,
+    pub(super) lines: BTreeMap<Source, Line>,
+    pub(super) next: u64,
     /// Addresses heard of and not yet tried.
-    heard: Vec<HostPort>,
-    accounts: Accounts,
+    pub(super) heard: Vec<HostPort>,
+    pub(super) accounts: Accounts,
     /// Threads that are running.
-    running: usize,
+    pub(super) running: usize,
     /// Holders that failed since the fetching thread last looked.
-    failed: Vec<(HostPort, String)>,
+    pub(super) failed: Vec<(HostPort, String)>,
     /// Holders that serve contents only whole.
-    whole_only: Vec<HostPort>,
-    disk: Option<io::Error>,
-    bytes_here: u64,
-    over: bool,
+    pub(super) whole_only: Vec<HostPort>,
+    pub(super) disk: Option<io::Error>,
+    pub(super) bytes_here: u64,
+    /// When a holder last sent anything of the content.
+    pub(super) heard_at: Instant,
+    pub(super) over: bool,
+}
+
+impl State {
+    /// Ends every line, for none has said anything for long; their threads note why.
+    pub(super) fn give_up_silent(&mut self) {
+        for line in self.lines.values_mut() {
+            line.silent = true;
+            line.writer.shut();
+        }
+    }
 }
 
 /// One content on its way here.
 pub(super) struct Swarm<'a> {
-    content: &'a ContentInfo,
-    landing: Landing,
-    manifest: OnceLock<Arc<Manifest>>,
-    offer: OnceLock<Arc<Offer>>,
-    sharing: Option<&'a dyn Sharing>,
-    state: Mutex<State>,
-    changed: Condvar,
-    down: &'a Pacer,
-    clock: Clock,
-    stop: &'a Stop,
+    pub(super) content: &'a ContentInfo,
+    pub(super) landing: Landing,
+    pub(super) manifest: OnceLock<Arc<Manifest>>,
+    pub(super) offer: OnceLock<Arc<Offer>>,
+    pub(super) sharing: Option<&'a dyn Sharing>,
+    pub(super) state: Mutex<State>,
+    pub(super) changed: Condvar,
+    /// Whose turn it is to write to a piece; some pieces share one.
+    pub(super) turns: [Mutex<()>; 64],
+    pub(super) down: &'a Pacer,
+    pub(super) clock: Clock,
+    pub(super) stop: &'a Stop,
 }
 
 impl<'a> Swarm<'a> {
@@ -72,8 +87,9 @@ impl<'a> Swarm<'a> {
         self.content
     }
 
-    pub(super) const fn landing(&self) -> &Landing {
-        &self.landing
+    /// Bytes to read before it is noted that a holder lives.
+    pub(super) fn step_bytes(&self) -> usize {
+        self.down.step_bytes().min(RECEIVE_STEP_BYTES)
     }
 
     pub(super) const fn stop(&self) -> &Stop {
@@ -149,6 +165,7 @@ impl<'a> Swarm<'a> {
                 writer: Arc::clone(conn.writer()),
                 request,
                 settled: Vec::new(),
+                silent: false,
             },
         );
         taker.open(self.clock.at(), source);
@@ -156,14 +173,15 @@ impl<'a> Swarm<'a> {
         Ok(source)
     }
 
-    /// A holder's thread ends.
-    pub(super) fn close(&self, source: Source) {
+    /// A holder's thread ends; true if the holder was given up for its silence.
+    pub(super) fn close(&self, source: Source) -> bool {
         let mut state = self.state.lock();
-        state.lines.remove(&source);
+        let silent = state.lines.remove(&source).is_some_and(|line| line.silent);
         if let Some(taker) = state.taker.as_mut() {
             taker.close(source);
         }
         self.pump(&mut state);
+        silent
     }
 
     /// A holder has chosen a piece; true if it is needed from it.
@@ -197,6 +215,7 @@ impl<'a> Swarm<'a> {
         {
             let mut state = self.state.lock();
             let now = self.clock.at();
+            state.heard_at = now;
             if let Some(taker) = state.taker.as_mut() {
                 taker.handle_progress(now, source);
             }
@@ -209,23 +228,55 @@ impl<'a> Swarm<'a> {
         }
     }
 
-    /// A piece is here and right.
+    /// Writes bytes of a piece, if it is still to come from this holder; false if it is not. One thread writes to
+    /// a piece at a time, so a holder that lost it cannot write over what another brought since.
+    pub(super) fn write(
+        &self,
+        source: Source,
+        piece: PieceIndex,
+        offset: u64,
+        bytes: &[u8],
+    ) -> io::Result<bool> {
+        let _turn = self.turns[piece.0 as usize % self.turns.len()].lock();
+        let expected = self.expects(source, piece);
+        if expected {
+            self.landing.write_at(offset, bytes)?;
+        }
+        Ok(expected)
+    }
+
+    /// All bytes of a piece were written and are right. It counts if it was still to come from this holder.
     pub(super) fn verified(&self, source: Source, piece: PieceIndex, first: bool) -> io::Result<()> {
+        let _turn = self.turns[piece.0 as usize % self.turns.len()].lock();
+        if !self.expects(source, piece) {
+            return Ok(());
+        }
         self.landing.piece_done(piece)?;
         if let Some(offer) = self.offer.get() {
             offer.gain(piece, first);
         }
         let mut state = self.state.lock();
         let now = self.clock.at();
-        let fresh = state
+        if state
             .taker
             .as_mut()
-            .is_some_and(|taker| taker.handle_piece(now, source, piece));
-        if fresh {
+            .is_some_and(|taker| taker.handle_piece(now, source, piece))
+        {
             state.bytes_here += self.piece_bytes(piece);
         }
         self.pump(&mut state);
         Ok(())
+    }
+
+    /// A holder has taken back a piece it had chosen, for it had heard that it is settled.
+    pub(super) fn taken_back(&self, source: Source, pieces: &[PieceIndex]) {
+        let mut state = self.state.lock();
+        if let Some(taker) = state.taker.as_mut() {
+            pieces
+                .iter()
+                .for_each(|piece| taker.handle_cancel(source, *piece));
+        }
+        self.pump(&mut state);
     }
 
     /// Somebody named other holders.
@@ -241,14 +292,15 @@ impl<'a> Swarm<'a> {
     }
 
     /// The same, telling of settled pieces where there are so many.
-    fn pump_with(&self, state: &mut State, settled_together: usize) {
+    pub(super) fn pump_with(&self, state: &mut State, settled_together: usize) {
         let mut frames: BTreeMap<Source, Vec<Message>> = BTreeMap::new();
         while let Some(output) = state.taker.as_mut().and_then(Taker::poll_output) {
             let request = |source: &Source| state.lines.get(source).map(|line| line.request);
             match output {
                 TakeOutput::Finished => state.over = true,
                 TakeOutput::Drop(source) => {
-                    if let Some(line) = state.lines.get(&source) {
+                    if let Some(line) = state.lines.get_mut(&source) {
+                        line.silent = true;
                         line.writer.shut();
                     }
                 }
@@ -266,8 +318,14 @@ impl<'a> Swarm<'a> {
                     }
                 }
                 TakeOutput::Want(source, piece) => {
-                    if let Some(request) = request(&source) {
-                        let pieces = List::first_of([piece]);
+                    let Some(line) = state.lines.get_mut(&source) else {
+                        continue;
+                    };
+                    // What it has not been told is settled, it need not be told is wanted.
+                    let untold = line.settled.len();
+                    line.settled.retain(|settled| *settled != piece);
+                    if line.settled.len() == untold {
+                        let (request, pieces) = (line.request, List::first_of([piece]));
                         frames
                             .entry(source)
                             .or_default()
@@ -289,7 +347,9 @@ impl<'a> Swarm<'a> {
         for (source, messages) in frames {
             if let Some(line) = state.lines.get(&source) {
                 // A line that takes no more is noticed by its own thread.
-                let sent = messages.iter().try_for_each(|message| line.writer.send(message));
+                let sent = messages
+                    .iter()
+                    .try_for_each(|message| line.writer.send_promptly(message));
                 if sent.is_err() {
                     line.writer.shut();
                 }
@@ -301,7 +361,7 @@ impl<'a> Swarm<'a> {
         self.changed.notify_all();
     }
 
-    fn run_source(&self, holder: &HostPort) {
+    pub(super) fn run_source(&self, holder: &HostPort) {
         let ended = take_from(self, holder);
         let mut state = self.state.lock();
         state.running -= 1;
@@ -325,142 +385,5 @@ impl<'a> Swarm<'a> {
             }
         }
         self.changed.notify_all();
-    }
-}
-
-impl Fetcher<'_> {
-    /// Fetches a content by pieces, from as many holders as there are.
-    pub(super) fn fetch_pieces(
-        &mut self,
-        content: &ContentInfo,
-        known: Vec<HostPort>,
-        more: &mut dyn HolderSource,
-        accounts: &mut Accounts,
-        watcher: &mut dyn Watcher,
-    ) -> Result<(PathBuf, Arc<Manifest>), FetchFault> {
-        let landing =
-            Landing::open(&self.out, &content.name, content.id, content.bytes).map_err(FetchFault::Disk)?;
-        let state = State {
-            taker: None,
-            lines: BTreeMap::new(),
-            next: 0,
-            heard: Vec::new(),
-            accounts: core::mem::take(accounts),
-            running: 0,
-            failed: Vec::new(),
-            whole_only: Vec::new(),
-            disk: None,
-            bytes_here: 0,
-            over: false,
-        };
-        let swarm = Swarm {
-            content,
-            landing,
-            manifest: OnceLock::new(),
-            offer: OnceLock::new(),
-            sharing: self.sharing,
-            state: Mutex::new(state),
-            changed: Condvar::new(),
-            down: self.down,
-            clock: Clock::start(),
-            stop: &self.stop,
-        };
-        std::thread::scope(|scope| oversee(&swarm, scope, known, more, watcher));
-        let Swarm {
-            state,
-            landing,
-            manifest,
-            sharing,
-            ..
-        } = swarm;
-        let state = state.into_inner();
-        *accounts = state.accounts;
-        let whole = state.taker.is_some_and(|taker| taker.verified().is_all());
-        if whole && let Some(manifest) = manifest.get() {
-            let path = landing.finish().map_err(FetchFault::Disk)?;
-            return Ok((path, Arc::clone(manifest)));
-        }
-        if let Some(sharing) = sharing {
-            sharing.give_up(content);
-        }
-        match state.disk {
-            Some(error) => Err(FetchFault::Disk(error)),
-            None if self.stop.is_set() => Err(FetchFault::Interrupted),
-            None if !state.whole_only.is_empty() => {
-                drop(landing);
-                self.fetch_whole(content, state.whole_only, more, accounts, watcher)
-            }
-            None => Err(FetchFault::NoHolderLeft(None, Vec::new())),
-        }
-    }
-}
-
-/// Starts a thread for every holder, shows progress, and ends when the content is whole or nobody is left.
-fn oversee<'scope>(
-    swarm: &'scope Swarm<'_>,
-    scope: &'scope std::thread::Scope<'scope, '_>,
-    mut known: Vec<HostPort>,
-    more: &mut dyn HolderSource,
-    watcher: &mut dyn Watcher,
-) {
-    let mut tried: BTreeSet<HostPort> = BTreeSet::new();
-    let mut waiting: VecDeque<HostPort> = VecDeque::new();
-    if let [alone] = known.as_slice()
-        && swarm.content.bytes >= TWO_STREAMS_BYTES
-    {
-        // A second connection to a lone holder; it is tried once more below, by its own name.
-        start(swarm, scope, alone.clone());
-    }
-    loop {
-        waiting.extend(known.drain(..).filter(|holder| tried.insert(holder.clone())));
-        while swarm.state.lock().running < SOURCES_MAX
-            && let Some(holder) = waiting.pop_front()
-        {
-            start(swarm, scope, holder);
-        }
-        let mut state = swarm.state.lock();
-        let idle = state.running == 0 && state.heard.is_empty();
-        if !state.over && !idle && state.heard.is_empty() && state.failed.is_empty() {
-            swarm.changed.wait_for(&mut state, LOOK);
-        }
-        let now = swarm.clock.at();
-        if let Some(taker) = state.taker.as_mut() {
-            taker.handle_timeout(now);
-        }
-        swarm.pump_with(&mut state, 1);
-        known = core::mem::take(&mut state.heard);
-        let (failed, here) = (core::mem::take(&mut state.failed), state.bytes_here);
-        let over = state.over || swarm.stop.is_set();
-        let nobody = state.running == 0 && known.is_empty() && waiting.is_empty();
-        drop(state);
-        failed
-            .iter()
-            .for_each(|(holder, why)| watcher.failed(holder, why));
-        watcher.advanced(here);
-        if over {
-            let state = swarm.state.lock();
-            state.lines.values().for_each(|line| line.writer.shut());
-            return;
-        }
-        if nobody {
-            known = more
-                .more()
-                .into_iter()
-                .filter(|holder| !tried.contains(holder))
-                .collect();
-            if known.is_empty() {
-                return;
-            }
-        }
-    }
-}
-
-fn start<'scope>(swarm: &'scope Swarm<'_>, scope: &'scope std::thread::Scope<'scope, '_>, holder: HostPort) {
-    swarm.state.lock().running += 1;
-    let thread = std::thread::Builder::new().name("fetch-source".to_owned());
-    let spawned = thread.spawn_scoped(scope, move || swarm.run_source(&holder));
-    if let Err(error) = spawned {
-        log::warn!("no thread for a holder: {error}");
-        swarm.state.lock().running -= 1;
     }
 }

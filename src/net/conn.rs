@@ -4,7 +4,8 @@ use super::socket::{connect, tune};
 use super::{Stop, StopGuard};
 use crate::id::RequestNumber;
 use crate::limits::{
-    ANSWER_TIMEOUT, CHUNK_BYTES_MAX, FRAME_DEADLINE, HELLO_DEADLINE, SEND_DEADLINE, UNSENT_BYTES_MAX,
+    ANSWER_TIMEOUT, CHUNK_BYTES_MAX, CONTROL_DEADLINE, FRAME_DEADLINE, HELLO_DEADLINE, SEND_DEADLINE,
+    UNSENT_BYTES_MAX,
 };
 use crate::name::HostPort;
 use crate::proto::{bad_bytes, refusal};
@@ -149,10 +150,24 @@ impl ConnWriter {
     /// # Errors
     /// The network's, or the other side does not read.
     pub fn send(&self, message: &Message) -> io::Result<()> {
+        self.send_by_deadline(message, SEND_DEADLINE)
+    }
+
+    /// Sends one short frame to a side that should have room for it.
+    ///
+    /// # Errors
+    /// The network's, or there is no room for too long.
+    pub fn send_promptly(&self, message: &Message) -> io::Result<()> {
+        // The limit has to hold from the first write on.
+        self.limited.store(true, Ordering::Relaxed);
+        self.send_by_deadline(message, CONTROL_DEADLINE)
+    }
+
+    fn send_by_deadline(&self, message: &Message, within: Span) -> io::Result<()> {
         let mut out = self.out.lock();
         out.clear();
         encode_frame(message, &mut out);
-        let deadline = Instant::now() + SEND_DEADLINE.to_std();
+        let deadline = Instant::now() + within.to_std();
         let mut left = out.as_slice();
         let mut calls = 0;
         while !left.is_empty() {
@@ -172,13 +187,10 @@ impl ConnWriter {
         *calls += 1;
         let again = *calls > 1;
         if again || self.limited.swap(false, Ordering::Relaxed) {
-            let limit = if again {
-                left_until(deadline)?
-            } else {
-                SEND_DEADLINE.to_std()
-            };
+            let limit = left_until(deadline)?;
             self.stream.set_write_timeout(Some(limit))?;
-            self.limited.store(again, Ordering::Relaxed);
+            self.limited
+                .store(again || limit < SEND_DEADLINE.to_std() / 2, Ordering::Relaxed);
         }
         Ok(())
     }
@@ -354,7 +366,7 @@ impl Conn {
             return Ok(None);
         }
         self.reader.get_mut().deadline = Instant::now() + FRAME_DEADLINE.to_std();
-        self.reader.read_exact(&mut header[1..])?;
+        self.rest_of_frame(&mut header[1..])?;
         let header = FrameHeader::decode(header)?;
         if header.letter == b'C' {
             let mut label = [0; ContentLabel::BYTES];
@@ -363,12 +375,23 @@ impl Conn {
             let Some(payload) = payload else {
                 return Err(ConnError::Unexpected("a Content of wrong length"));
             };
-            self.reader.read_exact(&mut label)?;
+            self.rest_of_frame(&mut label)?;
             return Ok(Some(Incoming::Content(ContentLabel::decode(&label)?, payload)));
         }
         let mut value = vec![0; header.bytes];
-        self.reader.read_exact(&mut value)?;
+        self.rest_of_frame(&mut value)?;
         Ok(Some(Incoming::Message(Message::decode(header.letter, &value)?)))
+    }
+
+    /// Reads what belongs to a frame that has begun. Silence here ends the connection: the next byte would be
+    /// taken for the start of another frame.
+    fn rest_of_frame(&mut self, bytes: &mut [u8]) -> io::Result<()> {
+        self.reader
+            .read_exact(bytes)
+            .map_err(|error| match is_silence(&error) {
+                true => io::Error::other("stopped in the middle of a frame"),
+                false => error,
+            })
     }
 
     /// Reads a payload, or a part of one, that [`Incoming::Content`] announced.
@@ -377,7 +400,7 @@ impl Conn {
     /// Silence or a broken connection.
     pub fn read_payload(&mut self, buffer: &mut [u8]) -> io::Result<()> {
         self.reader.get_mut().deadline = Instant::now() + SEND_DEADLINE.to_std();
-        self.reader.read_exact(buffer)
+        self.rest_of_frame(buffer)
     }
 
     /// Sends a request and waits for its answer.

@@ -11,12 +11,13 @@ use crate::name::HostPort;
 use crate::proto::chunks;
 use crate::proto::transfer::{Chosen, Giver, Manifest, Pieces, Reader, piece_span};
 use crate::storage::Mapped;
-use crate::wire::{Choice, ContentLabel, HaveUpdate, List, PeerAddress, content_prefix};
+use crate::wire::{Choice, ContentLabel, HaveUpdate, List, PeerAddress, Settled, content_prefix};
 use parking_lot::{Condvar, Mutex};
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// Nothing waits longer than this without looking around.
@@ -38,6 +39,8 @@ struct Served {
     request: RequestNumber,
     /// Where it serves others, if it does.
     address: Option<HostPort>,
+    /// Others of the same content it has yet to be told of; its own sender does, for it may be slow to read.
+    untold: Vec<HostPort>,
     /// Wakes its sender, and no other: with many getters, waking all for each piece would be all they do.
     wake: Arc<Condvar>,
 }
@@ -49,6 +52,14 @@ struct State {
     /// The piece that each getter is being sent, until it says that it is settled.
     sending: BTreeMap<Reader, PieceIndex>,
     next: u64,
+}
+
+/// What a getter's sender does next.
+enum Work {
+    /// Names others that take or hold the same content.
+    Tell(Vec<HostPort>),
+    /// Sends a piece.
+    Send(Chosen),
 }
 
 /// One content, whole or in part.
@@ -106,39 +117,30 @@ impl Offer {
     ) -> Option<OfferReader> {
         let settled = Pieces::from_map(settled, self.state.lock().giver.have().count())?;
         let wake = Arc::new(Condvar::new());
-        let (reader, told) = {
-            let mut state = self.state.lock();
-            let reader = Reader(state.next);
-            state.next += 1;
-            state.giver.open(reader, settled);
-            let others = state.served.values().filter(|other| other.address != address);
-            let known: Vec<HostPort> = others.clone().filter_map(|other| other.address.clone()).collect();
-            let mut told = vec![(Arc::clone(writer), request, known)];
-            if let Some(address) = &address {
-                told.extend(
-                    others.map(|other| (Arc::clone(&other.writer), other.request, vec![address.clone()])),
-                );
+        let mut state = self.state.lock();
+        let reader = Reader(state.next);
+        state.next += 1;
+        state.giver.open(reader, settled);
+        let others = state.served.values().filter(|other| other.address != address);
+        let untold: Vec<HostPort> = others.filter_map(|other| other.address.clone()).collect();
+        if let Some(newcomer) = &address {
+            for other in state.served.values_mut().filter(|other| other.address != address) {
+                other.untold.push(newcomer.clone());
+                other.wake.notify_one();
             }
-            state.served.insert(
-                reader,
-                Served {
-                    writer: Arc::clone(writer),
-                    request,
-                    address,
-                    wake: Arc::clone(&wake),
-                },
-            );
-            (reader, told)
-        };
-        for (writer, request, known) in told.into_iter().filter(|(_, _, known)| !known.is_empty()) {
-            let update = HaveUpdate {
-                request,
-                pieces: List::new(),
-                holders: addresses(known),
-            };
-            // One that does not take it is about to be noticed by its own sender.
-            let _ = writer.send(&update.into());
         }
+        let (writer, own_wake) = (Arc::clone(writer), Arc::clone(&wake));
+        state.served.insert(
+            reader,
+            Served {
+                writer,
+                request,
+                address,
+                untold,
+                wake: own_wake,
+            },
+        );
+        drop(state);
         Some(OfferReader {
             offer: Arc::clone(self),
             reader,
@@ -159,31 +161,50 @@ impl Offer {
             return Ok(());
         };
         writer.keep_unsent_low();
-        while let Some(Chosen { piece, first }) = self.next_piece(of, limits) {
-            writer.send(
-                &Choice {
-                    request,
-                    piece,
-                    first,
+        while let Some(work) = self.next_work(of, limits) {
+            match work {
+                Work::Tell(known) => {
+                    let update = HaveUpdate {
+                        request,
+                        pieces: List::new(),
+                        holders: addresses(known),
+                    };
+                    writer.send(&update.into())?;
                 }
-                .into(),
-            )?;
-            self.send_piece(&writer, request, piece, of, limits)?;
+                Work::Send(Chosen { piece, first }) => {
+                    writer.send(
+                        &Choice {
+                            request,
+                            piece,
+                            first,
+                        }
+                        .into(),
+                    )?;
+                    self.send_piece(&writer, request, piece, of, limits)?;
+                }
+            }
         }
         Ok(())
     }
 
-    /// Waits for a piece to send; `None` when the getter has gone or the process stops.
-    fn next_piece(&self, of: &OfferReader, limits: &OfferLimits) -> Option<Chosen> {
+    /// Waits for something to send; `None` when the getter has gone or the process stops.
+    fn next_work(&self, of: &OfferReader, limits: &OfferLimits) -> Option<Work> {
         let mut state = self.state.lock();
         loop {
             if of.closed.load(Ordering::Relaxed) || limits.stop.is_set() {
                 return None;
             }
             state.sending.remove(&of.reader);
+            let untold = state
+                .served
+                .get_mut(&of.reader)
+                .map(|served| core::mem::take(&mut served.untold));
+            if let Some(known) = untold.filter(|known| !known.is_empty()) {
+                return Some(Work::Tell(known));
+            }
             if let Some(chosen) = state.giver.choose(self.clock.at(), of.reader) {
                 state.sending.insert(of.reader, chosen.piece);
-                return Some(chosen);
+                return Some(Work::Send(chosen));
             }
             of.wake.wait_for(&mut state, LOOK);
         }
@@ -204,8 +225,10 @@ impl Offer {
                 return Err(io::ErrorKind::Interrupted.into());
             }
             if self.state.lock().sending.get(&of.reader) != Some(&piece) {
-                // It has come from elsewhere meanwhile: the next choice may follow at once.
-                return Ok(());
+                // It has come from elsewhere meanwhile, says the getter; or so it did when that was sent. So it is
+                // told that the rest does not follow, and can say that it wants the piece after all.
+                let pieces = List::first_of([piece]);
+                return writer.send(&Settled { request, pieces }.into());
             }
             self.mapped.check()?;
             prefix.clear();
@@ -247,7 +270,11 @@ impl OfferReader {
     ///
     /// # Errors
     /// The operating system gives no thread.
-    pub fn start(&self, limits: OfferLimits, lost: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    pub fn start(
+        &self,
+        limits: OfferLimits,
+        lost: impl FnOnce() + Send + 'static,
+    ) -> io::Result<JoinHandle<()>> {
         let this = Self {
             offer: Arc::clone(&self.offer),
             reader: self.reader,
@@ -272,8 +299,13 @@ impl OfferReader {
                     writer.shut();
                 }
             }
-        })?;
-        Ok(())
+        })
+    }
+
+    /// True while it waits for pieces it has given credits for, or one is being sent.
+    pub fn waits(&self) -> bool {
+        let state = self.offer.state.lock();
+        state.sending.contains_key(&self.reader) || state.giver.has_credit(self.reader)
     }
 
     /// It may be sent so many more pieces.

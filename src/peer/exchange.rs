@@ -11,17 +11,20 @@ use crate::storage::Mapped;
 use crate::wire::{HaveMap, List, Manifest, ManifestQuery, Message, Refusal, Wanted};
 use std::io;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 
 /// The exchange open on a connection, if there is one.
 #[derive(Debug, Default)]
 pub(super) struct Exchange {
     open: Option<(RequestNumber, OfferReader)>,
+    /// The thread that sends, of this exchange or the one before it.
+    sender: Option<JoinHandle<()>>,
 }
 
 impl Exchange {
-    /// True while a getter is served here: it may be silent for as long as a piece takes.
-    pub(super) const fn is_open(&self) -> bool {
-        self.open.is_some()
+    /// True while a getter waits for pieces here: it may be silent for as long as they take.
+    pub(super) fn is_waited_for(&self) -> bool {
+        self.open.as_ref().is_some_and(|(_, reader)| reader.waits())
     }
 
     /// Handles a message if it is one of the exchange's; false if it is not.
@@ -57,6 +60,14 @@ impl Exchange {
     fn open(&mut self, peer: &Arc<Peer>, conn: &Conn, map: &HaveMap) -> io::Result<()> {
         self.open = None;
         let request = map.request;
+        if self.sender.take_if(|sender| !sender.is_finished()).is_some() {
+            // One thread a connection: the last exchange's is still sending what it had begun.
+            return conn.send(&refusal(
+                request,
+                Refusal::Busy,
+                "the exchange before this one has not ended yet",
+            ));
+        }
         let offer = match peer.offer_of(map.id) {
             Ok(offer) => offer,
             Err((code, text)) => return conn.send(&refusal(request, code, text)),
@@ -75,7 +86,7 @@ impl Exchange {
             stop: peer.stop.clone(),
         };
         let (owner, id) = (Arc::clone(peer), map.id);
-        reader.start(limits, move || owner.lost_content(id))?;
+        self.sender = Some(reader.start(limits, move || owner.lost_content(id))?);
         self.open = Some((request, reader));
         Ok(())
     }

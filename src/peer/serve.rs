@@ -116,7 +116,7 @@ fn answer_requests(peer: &Arc<Peer>, conn: &mut Conn) -> Result<(), ConnError> {
     loop {
         let incoming = match conn.receive(PEER_IDLE) {
             // Somebody who waits for pieces has nothing to say.
-            Err(ConnError::Io(error)) if exchange.is_open() && is_silence(&error) => continue,
+            Err(ConnError::Io(error)) if exchange.is_waited_for() && is_silence(&error) => continue,
             Ok(None) => return Ok(()),
             other => other?,
         };

@@ -51,6 +51,8 @@ struct Table {
     /// Files a user has withdrawn though they lie in a shared directory.
     hidden: BTreeSet<PathBuf>,
     complained: BTreeSet<String>,
+    /// Shares added while a look was under way, which cannot have seen them.
+    added: BTreeSet<ContentKey>,
 }
 
 /// The shares of one peer.
@@ -134,6 +136,7 @@ impl Shares {
             .hashed
             .insert(path.to_owned(), (stamp, Arc::clone(&manifest)));
         let body = ShareBody::File(path.to_owned(), stamp, manifest);
+        table.added.insert(info.key());
         table.shares.insert(
             info.key(),
             Share {
@@ -199,6 +202,7 @@ impl Shares {
 
     /// Looks through everything shared, hashes what is new and settled, and says what changed.
     pub(super) fn rescan(&self, stop: &Stop) -> Changes {
+        self.table.lock().added.clear();
         let mut now_shared: BTreeMap<ContentKey, Share> = BTreeMap::new();
         let mut seen = BTreeSet::new();
         let mut skipped = Vec::new();
@@ -294,12 +298,21 @@ impl Shares {
 
     fn replace(
         &self,
-        now_shared: BTreeMap<ContentKey, Share>,
+        mut now_shared: BTreeMap<ContentKey, Share>,
         seen: &BTreeSet<PathBuf>,
         skipped: Vec<String>,
     ) -> Changes {
         let mut table = self.table.lock();
         let table = &mut *table;
+        let mut kept = BTreeSet::new();
+        for key in &table.added {
+            if let Some(share) = table.shares.get(key) {
+                if let ShareBody::File(path, _, _) = &share.body {
+                    kept.insert(path.clone());
+                }
+                now_shared.entry(key.clone()).or_insert_with(|| share.clone());
+            }
+        }
         let new = now_shared
             .iter()
             .filter(|(key, _)| !table.shares.contains_key(key));
@@ -309,7 +322,9 @@ impl Shares {
             gone: gone.cloned().collect(),
         };
         table.shares = now_shared;
-        table.hashed.retain(|path, _| seen.contains(path));
+        table
+            .hashed
+            .retain(|path, _| seen.contains(path) || kept.contains(path));
         table.unsettled.retain(|path, _| seen.contains(path));
         for complaint in skipped {
             if table.complained.insert(complaint.clone()) {

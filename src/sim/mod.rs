@@ -12,6 +12,7 @@ mod node;
 mod peer_node;
 mod rs_node;
 mod scenario;
+pub mod swarm;
 mod trace;
 mod world;
 

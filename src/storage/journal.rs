@@ -34,10 +34,10 @@ pub(super) enum Told {
     Unsure(Pieces),
 }
 
-/// What tells one boot from another; the same always where the system does not say.
-fn boot() -> [u8; 32] {
-    let id = std::fs::read("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    *blake3::hash(&id).as_bytes()
+/// What tells one boot from another; where the system does not say, no boot is like another.
+fn boot() -> Option<[u8; 32]> {
+    let id = std::fs::read("/proc/sys/kernel/random/boot_id").ok()?;
+    Some(*blake3::hash(&id).as_bytes())
 }
 
 fn record(id: ContentId, piece: PieceIndex) -> [u8; RECORD_BYTES] {
@@ -57,7 +57,7 @@ impl Journal {
         let mut head = MAGIC.to_vec();
         head.extend_from_slice(&id.0);
         let ours = bytes.get(..HEAD_BYTES).filter(|found| found.starts_with(&head));
-        let same_boot = ours.is_some_and(|found| found.ends_with(&boot()));
+        let same_boot = ours.is_some_and(|found| boot().is_some_and(|boot| found.ends_with(&boot)));
         let mut pieces = Pieces::none(count);
         if ours.is_some() {
             for found in bytes[HEAD_BYTES..].chunks_exact(RECORD_BYTES) {
@@ -68,23 +68,19 @@ impl Journal {
             }
         }
         let mut journal = Self { file, id };
-        let unsure = Pieces::none(0);
-        journal.rewrite(if same_boot { &pieces } else { &unsure })?;
-        Ok((
-            journal,
-            if same_boot {
-                Told::Sure(pieces)
-            } else {
-                Told::Unsure(pieces)
-            },
-        ))
+        if same_boot {
+            journal.begin(&pieces)?;
+            return Ok((journal, Told::Sure(pieces)));
+        }
+        // It stays as it is until the pieces have been hashed, however often that is put off.
+        Ok((journal, Told::Unsure(pieces)))
     }
 
-    /// Writes it anew, without what was damaged or doubled.
-    fn rewrite(&mut self, pieces: &Pieces) -> io::Result<()> {
+    /// Writes it anew: these pieces are there, in this boot.
+    pub(super) fn begin(&mut self, pieces: &Pieces) -> io::Result<()> {
         let mut bytes = MAGIC.to_vec();
         bytes.extend_from_slice(&self.id.0);
-        bytes.extend_from_slice(&boot());
+        bytes.extend_from_slice(&boot().unwrap_or_default());
         pieces
             .iter()
             .for_each(|piece| bytes.extend_from_slice(&record(self.id, piece)));
@@ -130,6 +126,7 @@ mod tests {
         let path = place.path().join("journal");
         let (mut journal, told) = reopen(&path, ID);
         assert_eq!(told, Told::Unsure(pieces(&[])));
+        journal.begin(&pieces(&[])).expect("begun");
         for piece in [3, 0, 19] {
             journal.add(PieceIndex(piece)).expect("added");
         }
@@ -146,6 +143,7 @@ mod tests {
         let place = tempfile::tempdir().expect("a directory");
         let path = place.path().join("journal");
         let (mut journal, _) = reopen(&path, ID);
+        journal.begin(&pieces(&[])).expect("begun");
         journal.add(PieceIndex(1)).expect("added");
         journal.add(PieceIndex(2)).expect("added");
         let whole = std::fs::read(&path).expect("read");
@@ -170,6 +168,7 @@ mod tests {
         let place = tempfile::tempdir().expect("a directory");
         let path = place.path().join("journal");
         let (mut journal, _) = reopen(&path, ID);
+        journal.begin(&pieces(&[])).expect("begun");
         journal.add(PieceIndex(1)).expect("added");
         let mut bytes = std::fs::read(&path).expect("read");
         bytes[HEAD_BYTES - 1] ^= 1;

@@ -4,10 +4,10 @@
 //! lies in `--out` leads out of it; the final name is only ever given by a rename of a synced file.
 
 use super::journal::{Journal, Told};
-use crate::id::{ContentId, PieceIndex};
+use crate::id::PieceIndex;
 use crate::limits::CHUNK_BYTES_MAX;
-use crate::name::ContentName;
 use crate::proto::transfer::{Manifest, PieceHasher, Pieces, piece_count, piece_span};
+use crate::wire::ContentInfo;
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, OpenOptions};
 use parking_lot::Mutex;
@@ -15,6 +15,15 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
+
+/// How a content comes: that decides what an earlier run may have left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LandingKind {
+    /// Piece by piece, each verified, with a journal.
+    ByPieces,
+    /// From its first byte to its last, verified at the end.
+    Whole,
+}
 
 /// One content on its way into a directory. Threads may write different parts of it at once.
 #[derive(Debug)]
@@ -39,18 +48,47 @@ fn at<T>(path: &Path, result: io::Result<T>) -> io::Result<T> {
 
 impl Landing {
     /// Opens the unfinished file of a content below `out`, which is created if need be. What an earlier run
-    /// has left of the same content is kept: [`Landing::present`] says what.
+    /// has left of the same content and kind is kept: [`Landing::present`] says what.
     ///
     /// # Errors
     /// The file system's, or `ResourceBusy` while another fetch writes the same content; the error names it.
-    pub fn open(out: &Path, name: &ContentName, id: ContentId, bytes: u64) -> io::Result<Self> {
+    pub fn open(out: &Path, content: &ContentInfo, kind: LandingKind) -> io::Result<Self> {
         at(out, std::fs::create_dir_all(out))?;
         let root = at(out, Dir::open_ambient_dir(out, ambient_authority()))?;
-        let path = out.join(name.as_str());
-        let opened = Self::open_below(root, name, id, bytes);
-        let (parent, file, journal, told) = at(&path, opened)?;
-        let final_name = name.file_name().to_owned();
-        let (part_name, journal_name) = (part_name(id), journal_name(id));
+        let path = out.join(content.name.as_str());
+        at(&path, Self::open_below(root, content, kind, path.clone()))
+    }
+
+    fn open_below(root: Dir, content: &ContentInfo, kind: LandingKind, path: PathBuf) -> io::Result<Self> {
+        let (id, bytes) = (content.id, content.bytes);
+        let parent = match Path::new(content.name.as_str()).parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => {
+                root.create_dir_all(parent).and_then(|()| root.open_dir(parent))?
+            }
+            _ => root,
+        };
+        // Hidden, unique by content and kind, and short enough whatever the name is.
+        let short = &id.to_string()[..32];
+        let part_name = match kind {
+            LandingKind::ByPieces => format!(".{short}.p2pdi-part"),
+            LandingKind::Whole => format!(".{short}.whole.p2pdi-part"),
+        };
+        let journal_name = format!(".{short}.journal.p2pdi-part");
+        let file = open_alone(&parent, &part_name)?;
+        // Without its file, or with one of another length, a journal tells of nothing.
+        let fresh = file.metadata()?.len() != bytes;
+        file.set_len(bytes)?;
+        let count = piece_count(bytes);
+        let (journal, told) = if kind == LandingKind::Whole || count == 1 {
+            (None, Told::Sure(Pieces::none(count)))
+        } else {
+            let mut options = OpenOptions::new();
+            options.read(true).write(true).create(true).truncate(fresh);
+            let (journal, told) =
+                Journal::open(parent.open_with(&journal_name, &options)?.into_std(), id, count)?;
+            (Some(Mutex::new(journal)), told)
+        };
+        let final_name = content.name.file_name().to_owned();
         Ok(Self {
             parent,
             part_name,
@@ -62,37 +100,6 @@ impl Landing {
             journal,
             told,
         })
-    }
-
-    fn open_below(
-        root: Dir,
-        name: &ContentName,
-        id: ContentId,
-        bytes: u64,
-    ) -> io::Result<(Dir, File, Option<Mutex<Journal>>, Told)> {
-        let parent = match Path::new(name.as_str()).parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => {
-                root.create_dir_all(parent).and_then(|()| root.open_dir(parent))?
-            }
-            _ => root,
-        };
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true);
-        let file = parent.open_with(part_name(id), &options)?.into_std();
-        let busy = |_| io::Error::new(io::ErrorKind::ResourceBusy, "another fetch is writing it");
-        file.try_lock().map_err(busy)?;
-        // Without its file, or with one of another length, a journal tells of nothing.
-        let fresh = file.metadata()?.len() != bytes;
-        file.set_len(bytes)?;
-        let count = piece_count(bytes);
-        if count == 1 {
-            return Ok((parent, file, None, Told::Sure(Pieces::none(1))));
-        }
-        let journal = parent
-            .open_with(journal_name(id), options.truncate(fresh))?
-            .into_std();
-        let (journal, told) = Journal::open(journal, id, count)?;
-        Ok((parent, file, Some(Mutex::new(journal)), told))
     }
 
     /// The final path.
@@ -123,9 +130,11 @@ impl Landing {
                 offset += step as u64;
             }
             if manifest.value(piece) == Some(hasher.finish()) {
-                self.piece_done(piece)?;
                 present.insert(piece);
             }
+        }
+        if let Some(journal) = &self.journal {
+            at(&self.path, journal.lock().begin(&present))?;
         }
         Ok(present)
     }
@@ -189,25 +198,44 @@ impl Landing {
     }
 }
 
-/// Unique by content, hidden, and short enough whatever the name is.
-fn part_name(id: ContentId) -> String {
-    format!(".{}.p2pdi-part", &id.to_string()[..32])
-}
-
-/// Beside the file it tells of: they are left, moved and removed together.
-fn journal_name(id: ContentId) -> String {
-    format!(".{}.journal.p2pdi-part", &id.to_string()[..32])
+/// Opens a file that no other process writes. One that was given its final name while we waited for the lock is
+/// not ours to write to: the name is looked up again.
+fn open_alone(parent: &Dir, name: &str) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true);
+    let busy = || io::Error::new(io::ErrorKind::ResourceBusy, "another fetch is writing it");
+    for _ in 0..8 {
+        let file = parent.open_with(name, &options)?.into_std();
+        file.try_lock().map_err(|_| busy())?;
+        let inode = std::os::unix::fs::MetadataExt::ino(&file.metadata()?);
+        match parent.metadata(name) {
+            Ok(named) if cap_std::fs::MetadataExt::ino(&named) == inode => return Ok(file),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(busy())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn name(text: &str) -> ContentName {
-        ContentName::new(text).expect("a name")
+    fn content(name: &str, bytes: u64) -> ContentInfo {
+        ContentInfo {
+            kind: crate::wire::ContentKind::File,
+            name: crate::name::ContentName::new(name).expect("a name"),
+            id: ID,
+            bytes,
+            modified: 0,
+            media_type: crate::wire::Text::cut("text/plain"),
+            number: None,
+            title: None,
+        }
     }
 
-    const ID: ContentId = ContentId([3; 32]);
+    const ID: crate::id::ContentId = crate::id::ContentId([3; 32]);
 
     #[test]
     fn a_file_appears_whole_or_not_at_all() {
@@ -215,7 +243,10 @@ mod tests {
         let bytes: Vec<u8> = (0..200_000_u32)
             .map(|at| u8::try_from(at % 251).unwrap_or(0))
             .collect();
-        let open = || Landing::open(out.path(), &name("a/b.txt"), ID, bytes.len() as u64).expect("open");
+        let open = || {
+            let info = content("a/b.txt", bytes.len() as u64);
+            Landing::open(out.path(), &info, LandingKind::ByPieces).expect("open")
+        };
         let values = vec![[0; 32]; 4];
         let manifest = Manifest::of_values(bytes.len() as u64, values);
         let landing = open();
@@ -250,15 +281,15 @@ mod tests {
         let out = tempfile::tempdir().expect("a directory");
         let elsewhere = tempfile::tempdir().expect("a directory");
         std::os::unix::fs::symlink(elsewhere.path(), out.path().join("a")).expect("a link");
-        assert!(Landing::open(out.path(), &name("a/b.txt"), ID, 9).is_err());
+        assert!(Landing::open(out.path(), &content("a/b.txt", 9), LandingKind::ByPieces).is_err());
         assert_eq!(std::fs::read_dir(elsewhere.path()).expect("listed").count(), 0);
     }
 
     #[test]
     fn two_fetches_do_not_write_one_file() {
         let out = tempfile::tempdir().expect("a directory");
-        let _first = Landing::open(out.path(), &name("a"), ID, 9).expect("open");
-        let second = Landing::open(out.path(), &name("a"), ID, 9)
+        let _first = Landing::open(out.path(), &content("a", 9), LandingKind::ByPieces).expect("open");
+        let second = Landing::open(out.path(), &content("a", 9), LandingKind::ByPieces)
             .map(|_| ())
             .map_err(|error| error.kind());
         assert_eq!(second, Err(io::ErrorKind::ResourceBusy));

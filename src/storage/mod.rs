@@ -15,7 +15,7 @@ mod stamp;
 mod state;
 
 pub use heading::{Heading, read_heading};
-pub use landing::Landing;
+pub use landing::{Landing, LandingKind};
 pub use mapped::Mapped;
 pub use scan::{HashFault, Scanned, describe, hash_file, scan, tree_of};
 pub use stamp::Stamp;

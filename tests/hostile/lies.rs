@@ -127,7 +127,7 @@ const LIES: &[Lie] = &[
     },
     Lie {
         what: "a refusal in the middle",
-        exit: 4,
+        exit: 3,
         tell: |stream, request, content, _| {
             pour(stream, &chunk(request, 0, &content[..CHUNK]))
                 && say(stream, &refusal(request, Refusal::ContentLost, "lost"))

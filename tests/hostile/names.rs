@@ -214,7 +214,7 @@ fn links_inside_out_are_not_followed_out() {
     std::os::unix::fs::symlink("../../elsewhere", at("out/deep/er")).expect("a link");
     std::os::unix::fs::symlink(at("elsewhere/victim"), at("out/z.txt")).expect("a link");
     let id = blake3::hash(&plain).to_hex().to_string();
-    let part = format!(".{}.p2pdi-part", &id[..32]);
+    let part = format!(".{}.whole.p2pdi-part", &id[..32]);
     std::os::unix::fs::symlink(at("elsewhere/victim"), at("out").join(&part)).expect("a link");
 
     let holder = serve(&[

@@ -2,6 +2,7 @@
 #![allow(unreachable_pub, clippy::disallowed_types, reason = "a module of tests")]
 
 use p2pdi::id::{ContentId, PieceIndex, RequestNumber};
+use p2pdi::limits::STALL;
 use p2pdi::name::{ContentName, HostPort, PeerName};
 use p2pdi::net::{Conn, Incoming, Stop};
 use p2pdi::proto::transfer::{PieceHasher, piece_count, piece_span};
@@ -25,6 +26,10 @@ pub enum Lie {
     WrongOffset,
     /// It says that it has everything, and has nothing.
     Nothing,
+    /// It chooses a piece, waits until others must have sent it, and then sends wrong bytes.
+    LateBytes,
+    /// It takes the have-map and never says anything.
+    Silence,
 }
 
 /// A running liar.
@@ -87,6 +92,7 @@ fn answer(stream: TcpStream, stop: &Stop, content: &[u8], lie: Lie, port: u16) {
                     .into(),
                 )
             }
+            Message::Credit(_) if lie == Lie::Silence => Ok(()),
             Message::Credit(credit) => (0..credit.pieces).try_for_each(|_| {
                 let piece = PieceIndex(next);
                 next += 1;
@@ -168,9 +174,9 @@ fn give(
     let mut payload = part(content, piece).to_vec();
     let mut offset = piece_span(content.len() as u64, piece).start;
     match lie {
-        Lie::WrongBytes => payload[9] ^= 1,
+        Lie::WrongBytes | Lie::LateBytes => payload[9] ^= 1,
         Lie::WrongOffset => offset += 1,
-        Lie::WrongSize | Lie::Nothing => {}
+        Lie::WrongSize | Lie::Nothing | Lie::Silence => {}
     }
     conn.send(
         &Choice {
@@ -180,6 +186,10 @@ fn give(
         }
         .into(),
     )?;
+    if lie == Lie::LateBytes {
+        // Longer than a getter waits before it takes the piece from another.
+        std::thread::park_timeout(STALL.to_std() * 3 / 2);
+    }
     conn.send(
         &Content {
             request,

@@ -57,7 +57,7 @@ fn every_bound_of_the_wire_is_specified() {
 }
 
 /// The reason of a bound, from its documentation.
-fn reason(name: &str) -> String {
+pub(crate) fn reason(name: &str) -> String {
     let source = crate::block::read("src/limits.rs");
     let mut doc = String::new();
     for line in source.lines() {

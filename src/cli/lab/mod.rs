@@ -15,7 +15,7 @@ mod interrupt;
 mod menu;
 mod natural;
 mod outcome;
-mod panel;
+pub(super) mod panel;
 mod plan;
 mod processes;
 mod run;

@@ -11,18 +11,18 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 /// A part of the sheet.
-pub(super) type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+pub(in crate::cli) type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
 /// Text.
-pub(super) const INK: RGBColor = RGBColor(34, 34, 34);
+pub(in crate::cli) const INK: RGBColor = RGBColor(34, 34, 34);
 /// Lesser text.
-pub(super) const GREY: RGBColor = RGBColor(95, 95, 95);
+pub(in crate::cli) const GREY: RGBColor = RGBColor(95, 95, 95);
 /// The bound.
-pub(super) const BOUND: RGBColor = RGBColor(60, 60, 60);
-const GRID: RGBColor = RGBColor(228, 228, 228);
+pub(in crate::cli) const BOUND: RGBColor = RGBColor(60, 60, 60);
+pub(in crate::cli) const GRID: RGBColor = RGBColor(228, 228, 228);
 
 /// Okabe and Ito's colours, told apart by colour-blind eyes too; their yellow is too pale for a line.
-const PALETTE: [RGBColor; 6] = [
+pub(in crate::cli) const PALETTE: [RGBColor; 6] = [
     RGBColor(0, 0, 0),
     RGBColor(230, 159, 0),
     RGBColor(86, 180, 233),
@@ -55,7 +55,7 @@ fn number_of(peer: &str) -> usize {
 }
 
 /// Text of so many pixels. The library writes sizes divided by 1.24 into an SVG.
-pub(super) fn text_style(px: f64, color: &RGBColor, bold: bool) -> TextStyle<'static> {
+pub(in crate::cli) fn text_style(px: f64, color: &RGBColor, bold: bool) -> TextStyle<'static> {
     let style = if bold { FontStyle::Bold } else { FontStyle::Normal };
     ("sans-serif", px * 1.24, style).into_font().color(color)
 }

@@ -31,6 +31,8 @@ pub struct Giver {
     copies: Vec<u32>,
     /// For each piece, how often it was sent from here.
     sent: Vec<u32>,
+    /// For each piece, the getter that alone was sent it from here, while no other had it.
+    alone: Vec<Option<Reader>>,
     /// Holders that break ties alike choose alike: each partial holder has an order of its own.
     seed: Option<u64>,
     /// It held everything from the start.
@@ -63,6 +65,7 @@ impl Giver {
             getters: BTreeMap::new(),
             copies: vec![0; count],
             sent: vec![0; count],
+            alone: vec![None; count],
             seed,
             whole,
             ready: vec![Instant::ZERO; count],
@@ -126,13 +129,15 @@ impl Giver {
         }
     }
 
-    /// A getter has this piece, or expects it from elsewhere.
-    pub fn settle(&mut self, reader: Reader, piece: PieceIndex) {
-        if let Some(getter) = self.getters.get_mut(&reader)
-            && getter.settled.insert(piece)
-        {
-            self.copies[piece.0 as usize] += 1;
+    /// A getter has this piece, or expects it from elsewhere. Returns who must have passed it on: the only one
+    /// that had it, from here. What others have seen is the one account of a getter that it cannot make up.
+    pub fn settle(&mut self, reader: Reader, piece: PieceIndex) -> Option<Reader> {
+        let getter = self.getters.get_mut(&reader)?;
+        if !getter.settled.insert(piece) {
+            return None;
         }
+        self.copies[piece.0 as usize] += 1;
+        self.alone[piece.0 as usize].filter(|giver| *giver != reader)
     }
 
     /// A getter wants this piece after all.
@@ -142,6 +147,21 @@ impl Giver {
         {
             self.copies[piece.0 as usize] -= 1;
         }
+    }
+
+    /// The getters that could be sent something now, for they have credit and lack a piece that is here; and how
+    /// many pieces each has settled.
+    pub fn waiting(&self) -> impl Iterator<Item = (Reader, u32)> + '_ {
+        let waits = |getter: &Getter| getter.credits > 0 && !getter.settled.holds_all_of(&self.have);
+        let getters = self.getters.iter();
+        getters
+            .filter(move |(_, getter)| waits(getter))
+            .map(|(reader, getter)| (*reader, getter.settled.len()))
+    }
+
+    /// True if this getter may be sent something.
+    pub fn has_credit(&self, reader: Reader) -> bool {
+        self.getters.get(&reader).is_some_and(|getter| getter.credits > 0)
     }
 
     /// True if this getter could be sent this piece now.
@@ -167,6 +187,7 @@ impl Giver {
         let first = self.copies[at] == 0 && self.sent[at] == 0;
         self.sent[at] += 1;
         self.settle(reader, piece);
+        self.alone[at] = first.then_some(reader);
         if let Some(getter) = self.getters.get_mut(&reader) {
             getter.credits -= 1;
         }

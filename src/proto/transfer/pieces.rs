@@ -106,6 +106,16 @@ impl Pieces {
         there
     }
 
+    /// True if no piece of `other` is missing here.
+    pub fn holds_all_of(&self, other: &Self) -> bool {
+        let bytes = self.bits.iter().chain(core::iter::repeat(&0));
+        other
+            .bits
+            .iter()
+            .zip(bytes)
+            .all(|(theirs, mine)| theirs & !mine == 0)
+    }
+
     /// The pieces in this set that are not in `other`, by rising index.
     pub fn without<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = PieceIndex> + 'a {
         let bytes = self

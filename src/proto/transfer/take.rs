@@ -1,13 +1,13 @@
 //! The getter's side: which holder a piece is expected from, how much each may send, and who has failed.
 //!
-//! Driving it: [`Taker::open`] for each holder that is reached; [`Taker::handle_choice`], [`Taker::handle_piece`],
-//! [`Taker::handle_progress`] and [`Taker::close`] as things happen; [`Taker::handle_timeout`] at
-//! [`Taker::deadline`]; after each, [`Taker::poll_output`] until there is none. Invariant: every piece is in
+//! Driving it: [`Taker::open`] for each holder that is reached; [`Taker::handle_choice`], [`Taker::handle_cancel`],
+//! [`Taker::handle_progress`], [`Taker::handle_piece`] and [`Taker::close`] as things happen;
+//! [`Taker::handle_timeout`] at [`Taker::deadline`]; after each, [`Taker::poll_output`] until there is none. Invariant: every piece is in
 //! exactly one state, and a piece is expected from one holder at a time.
 
 use super::Pieces;
 use crate::id::PieceIndex;
-use crate::limits::{STALL, STALL_GIVE_UP, WINDOW_PIECES_MAX, WINDOW_SPAN};
+use crate::limits::{SLOW_PIECE, STALL, STALL_GIVE_UP, WINDOW_PIECES_MAX, WINDOW_SPAN};
 use crate::time::{Instant, Span};
 use std::collections::{BTreeMap, VecDeque};
 
@@ -46,7 +46,19 @@ struct Holder {
     heard: Instant,
     /// When the piece that is arriving began to.
     began: Instant,
+    /// How long its last piece took.
+    took: Option<Span>,
+    /// It stopped in the middle of what it owed, and has been silent since.
     stalled: bool,
+    /// What it owes takes so long that it is wanted from others too.
+    late: bool,
+}
+
+impl Holder {
+    /// True if it should be heard of: it owes a piece, or has let one down.
+    fn owes(&self) -> bool {
+        self.stalled || !self.expected.is_empty()
+    }
 }
 
 /// One content at one getter.
@@ -106,7 +118,9 @@ impl Taker {
             window: 2,
             heard: now,
             began: now,
+            took: None,
             stalled: false,
+            late: false,
         };
         self.holders.insert(source, holder);
         self.grant(source);
@@ -145,6 +159,9 @@ impl Taker {
         let Some(holder) = self.holders.get_mut(&source) else {
             return;
         };
+        if holder.stalled || holder.late {
+            return;
+        }
         let open = holder.credits + u32::try_from(holder.expected.len()).unwrap_or(u32::MAX);
         let more = holder.window.min(left.max(1)).saturating_sub(open);
         if more > 0 && left > 0 {
@@ -162,6 +179,7 @@ impl Taker {
             return false;
         };
         holder.heard = now;
+        holder.stalled = false;
         if holder.credits == 0 {
             return false;
         }
@@ -180,17 +198,44 @@ impl Taker {
             holder.began = now;
         }
         holder.expected.push_back(piece);
-        let others = self.holders.keys().filter(|other| **other != source);
-        self.outputs
-            .extend(others.map(|other| TakeOutput::Settled(*other, piece)));
+        self.settle(piece, source);
         true
+    }
+
+    /// A holder takes a choice back, as it does with each that it had announced when it heard that the piece is
+    /// settled. The word of that may have crossed with a choice that was taken here: it is wanted after all.
+    pub fn handle_cancel(&mut self, source: Source, piece: PieceIndex) {
+        let Some(holder) = self.holders.get_mut(&source) else {
+            return;
+        };
+        if let Some(place) = holder.expected.iter().position(|expected| *expected == piece) {
+            holder.expected.remove(place);
+            self.release(piece, source);
+            self.grant(source);
+        }
+    }
+
+    /// Tells all but one that they need not send a piece, and waits for it from none of them any more.
+    fn settle(&mut self, piece: PieceIndex, except: Source) {
+        let mut freed = Vec::new();
+        for (other, holder) in self.holders.iter_mut().filter(|(other, _)| **other != except) {
+            self.outputs.push_back(TakeOutput::Settled(*other, piece));
+            if let Some(place) = holder.expected.iter().position(|expected| *expected == piece) {
+                holder.expected.remove(place);
+                holder.late = false;
+                freed.push(*other);
+            }
+        }
+        freed.into_iter().for_each(|other| self.grant(other));
     }
 
     /// Bytes of a piece came from a holder: it lives.
     pub fn handle_progress(&mut self, now: Instant, source: Source) {
         if let Some(holder) = self.holders.get_mut(&source) {
             holder.heard = now;
-            holder.stalled = false;
+            if core::mem::replace(&mut holder.stalled, false) {
+                self.grant(source);
+            }
         }
     }
 
@@ -211,9 +256,7 @@ impl Taker {
             self.verified.insert(piece);
             if before != State::Expected(source) {
                 // It had been given up here and comes after all: whoever else is asked for it need not send it.
-                let others = self.holders.keys().filter(|other| **other != source);
-                self.outputs
-                    .extend(others.map(|other| TakeOutput::Settled(*other, piece)));
+                self.settle(piece, source);
             }
             if self.verified.is_all() {
                 self.outputs.push_back(TakeOutput::Finished);
@@ -235,6 +278,8 @@ impl Taker {
         holder.expected.remove(place);
         let took = now.since(holder.began);
         holder.began = now;
+        holder.took = Some(took);
+        holder.late = false;
         Some(took)
     }
 
@@ -258,19 +303,45 @@ impl Taker {
 
     /// When [`Taker::handle_timeout`] wants to be called.
     pub fn deadline(&self) -> Option<Instant> {
-        let waiting = self.holders.values().filter(|holder| !holder.expected.is_empty());
-        waiting
-            .map(|holder| {
-                holder
-                    .heard
-                    .after(if holder.stalled { STALL_GIVE_UP } else { STALL })
-            })
-            .min()
+        let waiting = self.holders.iter().filter(|(_, holder)| holder.owes());
+        let silent = waiting.map(|(source, holder)| {
+            let span = if holder.stalled { STALL_GIVE_UP } else { STALL };
+            let silent = holder.heard.after(span);
+            self.late_at(*source).map_or(silent, |late| late.min(silent))
+        });
+        silent.min()
     }
 
-    /// Takes pieces away from holders that have stopped in the middle, and gives up those that stay silent.
+    /// When the piece that a holder is sending has taken so long that others should have it too: twice as long
+    /// as the fastest of them needs, so that where all are slow nothing is begun again.
+    fn late_at(&self, source: Source) -> Option<Instant> {
+        let holder = self.holders.get(&source)?;
+        if holder.late || holder.expected.is_empty() {
+            return None;
+        }
+        let others = self
+            .holders
+            .iter()
+            .filter(|(other, holder)| **other != source && !holder.late && !holder.stalled);
+        let fastest = others.filter_map(|(_, holder)| holder.took).min()?;
+        let span = Span(fastest.0.saturating_mul(2)).max(SLOW_PIECE);
+        Some(holder.began.after(span))
+    }
+
+    /// Takes pieces away from holders that have stopped in the middle or become slow, and gives up those that
+    /// stay silent.
     pub fn handle_timeout(&mut self, now: Instant) {
-        let due = |holder: &Holder, span| !holder.expected.is_empty() && now.since(holder.heard) >= span;
+        let sources: Vec<Source> = self.holders.keys().copied().collect();
+        for source in sources {
+            if self.late_at(source).is_some_and(|late| late <= now)
+                && let Some(holder) = self.holders.get_mut(&source)
+            {
+                holder.late = true;
+                let pieces: Vec<PieceIndex> = holder.expected.iter().copied().collect();
+                pieces.into_iter().for_each(|piece| self.release(piece, source));
+            }
+        }
+        let due = |holder: &Holder, span| holder.owes() && now.since(holder.heard) >= span;
         let silent: Vec<Source> = self
             .holders
             .iter()

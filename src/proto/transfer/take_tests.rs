@@ -65,6 +65,30 @@ fn what_a_lost_holder_owed_is_wanted_from_others() {
 }
 
 #[test]
+fn a_choice_that_crossed_with_our_word_is_asked_for_again() {
+    let mut taker = two_holders(4);
+    // B is told that A sends it, and takes back what it had just chosen; by then A is gone and the choice is in.
+    assert!(taker.handle_choice(Instant(1), A, P0));
+    taker.close(A);
+    assert!(taker.handle_choice(Instant(2), B, P0));
+    taker.open(Instant(3), A);
+    outputs(&mut taker);
+    taker.handle_cancel(B, P0);
+    assert_eq!(
+        outputs(&mut taker),
+        [TakeOutput::Want(A, P0), TakeOutput::Credit(B, 1)]
+    );
+    assert!(
+        taker.handle_choice(Instant(4), B, P0),
+        "B has heard that it is wanted"
+    );
+    // What is expected from another is not touched.
+    outputs(&mut taker);
+    taker.handle_cancel(A, P0);
+    assert!(outputs(&mut taker).is_empty() && taker.expects(B, P0));
+}
+
+#[test]
 fn a_stalled_holder_loses_its_pieces_and_then_its_place() {
     let mut taker = two_holders(4);
     assert!(taker.handle_choice(Instant(0), A, P0));
@@ -85,6 +109,73 @@ fn a_stalled_holder_loses_its_pieces_and_then_its_place() {
     taker.handle_timeout(end);
     assert!(outputs(&mut taker).contains(&TakeOutput::Drop(A)));
     assert_eq!(taker.holders(), 1);
+}
+
+#[test]
+fn a_holder_that_has_become_slow_is_relieved_though_it_is_not_silent() {
+    let mut taker = two_holders(4);
+    assert!(taker.handle_choice(Instant(0), A, P0) && taker.handle_choice(Instant(0), B, P1));
+    assert!(taker.handle_piece(Instant(9), B, P1));
+    outputs(&mut taker);
+    let late = Instant::ZERO.after(SLOW_PIECE);
+    for millis in 1..10 {
+        taker.handle_progress(Instant::ZERO.after(Span::from_millis(500 * millis)), A);
+        taker.handle_timeout(Instant::ZERO.after(Span::from_millis(500 * millis)));
+        assert!(
+            outputs(&mut taker).is_empty(),
+            "a byte now and then is a sign of life"
+        );
+    }
+    assert_eq!(taker.deadline(), Some(late));
+    taker.handle_timeout(late);
+    assert_eq!(outputs(&mut taker), [TakeOutput::Want(B, P0)]);
+    assert!(taker.handle_choice(late, B, P0));
+    assert!(outputs(&mut taker).contains(&TakeOutput::Settled(A, P0)));
+}
+
+#[test]
+fn where_all_are_slow_nothing_is_begun_again() {
+    let mut taker = two_holders(9);
+    let slow = Span(SLOW_PIECE.0 * 3 / 4);
+    let mut now = Instant(0);
+    for piece in (0..4).map(PieceIndex) {
+        let source = if piece.0 % 2 == 0 { A } else { B };
+        assert!(taker.handle_choice(now, source, piece));
+        outputs(&mut taker);
+        now = now.after(slow);
+        taker.handle_progress(now, source);
+        taker.handle_timeout(now);
+        assert!(outputs(&mut taker).is_empty());
+        assert!(taker.handle_piece(now, source, piece));
+    }
+}
+
+#[test]
+fn what_another_sends_is_not_held_against_the_first() {
+    let mut taker = two_holders(4);
+    assert!(taker.handle_choice(Instant(0), A, P0));
+    let stall = Instant::ZERO.after(STALL);
+    taker.handle_timeout(stall);
+    assert!(taker.handle_choice(stall, B, P0));
+    outputs(&mut taker);
+    // The first one goes on, with another piece; it was told not to send the one it lost.
+    assert!(taker.handle_choice(stall, A, P1));
+    assert!(taker.handle_piece(stall, A, P1) && taker.handle_piece(stall, B, P0));
+    outputs(&mut taker);
+    assert_eq!(taker.deadline(), None, "nobody owes anything");
+    taker.handle_timeout(stall.after(STALL_GIVE_UP));
+    assert!(outputs(&mut taker).is_empty() && taker.holders() == 2);
+}
+
+#[test]
+fn a_holder_that_lost_all_its_pieces_must_still_be_heard_of() {
+    let mut taker = two_holders(4);
+    assert!(taker.handle_choice(Instant(0), A, P0));
+    let stall = Instant::ZERO.after(STALL);
+    taker.handle_timeout(stall);
+    assert!(taker.handle_choice(stall, B, P0) && taker.handle_piece(stall, B, P0));
+    taker.handle_timeout(Instant::ZERO.after(STALL_GIVE_UP));
+    assert!(outputs(&mut taker).contains(&TakeOutput::Drop(A)));
 }
 
 #[test]

@@ -1,0 +1,174 @@
+//! The fetching thread: it starts a thread for every holder, shows progress, and looks after those that stall.
+
+use super::account::Accounts;
+use super::swarm::{State, Swarm};
+use super::{FetchFault, Fetcher, HolderSource, Watcher};
+use crate::limits::{HEARD_HOLDERS_MAX, SOURCES_MAX, STALL, STALL_GIVE_UP, TWO_STREAMS_BYTES};
+use crate::name::HostPort;
+use crate::net::Clock;
+use crate::proto::transfer::Manifest;
+use crate::storage::Landing;
+use crate::storage::LandingKind::ByPieces;
+use crate::time::{Instant, Span};
+use crate::wire::ContentInfo;
+use parking_lot::{Condvar, Mutex};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+/// The fetching thread looks around this often, for progress and for holders that stall.
+const LOOK: Duration = Duration::from_millis(100);
+
+impl Fetcher<'_> {
+    /// Fetches a content by pieces, from as many holders as there are.
+    pub(super) fn fetch_pieces(
+        &mut self,
+        content: &ContentInfo,
+        known: Vec<HostPort>,
+        more: &mut dyn HolderSource,
+        accounts: &mut Accounts,
+        watcher: &mut dyn Watcher,
+    ) -> Result<(PathBuf, Arc<Manifest>), FetchFault> {
+        let landing = Landing::open(&self.out, content, ByPieces).map_err(FetchFault::Disk)?;
+        let state = State {
+            taker: None,
+            lines: BTreeMap::new(),
+            next: 0,
+            heard: Vec::new(),
+            accounts: core::mem::take(accounts),
+            running: 0,
+            failed: Vec::new(),
+            whole_only: Vec::new(),
+            disk: None,
+            bytes_here: 0,
+            heard_at: Instant::ZERO,
+            over: false,
+        };
+        let swarm = Swarm {
+            content,
+            landing,
+            manifest: OnceLock::new(),
+            offer: OnceLock::new(),
+            sharing: self.sharing,
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+            turns: [const { Mutex::new(()) }; 64],
+            down: self.down,
+            clock: Clock::start(),
+            stop: &self.stop,
+        };
+        std::thread::scope(|scope| oversee(&swarm, scope, known, more, watcher));
+        let Swarm {
+            state,
+            landing,
+            manifest,
+            sharing,
+            offer,
+            ..
+        } = swarm;
+        drop(offer);
+        let state = state.into_inner();
+        *accounts = state.accounts;
+        let whole = state.taker.is_some_and(|taker| taker.verified().is_all());
+        if whole && let Some(manifest) = manifest.get() {
+            let path = landing.finish().map_err(FetchFault::Disk)?;
+            return Ok((path, Arc::clone(manifest)));
+        }
+        if let Some(sharing) = sharing {
+            sharing.give_up(content);
+        }
+        match state.disk {
+            Some(error) => Err(FetchFault::Disk(error)),
+            None if self.stop.is_set() => Err(FetchFault::Interrupted),
+            None if !state.whole_only.is_empty() => {
+                drop(landing);
+                self.fetch_whole(content, state.whole_only, more, accounts, watcher)
+            }
+            None => Err(FetchFault::NoHolderLeft(None, Vec::new())),
+        }
+    }
+}
+
+/// Starts a thread for every holder, shows progress, and ends when the content is whole or nobody is left.
+fn oversee<'scope>(
+    swarm: &'scope Swarm<'_>,
+    scope: &'scope std::thread::Scope<'scope, '_>,
+    mut known: Vec<HostPort>,
+    more: &mut dyn HolderSource,
+    watcher: &mut dyn Watcher,
+) {
+    let mut tried: BTreeSet<HostPort> = BTreeSet::new();
+    let mut waiting: VecDeque<HostPort> = VecDeque::new();
+    // Silence after which others are looked for, though some are connected.
+    let mut looked_after = Span(STALL.0 * 2);
+    if let [alone] = known.as_slice()
+        && swarm.content.bytes >= TWO_STREAMS_BYTES
+    {
+        // A second connection to a lone holder; it is tried once more below, by its own name.
+        start(swarm, scope, alone.clone());
+    }
+    loop {
+        let fresh = known
+            .drain(..)
+            .filter(|holder| tried.len() < HEARD_HOLDERS_MAX && tried.insert(holder.clone()));
+        waiting.extend(fresh);
+        while swarm.state.lock().running < SOURCES_MAX
+            && let Some(holder) = waiting.pop_front()
+        {
+            start(swarm, scope, holder);
+        }
+        let mut state = swarm.state.lock();
+        let idle = state.running == 0 && state.heard.is_empty();
+        if !state.over && !idle && state.heard.is_empty() && state.failed.is_empty() {
+            swarm.changed.wait_for(&mut state, LOOK);
+        }
+        let now = swarm.clock.at();
+        if let Some(taker) = state.taker.as_mut() {
+            taker.handle_timeout(now);
+        }
+        swarm.pump_with(&mut state, 1);
+        known = core::mem::take(&mut state.heard);
+        let (failed, here) = (core::mem::take(&mut state.failed), state.bytes_here);
+        let silent = now.since(state.heard_at);
+        if silent >= STALL_GIVE_UP && !state.over {
+            // Everybody is connected and nobody sends: as if they were gone.
+            state.give_up_silent();
+        }
+        let over = state.over || swarm.stop.is_set();
+        let nobody = state.running == 0 && known.is_empty() && waiting.is_empty();
+        drop(state);
+        failed
+            .iter()
+            .for_each(|(holder, why)| watcher.failed(holder, why));
+        watcher.advanced(here);
+        if over {
+            let state = swarm.state.lock();
+            state.lines.values().for_each(|line| line.writer.shut());
+            return;
+        }
+        if nobody || silent >= looked_after {
+            looked_after = Span(looked_after.0 + STALL.0);
+            known = more
+                .more()
+                .into_iter()
+                .filter(|holder| !tried.contains(holder))
+                .collect();
+            if known.is_empty() && nobody {
+                return;
+            }
+        } else if silent < STALL {
+            looked_after = Span(STALL.0 * 2);
+        }
+    }
+}
+
+fn start<'scope>(swarm: &'scope Swarm<'_>, scope: &'scope std::thread::Scope<'scope, '_>, holder: HostPort) {
+    swarm.state.lock().running += 1;
+    let thread = std::thread::Builder::new().name("fetch-source".to_owned());
+    let spawned = thread.spawn_scoped(scope, move || swarm.run_source(&holder));
+    if let Err(error) = spawned {
+        log::warn!("no thread for a holder: {error}");
+        swarm.state.lock().running -= 1;
+    }
+}

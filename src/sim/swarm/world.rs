@@ -1,0 +1,493 @@
+//! The virtual network: carries the words of the machines and the bytes of the pieces, and nothing else.
+//!
+//! Belongs here: links, delays, comings and goings. Does not: any decision; those are the machines'.
+
+use super::check::Ledger;
+use super::events::{Ask, Chunk, Event, Events, Exchange, Nanos, PeerNumber, Tell};
+use super::line::{DownLine, Transfer, UpLine};
+use super::report::{PeerReport, Report};
+use super::setup::{PeerPlan, Setup};
+use crate::id::PieceIndex;
+use crate::limits::HOLDER_RETRY;
+use crate::proto::transfer::{Chosen, Giver, Pieces, Reader, Source, TakeOutput, Taker, Uplink};
+use crate::rng::Rng;
+use crate::time::{Instant, Span};
+use std::collections::BTreeMap;
+
+/// A piece that a holder sends here.
+#[derive(Debug)]
+pub(super) struct Incoming {
+    holder: PeerNumber,
+    piece: PieceIndex,
+    bytes: u64,
+}
+
+/// One peer: its machines and its links.
+#[derive(Debug)]
+pub(super) struct Peer {
+    pub(super) plan: PeerPlan,
+    pub(super) here: bool,
+    pub(super) giver: Giver,
+    pub(super) taker: Taker,
+    uplink: Uplink,
+    pub(super) up: UpLine,
+    down: DownLine,
+    /// The holders it takes from, and the getters it gives to.
+    pub(super) holders: BTreeMap<PeerNumber, Exchange>,
+    pub(super) getters: BTreeMap<PeerNumber, Exchange>,
+    incoming: BTreeMap<u64, Incoming>,
+    wake: Option<Nanos>,
+    pub(super) report: PeerReport,
+}
+
+/// The swarm.
+#[derive(Debug)]
+pub(super) struct World {
+    pub(super) setup: Setup,
+    pub(super) now: Nanos,
+    pub(super) events: Events,
+    pub(super) peers: Vec<Peer>,
+    pub(super) rng: Rng,
+    pub(super) ledger: Ledger,
+    exchanges: u64,
+    transfers: u64,
+    /// Peers that are to stay and have not everything yet.
+    waiting: usize,
+}
+
+const fn nanos_of(at: Instant) -> Nanos {
+    Nanos(at.0.saturating_mul(1_000))
+}
+
+impl World {
+    pub(super) fn new(setup: Setup) -> Self {
+        let mut rng = Rng::from_seed(setup.seed);
+        let plans = core::iter::once(&setup.source).chain(&setup.peers);
+        let peers: Vec<Peer> = plans
+            .enumerate()
+            .map(|(number, plan)| {
+                let whole = number == 0;
+                let pieces = |count| {
+                    if whole {
+                        Pieces::all(count)
+                    } else {
+                        Pieces::none(count)
+                    }
+                };
+                let seed = (!whole).then(|| rng.next_u64());
+                Peer {
+                    plan: plan.clone(),
+                    here: false,
+                    giver: Giver::new(pieces(setup.pieces), seed),
+                    taker: Taker::new(pieces(setup.pieces)),
+                    uplink: Uplink::new(setup.turns, whole),
+                    up: UpLine::default(),
+                    down: DownLine::default(),
+                    holders: BTreeMap::new(),
+                    getters: BTreeMap::new(),
+                    incoming: BTreeMap::new(),
+                    wake: None,
+                    report: PeerReport::default(),
+                }
+            })
+            .collect();
+        let ledger = Ledger::new(&setup);
+        let waiting = setup.peers.iter().filter(|plan| plan.leaves.is_none()).count();
+        let mut world = Self {
+            setup,
+            now: Nanos(0),
+            events: Events::default(),
+            peers,
+            rng,
+            ledger,
+            exchanges: 0,
+            transfers: 0,
+            waiting,
+        };
+        world.plan();
+        world
+    }
+
+    fn plan(&mut self) {
+        for (number, peer) in (0..).zip(&self.peers) {
+            let joins = nanos_of(peer.plan.joins);
+            self.events.put(joins, number, Event::Join);
+            if let Some(leaves) = peer.plan.leaves {
+                self.events.put(nanos_of(leaves).max(joins), number, Event::Leave);
+            }
+            for (from, span) in &peer.plan.stalls {
+                self.events.put(nanos_of(*from), number, Event::Stall(true));
+                self.events
+                    .put(nanos_of(from.after(*span)), number, Event::Stall(false));
+            }
+        }
+    }
+
+    /// Runs until everybody who stays has everything, and no longer than `limit`.
+    pub(super) fn run(mut self, limit: Span) -> Report {
+        let limit = nanos_of(Instant::ZERO.after(limit));
+        while self.waiting > 0
+            && let Some((at, peer, event)) = self.events.take()
+            && at <= limit
+        {
+            self.now = at;
+            let other = match &event {
+                Event::Ask { from, .. } | Event::Tell { from, .. } | Event::Received { from, .. } => {
+                    Some(*from)
+                }
+                _ => None,
+            };
+            self.handle(peer, event);
+            self.check(peer, other);
+        }
+        let (trace, steps) = (self.events.trace(), self.events.steps());
+        // What is still on its way comes too late.
+        while let Some((.., event)) = self.events.take() {
+            self.lose(&event);
+        }
+        self.check_all();
+        let everybody = self.waiting == 0;
+        let peers = self.peers.into_iter().map(|peer| peer.report).collect();
+        Report::new(&self.setup, peers, everybody, trace, steps)
+    }
+
+    fn peer(&mut self, number: PeerNumber) -> &mut Peer {
+        &mut self.peers[number as usize]
+    }
+
+    fn handle(&mut self, number: PeerNumber, event: Event) {
+        match event {
+            Event::Join => {
+                self.peer(number).here = true;
+                self.peer(number).report.joined = self.now.instant();
+                self.events.put(self.now, number, Event::Meet);
+            }
+            Event::Stall(stops) => {
+                self.peer(number).up.stalled = stops;
+                self.pump(number);
+            }
+            _ if !self.peer(number).here => self.lose(&event),
+            Event::Meet => self.meet(number),
+            Event::Leave => self.leave(number),
+            Event::Sent => self.sent(number),
+            Event::Ask { from, exchange, ask } => self.asked(number, from, exchange, ask),
+            Event::Tell { from, exchange, tell } => self.told(number, from, exchange, tell),
+            Event::Received {
+                from,
+                exchange,
+                chunk,
+            } => self.received(number, from, exchange, chunk),
+            Event::Wake => self.wake(number),
+            Event::Retry(holder) => self.connect(number, holder),
+        }
+    }
+
+    /// What reaches a peer that has left.
+    fn lose(&mut self, event: &Event) {
+        self.ledger.lost(event.bytes());
+    }
+
+    fn latency(&self, one: PeerNumber, other: PeerNumber) -> u64 {
+        // The same for both directions and the whole run, so that words stay in order.
+        let spread = self.setup.latency_spread.0;
+        let pair = u64::from(one.min(other)) << 32 | u64::from(one.max(other));
+        let mixed = (pair ^ self.setup.seed).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+        (self.setup.latency.0 + if spread == 0 { 0 } else { mixed % spread }) * 1_000
+    }
+
+    pub(super) fn ask(&mut self, getter: PeerNumber, holder: PeerNumber, exchange: Exchange, ask: Ask) {
+        let at = self.now.after(self.latency(getter, holder));
+        let from = getter;
+        self.events.put(at, holder, Event::Ask { from, exchange, ask });
+    }
+
+    fn tell(&mut self, holder: PeerNumber, getter: PeerNumber, exchange: Exchange, tell: Tell) {
+        let at = self.now.after(self.latency(getter, holder));
+        let from = holder;
+        self.events.put(at, getter, Event::Tell { from, exchange, tell });
+    }
+
+    /// A getter opens an exchange with a holder.
+    pub(super) fn connect(&mut self, getter: PeerNumber, holder: PeerNumber) {
+        let serves = self.peers[holder as usize].plan.gives;
+        if getter == holder || !serves || self.peer(getter).taker.verified().is_all() {
+            return;
+        }
+        self.exchanges += 1;
+        let exchange = Exchange(self.exchanges);
+        let now = self.now.instant();
+        let peer = self.peer(getter);
+        if peer.holders.contains_key(&holder) {
+            return;
+        }
+        peer.holders.insert(holder, exchange);
+        let settled = peer.taker.settled();
+        peer.taker.open(now, Source(u64::from(holder)));
+        self.ask(getter, holder, exchange, Ask::Open(settled));
+        self.follow(getter);
+    }
+
+    fn leave(&mut self, number: PeerNumber) {
+        let peer = self.peer(number);
+        peer.here = false;
+        peer.report.left = true;
+        let holders = core::mem::take(&mut peer.holders);
+        let getters = core::mem::take(&mut peer.getters);
+        let on_line = peer.up.on_line.take();
+        peer.up.queue.clear();
+        peer.incoming.clear();
+        if let Some(outgoing) = on_line {
+            self.ledger.sent(outgoing.chunk.bytes);
+            self.ledger.lost(outgoing.chunk.bytes);
+        }
+        for (holder, exchange) in holders {
+            self.ask(number, holder, exchange, Ask::Close);
+        }
+        for (getter, exchange) in getters {
+            self.tell(number, getter, exchange, Tell::Close);
+        }
+    }
+
+    /// A getter's word at its holder.
+    fn asked(&mut self, holder: PeerNumber, getter: PeerNumber, exchange: Exchange, ask: Ask) {
+        let reader = Reader(u64::from(getter));
+        let peer = &mut self.peers[holder as usize];
+        if let Ask::Open(settled) = ask {
+            peer.giver.open(reader, settled);
+            peer.uplink.open(reader, 0);
+            peer.getters.insert(getter, exchange);
+            self.ledger.opened(holder, getter);
+            return;
+        }
+        if peer.getters.get(&getter) != Some(&exchange) {
+            return;
+        }
+        match ask {
+            Ask::Open(_) => {}
+            Ask::Credit(more) => {
+                peer.giver.credit(reader, u32::from(more));
+                self.ledger.credited(holder, getter, u32::from(more));
+            }
+            Ask::Settled(piece) => {
+                let witness = peer.giver.settle(reader, piece);
+                if let Some(witness) = witness {
+                    peer.uplink.gave(witness);
+                }
+                if peer.up.cancel(getter, piece) {
+                    self.tell(holder, getter, exchange, Tell::Cancel(piece));
+                }
+            }
+            Ask::Want(piece) => peer.giver.want(reader, piece),
+            Ask::Close => self.hang_up(holder, getter),
+        }
+        self.pump(holder);
+    }
+
+    /// A getter is gone.
+    fn hang_up(&mut self, holder: PeerNumber, getter: PeerNumber) {
+        let peer = self.peer(holder);
+        peer.giver.close(Reader(u64::from(getter)));
+        peer.uplink.close(Reader(u64::from(getter)));
+        peer.up.cancel_all(getter);
+        peer.getters.remove(&getter);
+    }
+
+    /// Chooses pieces while there is room for them, and puts the next chunk on the line.
+    fn pump(&mut self, number: PeerNumber) {
+        let (at_once, chunk_bytes) = (self.setup.at_once, self.setup.chunk_bytes);
+        let lead_bytes = self.setup.lead_chunks * chunk_bytes;
+        loop {
+            let peer = &mut self.peers[number as usize];
+            if !peer.here || peer.up.stalled {
+                return;
+            }
+            if let Some(line_nanos) = peer.up.put(peer.plan.up, chunk_bytes, at_once) {
+                self.events.put(self.now.after(line_nanos), number, Event::Sent);
+                continue;
+            }
+            if !peer.up.has_room(at_once, lead_bytes) {
+                return;
+            }
+            let Some(reader) = peer.uplink.next(peer.giver.waiting()) else {
+                return;
+            };
+            let Some(Chosen { piece, .. }) = peer.giver.choose(self.now.instant(), reader) else {
+                return;
+            };
+            let to = PeerNumber::try_from(reader.0).unwrap_or(PeerNumber::MAX);
+            let Some(exchange) = peer.getters.get(&to).copied() else {
+                return;
+            };
+            self.transfers += 1;
+            let transfer = self.transfers;
+            peer.up.queue.push_back(Transfer {
+                number: transfer,
+                to,
+                exchange,
+                piece,
+                left: self.setup.piece_bytes,
+            });
+            self.ledger.chose(number, to, piece);
+            self.tell(number, to, exchange, Tell::Choice { transfer, piece });
+        }
+    }
+
+    /// A chunk is out.
+    fn sent(&mut self, number: PeerNumber) {
+        let peer = self.peer(number);
+        if let Some(outgoing) = peer.up.on_line.take() {
+            peer.report.sent_bytes += outgoing.chunk.bytes;
+            self.ledger.sent(outgoing.chunk.bytes);
+            let tell = Tell::Chunk {
+                chunk: outgoing.chunk,
+                line_nanos: outgoing.line_nanos,
+            };
+            self.tell(number, outgoing.to, outgoing.exchange, tell);
+        }
+        self.pump(number);
+    }
+
+    /// A holder's word at its getter.
+    fn told(&mut self, getter: PeerNumber, holder: PeerNumber, exchange: Exchange, tell: Tell) {
+        let now = self.now;
+        let peer = self.peer(getter);
+        if let Tell::Chunk { chunk, line_nanos } = tell {
+            let passed = peer.down.pass(now, line_nanos, chunk.bytes, peer.plan.down);
+            if passed > now {
+                let from = holder;
+                let event = Event::Received {
+                    from,
+                    exchange,
+                    chunk,
+                };
+                self.events.put(passed, getter, event);
+            } else {
+                self.received(getter, holder, exchange, chunk);
+            }
+            return;
+        }
+        if peer.holders.get(&holder) != Some(&exchange) {
+            return;
+        }
+        let source = Source(u64::from(holder));
+        match tell {
+            Tell::Choice { transfer, piece } => {
+                if peer.taker.handle_choice(now.instant(), source, piece) {
+                    let bytes = 0;
+                    peer.incoming.insert(transfer, Incoming { holder, piece, bytes });
+                } else {
+                    peer.report.refused += 1;
+                }
+            }
+            Tell::Cancel(piece) => {
+                peer.taker.handle_cancel(source, piece);
+                peer.incoming
+                    .retain(|_, incoming| (incoming.holder, incoming.piece) != (holder, piece));
+            }
+            Tell::Chunk { .. } => {}
+            Tell::Close => {
+                peer.taker.close(source);
+                peer.holders.remove(&holder);
+                peer.incoming.retain(|_, incoming| incoming.holder != holder);
+                self.events.put(now, getter, Event::Meet);
+            }
+        }
+        self.follow(getter);
+    }
+
+    /// A chunk is here.
+    fn received(&mut self, getter: PeerNumber, holder: PeerNumber, exchange: Exchange, chunk: Chunk) {
+        let (now, piece_bytes) = (self.now.instant(), self.setup.piece_bytes);
+        let source = Source(u64::from(holder));
+        let peer = &mut self.peers[getter as usize];
+        peer.report.received_bytes += chunk.bytes;
+        self.ledger.received(chunk.bytes);
+        let open = peer.holders.get(&holder) == Some(&exchange);
+        let Some(incoming) = peer.incoming.get_mut(&chunk.transfer).filter(|_| open) else {
+            return;
+        };
+        incoming.bytes += chunk.bytes;
+        let piece = incoming.piece;
+        peer.taker.handle_progress(now, source);
+        if !chunk.last {
+            return;
+        }
+        assert_eq!(incoming.bytes, piece_bytes, "a piece came in full");
+        peer.incoming.remove(&chunk.transfer);
+        if peer.taker.handle_piece(now, source, piece) {
+            // No link here hides a choice behind a queue: nobody need wait for whoever was first.
+            peer.giver.gain(now, piece, true);
+            peer.report.pieces += 1;
+            peer.uplink.gave(Reader(u64::from(holder)));
+            self.ledger.gained(getter, piece);
+        }
+        self.follow(getter);
+        self.pump(getter);
+    }
+
+    fn wake(&mut self, number: PeerNumber) {
+        let now = self.now;
+        let peer = self.peer(number);
+        peer.wake = None;
+        if peer.taker.deadline().is_some_and(|due| due <= now.instant()) {
+            peer.taker.handle_timeout(now.instant());
+        }
+        self.follow(number);
+    }
+
+    /// Does what a getter's machine wants done.
+    fn follow(&mut self, number: PeerNumber) {
+        while let Some(output) = self.peer(number).taker.poll_output() {
+            let (source, ask) = match output {
+                TakeOutput::Credit(source, more) => (source, Ask::Credit(more)),
+                TakeOutput::Settled(source, piece) => (source, Ask::Settled(piece)),
+                TakeOutput::Want(source, piece) => (source, Ask::Want(piece)),
+                TakeOutput::Drop(source) => (source, Ask::Close),
+                TakeOutput::Finished => {
+                    self.finished(number);
+                    continue;
+                }
+            };
+            let holder = PeerNumber::try_from(source.0).unwrap_or(PeerNumber::MAX);
+            let Some(exchange) = self.peer(number).holders.get(&holder).copied() else {
+                continue;
+            };
+            if matches!(ask, Ask::Close) {
+                let peer = self.peer(number);
+                peer.holders.remove(&holder);
+                peer.incoming.retain(|_, incoming| incoming.holder != holder);
+                let again = self.now.after(HOLDER_RETRY.0 * 1_000);
+                self.events.put(again, number, Event::Retry(holder));
+            }
+            self.ask(number, holder, exchange, ask);
+        }
+        let peer = &mut self.peers[number as usize];
+        if peer.here
+            && let Some(due) = peer.taker.deadline().map(nanos_of)
+            && peer.wake.is_none_or(|wake| due < wake)
+        {
+            let due = due.max(self.now);
+            peer.wake = Some(due);
+            self.events.put(due, number, Event::Wake);
+        }
+    }
+
+    /// A getter has everything: it needs no holder any more.
+    fn finished(&mut self, number: PeerNumber) {
+        let now = self.now.instant();
+        let peer = self.peer(number);
+        peer.report.done = Some(now);
+        peer.incoming.clear();
+        let stays = peer.plan.leaves.is_none();
+        for (holder, exchange) in core::mem::take(&mut peer.holders) {
+            self.peer(number).taker.close(Source(u64::from(holder)));
+            self.ask(number, holder, exchange, Ask::Close);
+        }
+        if stays {
+            self.waiting -= 1;
+        }
+        if self.setup.leaves_when_done {
+            self.events.put(self.now, number, Event::Leave);
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! The swarm in the simulator: how near to the bound it comes, and a thousand runs in which things go wrong.
+
+use p2pdi::proto::transfer::Turns;
+use p2pdi::rate::Rate;
+use p2pdi::sim::swarm::{PeerPlan, Setup, run};
+use p2pdi::time::Instant;
+
+fn fast() -> Rate {
+    Rate::parse("100mbit").expect("a rate")
+}
+
+#[test]
+fn the_swarm_is_near_the_bound() {
+    for (peers, pieces, most) in [
+        (5, 256, 1.10),
+        (5, 1_024, 1.10),
+        (15, 256, 1.12),
+        (15, 1_024, 1.12),
+    ] {
+        let report = run(Setup::even(peers, pieces, fast(), 1));
+        assert!(report.everybody);
+        assert!(
+            report.ratio() <= most,
+            "{peers} peers, {pieces} pieces: {:.3} of the bound, {:.2} F from the source, waste {:.3}",
+            report.ratio(),
+            report.source_contents,
+            report.waste,
+        );
+    }
+}
+
+#[test]
+fn the_same_seed_is_the_same_run() {
+    let setup = |seed| Setup::with_faults(seed, fast());
+    assert_eq!(run(setup(7)), run(setup(7)));
+    assert_ne!(run(setup(7)).trace, run(setup(8)).trace);
+}
+
+#[test]
+fn whatever_goes_wrong_everybody_who_stays_gets_everything() {
+    for seed in 0..1_000 {
+        let report = run(Setup::with_faults(seed, fast()));
+        assert!(report.everybody, "seed {seed}: {report:#?}");
+    }
+}
+
+fn mbit(mbit: u64) -> Rate {
+    Rate::from_bytes_per_sec(mbit * 125_000).expect("not zero")
+}
+
+/// How many bounds a swarm of 100 takes in which every third peer is unlike the others.
+fn ratio_with(change: impl Fn(usize, &mut PeerPlan)) -> f64 {
+    let mut setup = Setup::even(100, 256, fast(), 1);
+    for (number, plan) in setup.peers.iter_mut().enumerate() {
+        change(number, plan);
+    }
+    let report = run(setup);
+    assert!(report.everybody);
+    report.ratio()
+}
+
+#[test]
+fn unequal_links_are_used_as_they_are() {
+    let up = ratio_with(|number, plan| {
+        plan.up = mbit([20, 100, 400][number % 3]);
+        plan.down = mbit(1_000);
+    });
+    let down = ratio_with(|number, plan| plan.down = mbit([50, 100, 400][number % 3]));
+    assert!(up <= 1.10 && down <= 1.05, "{up:.3} {down:.3}");
+}
+
+#[test]
+fn who_leaves_costs_the_others_no_wait() {
+    let early = ratio_with(|number, plan| plan.leaves = (number % 3 == 0).then_some(Instant(700_000)));
+    let mut setup = Setup::even(100, 256, fast(), 1);
+    setup.leaves_when_done = true;
+    let done = run(setup).ratio();
+    assert!(early <= 1.12 && done <= 1.15, "{early:.3} {done:.3}");
+}
+
+#[test]
+fn who_comes_late_takes_no_longer_than_one_that_was_there() {
+    let mut setup = Setup::even(30, 256, fast(), 1);
+    for plan in setup.peers.iter_mut().step_by(3) {
+        plan.joins = Instant(700_000);
+    }
+    let report = run(setup);
+    let took = report.took_secs(|number| number % 3 == 1);
+    assert!(
+        took.iter().all(|secs| *secs <= 1.12 * report.bound_secs),
+        "{took:?}"
+    );
+}
+
+#[test]
+fn pieces_may_share_an_uplink() {
+    for at_once in [2, 4] {
+        let mut setup = Setup::even(15, 256, fast(), 1);
+        setup.at_once = at_once;
+        assert!(run(setup).ratio() <= 1.12, "{at_once} at once");
+    }
+}
+
+#[test]
+fn who_gives_nothing_waits_for_those_who_give_and_does_not_starve() {
+    for (peers, freeloaders) in [(15, 5), (100, 30)] {
+        let last = |turns| {
+            let mut setup = Setup::even(peers, 256, fast(), 1);
+            setup.turns = turns;
+            for plan in setup.peers.iter_mut().skip(peers - freeloaders) {
+                plan.gives = false;
+            }
+            let report = run(setup);
+            let last = |took: Vec<f64>| took.last().copied().expect("somebody");
+            let givers = last(report.took_secs(|number| number <= peers - freeloaders));
+            (
+                givers,
+                last(report.took_secs(|number| number > peers - freeloaders)),
+            )
+        };
+        let (before, ruled) = (last(Turns::NeediestFirst), last(Turns::GiversFirst));
+        let figures = format!("{peers} peers: (givers, freeloaders) {before:?}, with the rule {ruled:?}");
+        assert!(ruled.0 < 0.9 * before.0, "{figures}");
+        assert!(ruled.1 > ruled.0 && ruled.1 < 2.0 * before.1, "{figures}");
+    }
+}
