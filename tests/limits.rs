@@ -294,6 +294,14 @@ const HITS: &[(&str, Hit)] = &[
         "PACE_STEP_BYTES_MIN",
         By("src/proto/pace.rs", "steps_stay_within_a_frame"),
     ),
+    (
+        "SIMULATED_PEERS_MAX",
+        Not("the command line's own bound; the refusal is that of every number out of range"),
+    ),
+    (
+        "SIMULATED_PIECES_MAX",
+        Not("the command line's own bound; the refusal is that of every number out of range"),
+    ),
 ];
 
 fn read(file: &str) -> Option<String> {

@@ -56,8 +56,8 @@ fn dispatch(args: Vec<OsString>) -> Result<(), Failure> {
     };
     match first.as_str() {
         "help" | "--help" | "-h" => {
-            match words.get(1).and_then(|name| commands::find(name)) {
-                Some(command) => say::result(&commands::help(command)),
+            match words.get(1) {
+                Some(name) => say::result(&commands::help(command_of(name)?)),
                 None => say::result(&commands::overview()),
             }
             return Ok(());
@@ -68,13 +68,7 @@ fn dispatch(args: Vec<OsString>) -> Result<(), Failure> {
         }
         _ => {}
     }
-    let Some(command) = commands::find(&first) else {
-        let names = COMMANDS.iter().map(|command| command.name);
-        let hint = nearest(&first, names).map_or(String::new(), |name| format!("; did you mean `{name}`?"));
-        return Err(Failure::usage(format!(
-            "unknown command `{first}`{hint} (`p2pdi help` lists them)"
-        )));
-    };
+    let command = command_of(&first)?;
     if asks_help {
         say::result(&commands::help(command));
         return Ok(());
@@ -96,4 +90,16 @@ fn dispatch(args: Vec<OsString>) -> Result<(), Failure> {
             format!("{other} is in the table of commands and nowhere else"),
         )),
     }
+}
+
+/// The command of a name, or what to type instead.
+fn command_of(name: &str) -> Result<&'static commands::CommandRow, Failure> {
+    commands::find(name).ok_or_else(|| {
+        let names = COMMANDS.iter().map(|command| command.name);
+        let hint = nearest(name, names).map_or(String::new(), |near| format!("; did you mean `{near}`?"));
+        let name = p2pdi::name::printable(name);
+        Failure::usage(format!(
+            "unknown command `{name}`{hint} (`p2pdi help` lists them)"
+        ))
+    })
 }

@@ -95,7 +95,12 @@ fn own_and_generated(own: &Path, scratch: &Path) -> Result<Vec<Document>, Failur
 fn regular_files(folder: &Path) -> Result<Vec<Document>, Failure> {
     let fault = |path: &Path, error: &std::io::Error| Failure::io(path.display(), error);
     let mut found = Vec::new();
-    for entry in fs::read_dir(folder).map_err(|error| fault(folder, &error))? {
+    for entry in fs::read_dir(folder).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory => {
+            Failure::usage(format!("--docs {}: there is no such folder", folder.display()))
+        }
+        _ => fault(folder, &error),
+    })? {
         let path = entry.map_err(|error| fault(folder, &error))?.path();
         let meta = fs::metadata(&path).map_err(|error| fault(&path, &error))?;
         let Some(name) = path.file_name() else { continue };
