@@ -254,7 +254,7 @@ of.ContentInfo = record("ContentInfo", { { "kind", u(1), "0 file, 1 tree" },
   { "bytes", u(8), "length of the content" },
   { "modified", i64, "last modification, seconds since 1970 UTC" },
   { "media_type", text(127), "media type, as text/plain" },
-  { "number", optional(u(4)), "RFC number, of files called rfc<number>.txt only" },
+  { "number", optional(u(4)), "RFC number, of files called rfcNUMBER.txt only" },
   { "title", optional(text(255)), "title, read from the text of an RFC" } })
 of.ContentKey = record("ContentKey", { { "name", text(1000), "path below the shared directory" },
   { "id", bytes(32), "BLAKE3 of the bytes" } })

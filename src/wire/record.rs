@@ -59,7 +59,7 @@ record! {
         modified: i64,
         /// media type, as text/plain
         media_type: Text<MEDIA_TYPE_BYTES_MAX>,
-        /// RFC number, of files called rfc<number>.txt only
+        /// RFC number, of files called rfcNUMBER.txt only
         number: Option<RfcNumber>,
         /// title, read from the text of an RFC
         title: Option<Text<TITLE_BYTES_MAX>>,

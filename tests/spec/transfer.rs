@@ -18,6 +18,7 @@ pub(crate) fn timers() -> String {
         ("STALL_GIVE_UP", millis(STALL_GIVE_UP)),
         ("HOLDER_RETRY", millis(HOLDER_RETRY)),
         ("SLOW_PIECE", millis(SLOW_PIECE)),
+        ("RELAY_PATIENCE", millis(RELAY_PATIENCE)),
         ("WINDOW_SPAN", millis(WINDOW_SPAN)),
         ("WINDOW_PIECES_MAX", WINDOW_PIECES_MAX.to_string()),
         ("TURN_FOR_ALL", TURN_FOR_ALL.to_string()),
