@@ -130,6 +130,27 @@ fn bytes_that_come_too_late_spoil_nothing() {
 }
 
 #[test]
+fn what_a_whole_holder_sends_never_touches_journalled_pieces() {
+    let place = tempfile::tempdir().expect("a directory");
+    let honest = holder(place.path(), "a", 2_000_000, &["--up-limit", "1MB"]);
+    let content = std::fs::read(place.path().join("a/big")).expect("read");
+    let liar = Liar::start(&content, Lie::WholeRubbish);
+    let out = place.path().join("out");
+    let mut getter = spawn(&get(&out, &[&honest.address]));
+    eventually("some pieces", || (journal_bytes(&out) > 150).then_some(()));
+    getter.kill();
+    let kept = journal_bytes(&out);
+    let got = run(&get(&out, &[&liar.address]));
+    assert_eq!(got.code, 3, "{}", got.stderr);
+    assert_eq!(journal_bytes(&out), kept, "what has come is kept");
+    let got = run(&get(&out, &[&honest.address]));
+    assert_eq!(got.code, 0, "{}", got.stderr);
+    assert!(std::fs::read(out.join("big")).expect("read") == content);
+    let left = std::fs::read_dir(&out).expect("listed").count();
+    assert_eq!(left, 1, "nothing else is left in --out");
+}
+
+#[test]
 fn holders_that_say_nothing_are_given_up() {
     let place = tempfile::tempdir().expect("a directory");
     let content = write_random(&place.path().join("big"), 200_000, 1);

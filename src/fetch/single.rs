@@ -86,6 +86,26 @@ impl Fetcher<'_> {
     ) -> Result<(PathBuf, Arc<Manifest>), FetchFault> {
         let landing = Landing::open(&self.out, content, Whole).map_err(FetchFault::Disk)?;
         let mut arrival = Arrival::open(landing, content);
+        let asked = self.ask_in_turn(content, known, more, &mut arrival, accounts, watcher);
+        if let Err(fault) = asked {
+            // Nothing vouches for a part of it.
+            arrival.landing.discard();
+            return Err(fault);
+        }
+        let path = arrival.landing.finish().map_err(FetchFault::Disk)?;
+        Ok((path, Arc::new(arrival.manifest(content))))
+    }
+
+    /// Asks one holder after the other until the content is whole.
+    fn ask_in_turn(
+        &mut self,
+        content: &ContentInfo,
+        known: Vec<HostPort>,
+        more: &mut dyn HolderSource,
+        arrival: &mut Arrival,
+        accounts: &mut Accounts,
+        watcher: &mut dyn Watcher,
+    ) -> Result<(), FetchFault> {
         let mut left: Vec<HostPort> = known.into_iter().rev().collect();
         loop {
             if left.is_empty() {
@@ -97,12 +117,10 @@ impl Fetcher<'_> {
             let Some(holder) = left.pop() else {
                 return Err(FetchFault::NoHolderLeft(None, Vec::new()));
             };
-            if self.try_holder(&holder, content, &mut arrival, accounts, watcher)? {
-                break;
+            if self.try_holder(&holder, content, arrival, accounts, watcher)? {
+                return Ok(());
             }
         }
-        let path = arrival.landing.finish().map_err(FetchFault::Disk)?;
-        Ok((path, Arc::new(arrival.manifest(content))))
     }
 
     /// True if the content is whole and right after this holder.

@@ -193,7 +193,9 @@ impl Landing {
 
     /// Removes what was written.
     pub fn discard(&self) {
-        let _ = self.parent.remove_file(&self.journal_name);
+        if self.journal.is_some() {
+            let _ = self.parent.remove_file(&self.journal_name);
+        }
         let _ = self.parent.remove_file(&self.part_name);
     }
 }

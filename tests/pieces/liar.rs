@@ -30,6 +30,8 @@ pub enum Lie {
     LateBytes,
     /// It takes the have-map and never says anything.
     Silence,
+    /// It serves no pieces; whole, it sends rubbish and breaks off.
+    WholeRubbish,
 }
 
 /// A running liar.
@@ -73,13 +75,33 @@ impl Drop for Liar {
 }
 
 fn answer(stream: TcpStream, stop: &Stop, content: &[u8], lie: Lie, port: u16) {
-    let Ok(mut conn) = Conn::accept(stream, features::HOLDER | features::PIECES, stop) else {
+    let pieces = if lie == Lie::WholeRubbish {
+        0
+    } else {
+        features::PIECES
+    };
+    let Ok(mut conn) = Conn::accept(stream, features::HOLDER | pieces, stop) else {
         return;
     };
     let mut next = 0;
     while let Ok(Some(Incoming::Message(message))) = conn.receive(Span::from_secs(30)) {
         let sent = match message {
             Message::IndexQuery(query) => conn.send(&index(query.request, content, port)),
+            Message::Download(download) => {
+                let rubbish = vec![9; 65_536];
+                for number in 0..8 {
+                    let (piece, offset) = (PieceIndex(number), u64::from(number) * 65_536);
+                    let payload = Rest(rubbish.clone());
+                    let chunk = Content {
+                        request: download.request,
+                        piece,
+                        offset,
+                        payload,
+                    };
+                    let _ = conn.send(&chunk.into());
+                }
+                return;
+            }
             Message::ManifestQuery(query) => conn.send(&manifest(query.request, query.first, content, lie)),
             Message::HaveMap(map) if lie == Lie::Nothing => {
                 let text = Text::cut("this peer does not hold it");
@@ -176,7 +198,7 @@ fn give(
     match lie {
         Lie::WrongBytes | Lie::LateBytes => payload[9] ^= 1,
         Lie::WrongOffset => offset += 1,
-        Lie::WrongSize | Lie::Nothing | Lie::Silence => {}
+        Lie::WrongSize | Lie::Nothing | Lie::Silence | Lie::WholeRubbish => {}
     }
     conn.send(
         &Choice {
