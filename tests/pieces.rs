@@ -151,6 +151,46 @@ fn what_a_whole_holder_sends_never_touches_journalled_pieces() {
 }
 
 #[test]
+fn one_connection_costs_a_holder_two_threads_at_most() {
+    let place = tempfile::tempdir().expect("a directory");
+    let source = holder(place.path(), "a", 8_000_000, &[]);
+    let threads = || {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", source.id())).expect("listed");
+        tasks.count()
+    };
+    let content = std::fs::read(place.path().join("a/big")).expect("read");
+    let id = p2pdi::id::ContentId(*blake3::hash(&content).as_bytes());
+    let before = threads();
+    let stop = p2pdi::net::Stop::new();
+    let address = p2pdi::name::HostPort::parse(&source.address).expect("an address");
+    let conn = p2pdi::net::Conn::connect(&address, p2pdi::wire::features::PIECES, &stop).expect("connected");
+    let count = p2pdi::proto::transfer::piece_count(content.len() as u64);
+    for number in 1..=60 {
+        // Asks for everything, reads nothing, and asks again.
+        let request = p2pdi::id::RequestNumber(number);
+        let map = p2pdi::wire::Rest(p2pdi::proto::transfer::Pieces::none(count).to_map());
+        conn.send(
+            &p2pdi::wire::HaveMap {
+                request,
+                id,
+                port: 0,
+                map,
+            }
+            .into(),
+        )
+        .expect("sent");
+        conn.send(&p2pdi::wire::Credit { request, pieces: 100 }.into())
+            .expect("sent");
+    }
+    let most = (0..20).map(|_| {
+        std::thread::park_timeout(std::time::Duration::from_millis(20));
+        threads()
+    });
+    let most = most.max().unwrap_or(0);
+    assert!(most <= before + 2, "{most} threads, {before} before");
+}
+
+#[test]
 fn holders_that_say_nothing_are_given_up() {
     let place = tempfile::tempdir().expect("a directory");
     let content = write_random(&place.path().join("big"), 200_000, 1);

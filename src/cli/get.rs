@@ -7,7 +7,7 @@ use super::progress::{Progress, Showing};
 use super::query::transport;
 use super::say;
 use super::show::{fetched_json, short_id, size};
-use super::signals::{Signalled, stop_on_signals};
+use super::signals::stop_on_signals;
 use core::cell::RefCell;
 use p2pdi::fetch::{FetchFault, Fetched, Fetcher, HolderAccount, HolderSource, Sharing, Weight};
 use p2pdi::limits::PEER_CONNECTIONS;
@@ -164,7 +164,7 @@ pub(super) fn run(mut line: Line) -> Result<(), Failure> {
         });
     if let Some(peer) = serving {
         if ended.is_ok() {
-            wait(task.linger, &stop, &signalled);
+            wait(task.linger, &stop);
         }
         stop.trigger();
         peer.join();
@@ -172,7 +172,7 @@ pub(super) fn run(mut line: Line) -> Result<(), Failure> {
     ended
 }
 
-fn wait(linger: Linger, stop: &Stop, signalled: &Signalled) {
+fn wait(linger: Linger, stop: &Stop) {
     match linger {
         Linger::Secs(secs) => match Instant::now().checked_add(Duration::from_secs(secs)) {
             Some(end) => drop(stop.wait_until(end)),
@@ -180,7 +180,6 @@ fn wait(linger: Linger, stop: &Stop, signalled: &Signalled) {
         },
         Linger::Forever => stop.wait(),
     }
-    log::debug!("lingered; signalled: {}", signalled.is_set());
 }
 
 struct Getting<'a> {

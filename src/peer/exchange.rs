@@ -60,7 +60,7 @@ impl Exchange {
     fn open(&mut self, peer: &Arc<Peer>, conn: &Conn, map: &HaveMap) -> io::Result<()> {
         self.open = None;
         let request = map.request;
-        if self.sender.take_if(|sender| !sender.is_finished()).is_some() {
+        if self.sender.as_ref().is_some_and(|sender| !sender.is_finished()) {
             // One thread a connection: the last exchange's is still sending what it had begun.
             return conn.send(&refusal(
                 request,
