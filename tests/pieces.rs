@@ -153,7 +153,7 @@ fn what_a_whole_holder_sends_never_touches_journalled_pieces() {
 #[test]
 fn one_connection_costs_a_holder_two_threads_at_most() {
     let place = tempfile::tempdir().expect("a directory");
-    let source = holder(place.path(), "a", 8_000_000, &[]);
+    let source = holder(place.path(), "a", 40_000_000, &[]);
     let threads = || {
         let tasks = std::fs::read_dir(format!("/proc/{}/task", source.id())).expect("listed");
         tasks.count()
@@ -166,6 +166,10 @@ fn one_connection_costs_a_holder_two_threads_at_most() {
     let conn = p2pdi::net::Conn::connect(&address, p2pdi::wire::features::PIECES, &stop).expect("connected");
     let count = p2pdi::proto::transfer::piece_count(content.len() as u64);
     for number in 1..=60 {
+        if number == 2 {
+            // The first has to fill the socket: then its sender waits for a reader that never comes.
+            std::thread::park_timeout(std::time::Duration::from_millis(600));
+        }
         // Asks for everything, reads nothing, and asks again.
         let request = p2pdi::id::RequestNumber(number);
         let map = p2pdi::wire::Rest(p2pdi::proto::transfer::Pieces::none(count).to_map());
@@ -179,8 +183,14 @@ fn one_connection_costs_a_holder_two_threads_at_most() {
             .into(),
         )
         .expect("sent");
-        conn.send(&p2pdi::wire::Credit { request, pieces: 100 }.into())
-            .expect("sent");
+        conn.send(
+            &p2pdi::wire::Credit {
+                request,
+                pieces: 1_000,
+            }
+            .into(),
+        )
+        .expect("sent");
     }
     let most = (0..20).map(|_| {
         std::thread::park_timeout(std::time::Duration::from_millis(20));
