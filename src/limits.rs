@@ -174,6 +174,13 @@ pub const LEARNED_CONTENTS_MAX: usize = 1_000_000;
 pub const LEARNED_HOLDERS_MAX: usize = 256;
 /// Pages read from one peer or RS in one listing: 1,024 entries each.
 pub const PAGES_MAX: usize = 4_096;
+/// Threads that hash: enough for a fast disk, and a machine with more cores has other work too.
+pub const HASH_THREADS_MAX: usize = 16;
+/// What one thread hashes of a file before it looks for something more urgent: a largest piece, a tenth of a second
+/// from a slow disk.
+pub const HASH_STRETCH_BYTES: u64 = PIECE_BYTES_MAX;
+/// The file that remembers hashes: the values of 2 TiB where they are densest, and of far more in large files.
+pub const HASH_CACHE_BYTES_MAX: u64 = 1 << 30;
 /// Bytes read from a document to find its number and title.
 pub const HEADING_BYTES: u64 = 8 * 1024;
 /// The encoding of one directory tree: about a million entries.

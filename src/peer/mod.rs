@@ -10,12 +10,15 @@
 
 mod exchange;
 mod gossip;
+mod look;
 mod membership;
 mod serve;
 mod shares;
 
 pub use membership::{JoinFault, RsMember};
 pub use shares::{Share, ShareBody, Shares};
+
+use look::Changes;
 
 use crate::id::ContentId;
 use crate::limits::RESCAN;
@@ -25,7 +28,7 @@ use crate::proto::transfer::Manifest;
 use crate::proto::{Identity, Index};
 use crate::rate::Rate;
 use crate::rng::Rng;
-use crate::storage::State;
+use crate::storage::{HashCache, State};
 use crate::time::Instant;
 use crate::wire::{ContentInfo, ContentKey};
 use parking_lot::{Condvar, Mutex};
@@ -77,6 +80,8 @@ pub struct Peer {
     scans: Mutex<u64>,
     scanned: Condvar,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    /// Held for as long as the peer runs, if no membership holds it.
+    _state: Option<State>,
 }
 
 impl Peer {
@@ -107,16 +112,20 @@ impl Peer {
         {
             index.add_own_address(own);
         }
-        let member = match settings.rs {
-            Some(rs) => Some(RsMember::new(
-                rs,
-                settings.transport,
-                identity,
-                Rng::from_os()?,
-                state,
-                clock,
-            )),
-            None => None,
+        let shares = Shares::new(settings.directories);
+        match HashCache::open(state.directory()) {
+            Ok(cache) => shares.remember(cache),
+            Err(error) => {
+                log::warn!("{error}: hashes are not remembered; remove it to remember them again");
+            }
+        }
+        let (member, state) = match settings.rs {
+            Some(rs) => {
+                let (transport, rng) = (settings.transport, Rng::from_os()?);
+                let member = RsMember::new(rs, transport, identity, rng, state, clock);
+                (Some(member), None)
+            }
+            None => (None, Some(state)),
         };
         let peer = Arc::new(Self {
             clock,
@@ -124,7 +133,7 @@ impl Peer {
             address,
             name: settings.name,
             index: Mutex::new(index),
-            shares: Shares::new(settings.directories),
+            shares,
             member,
             central: settings.central,
             up: Arc::new(Pacer::new(clock, settings.up_limit)),
@@ -134,6 +143,7 @@ impl Peer {
             scans: Mutex::new(0),
             scanned: Condvar::new(),
             threads: Mutex::new(Vec::new()),
+            _state: state,
         });
         let (scanner, server) = (Arc::clone(&peer), Arc::clone(&peer));
         peer.spawn("scan", move || scanner.scan_until_stop())?;
@@ -208,22 +218,26 @@ impl Peer {
     }
 
     fn scan_until_stop(&self) {
-        loop {
-            let changes = self.shares.rescan(&self.stop);
-            for key in changes.gone {
-                self.unlist(&key);
-            }
-            for info in changes.new {
-                self.list(info);
-            }
+        while !self.stop.is_set() {
+            self.follow(self.shares.rescan());
             *self.scans.lock() += 1;
             self.scanned.notify_all();
-            if self
-                .shares
-                .rest(self.clock.std_instant(self.clock.at().after(RESCAN)), &self.stop)
-            {
-                return;
+            let mut due = self.clock.std_instant(self.clock.at().after(RESCAN));
+            while let Some(changes) = self.shares.hashed_before(&mut due, &self.stop) {
+                self.follow(changes);
             }
+        }
+        self.shares.end_hashing();
+        self.scanned.notify_all();
+    }
+
+    /// Brings the index and the RS up to what has changed.
+    fn follow(&self, changes: Changes) {
+        for key in changes.gone {
+            self.unlist(&key);
+        }
+        for info in changes.new {
+            self.list(info);
         }
     }
 

@@ -1,16 +1,17 @@
 //! What a peer shares: files in place, each hashed once for every state it is in.
+//!
+//! Belongs here: the table of shares, and what is asked of it and told to it. Does not: looking at the directories
+//! and filling the table (`look.rs`). Invariant: a share's values are those of its file in the state of its stamp.
 
-use crate::id::ContentId;
 use crate::name::ContentName;
-use crate::net::Stop;
 use crate::proto::transfer::Manifest;
-use crate::storage::{HashFault, Scanned, Stamp, describe, hash_file, scan, tree_of};
-use crate::wire::{ContentInfo, ContentKey, ContentKind, Text, Wanted};
-use parking_lot::{Condvar, Mutex};
+use crate::storage::{HashCache, HashOrder, HashProgress, Hashed, Hashers, Stamp};
+use crate::wire::{ContentInfo, ContentKey, Wanted};
+use crossbeam_channel::{Receiver, Sender, bounded};
+use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
 
 /// Where a shared content's bytes are.
 #[derive(Clone, Debug)]
@@ -30,48 +31,78 @@ pub struct Share {
     pub body: ShareBody,
 }
 
-/// What a look through the directories changed.
-#[derive(Debug, Default)]
-pub(super) struct Changes {
-    /// Contents that are new.
-    pub(super) new: Vec<ContentInfo>,
-    /// Contents that are gone.
-    pub(super) gone: Vec<ContentKey>,
+/// The piece values of a file in one state.
+#[derive(Clone, Debug)]
+pub(super) struct Known {
+    pub(super) stamp: Stamp,
+    pub(super) manifest: Arc<Manifest>,
+    pub(super) kept: Kept,
+}
+
+/// How long the values of a file are remembered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kept {
+    /// While the peer runs: a change right after the file was read could hide behind its stamp.
+    WhileRunning,
+    /// Until the machine stops, and for good as soon as the file is surely on the disk.
+    UntilBoot,
+    /// For good.
+    ForGood,
+}
+
+/// A file that is being hashed, or waits to be.
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub(super) stamp: Stamp,
+    /// What it is shared as when it is done.
+    pub(super) names: BTreeSet<ContentName>,
 }
 
 #[derive(Debug, Default)]
-struct Table {
-    shares: BTreeMap<ContentKey, Share>,
+pub(super) struct Table {
+    pub(super) shares: BTreeMap<ContentKey, Share>,
     /// The piece values of every file hashed, as it was then.
-    hashed: BTreeMap<PathBuf, (Stamp, Arc<Manifest>)>,
+    pub(super) hashed: BTreeMap<PathBuf, Known>,
     /// Files seen once in their present state: hashed when they are still the same at the next look.
-    unsettled: BTreeMap<PathBuf, Stamp>,
+    pub(super) unsettled: BTreeMap<PathBuf, Stamp>,
+    /// Files given to the hashing threads.
+    pub(super) pending: BTreeMap<PathBuf, Pending>,
+    /// Files that could not be read in their present state. They are tried again at every look.
+    pub(super) unreadable: BTreeMap<PathBuf, Stamp>,
+    /// True if the last look found nothing that is still to be hashed.
+    pub(super) is_settled: bool,
     /// Files shared one by one, and the names they are shared under.
-    single: BTreeMap<PathBuf, ContentName>,
+    pub(super) single: BTreeMap<PathBuf, ContentName>,
     /// Files a user has withdrawn though they lie in a shared directory.
-    hidden: BTreeSet<PathBuf>,
-    complained: BTreeSet<String>,
+    pub(super) hidden: BTreeSet<PathBuf>,
+    pub(super) complained: BTreeSet<String>,
     /// Shares added while a look was under way, which cannot have seen them.
-    added: BTreeSet<ContentKey>,
+    pub(super) added: BTreeSet<ContentKey>,
 }
 
 /// The shares of one peer.
 #[derive(Debug)]
 pub struct Shares {
-    directories: Vec<PathBuf>,
-    table: Mutex<Table>,
-    wanted: Mutex<bool>,
-    wake: Condvar,
+    pub(super) directories: Vec<PathBuf>,
+    pub(super) table: Mutex<Table>,
+    pub(super) hashers: Hashers,
+    pub(super) results: Receiver<Hashed>,
+    /// None where it cannot be kept.
+    pub(super) cache: Mutex<Option<HashCache>>,
+    pub(super) wake: (Sender<()>, Receiver<()>),
 }
 
 impl Shares {
     /// Shares these directories.
     pub fn new(directories: Vec<PathBuf>) -> Self {
+        let (hashers, results) = Hashers::new(HashOrder::SmallestFirst);
         Self {
             directories,
             table: Mutex::default(),
-            wanted: Mutex::new(false),
-            wake: Condvar::new(),
+            hashers,
+            results,
+            cache: Mutex::default(),
+            wake: bounded(1),
         }
     }
 
@@ -132,9 +163,12 @@ impl Shares {
             ..info.clone()
         };
         let mut table = self.table.lock();
-        table
-            .hashed
-            .insert(path.to_owned(), (stamp, Arc::clone(&manifest)));
+        let known = Known {
+            stamp,
+            manifest: Arc::clone(&manifest),
+            kept: Kept::WhileRunning,
+        };
+        table.hashed.insert(path.to_owned(), known);
         let body = ShareBody::File(path.to_owned(), stamp, manifest);
         table.added.insert(info.key());
         table.shares.insert(
@@ -147,9 +181,9 @@ impl Shares {
         Some(info)
     }
 
-    /// True when every file seen has been hashed, or cannot be.
+    /// True when every file that the last look saw has been hashed, or cannot be.
     pub(super) fn is_settled(&self) -> bool {
-        self.table.lock().unsettled.is_empty()
+        self.table.lock().is_settled
     }
 
     /// Shares the files of this name no longer; false if there is none.
@@ -185,184 +219,22 @@ impl Shares {
 
     /// Makes the next look begin now.
     pub(super) fn wake(&self) {
-        *self.wanted.lock() = true;
-        self.wake.notify_all();
+        // One that is wanted already is enough.
+        let _ = self.wake.0.try_send(());
     }
 
-    /// Rests until a look is wanted, or `until`; true if stopped.
-    pub(super) fn rest(&self, until: Instant, stop: &Stop) -> bool {
-        let mut wanted = self.wanted.lock();
-        while !*wanted && !stop.is_set() && Instant::now() < until {
-            let slice = Instant::now() + std::time::Duration::from_millis(100);
-            self.wake.wait_until(&mut wanted, slice.min(until));
-        }
-        *wanted = false;
-        stop.is_set()
+    /// Where to put values for the next start, when a file has been hashed.
+    pub(super) fn remember(&self, cache: HashCache) {
+        *self.cache.lock() = Some(cache);
     }
 
-    /// Looks through everything shared, hashes what is new and settled, and says what changed.
-    pub(super) fn rescan(&self, stop: &Stop) -> Changes {
-        self.table.lock().added.clear();
-        let mut now_shared: BTreeMap<ContentKey, Share> = BTreeMap::new();
-        let mut seen = BTreeSet::new();
-        let mut skipped = Vec::new();
-        let mut scans: Vec<(Option<ContentName>, Scanned)> = Vec::new();
-        for directory in &self.directories {
-            let mut scanned = scan(directory);
-            let hidden = self.table.lock().hidden.clone();
-            scanned.files.retain(|_, (path, _)| !hidden.contains(path));
-            scans.push((directory_name(directory), scanned));
-        }
-        scans.push((None, self.single_files()));
-        for (tree_name, scanned) in scans {
-            skipped.extend(scanned.skipped.iter().cloned());
-            let mut ids = BTreeMap::new();
-            for (name, (path, stamp)) in &scanned.files {
-                seen.insert(path.clone());
-                if let Some(manifest) = self.manifest_of(path, *stamp, &mut skipped, stop) {
-                    let id = manifest.id();
-                    ids.insert(name.clone(), id);
-                    let info = self
-                        .known_info(name, id)
-                        .unwrap_or_else(|| describe(name, path, *stamp, id));
-                    let body = ShareBody::File(path.clone(), *stamp, manifest);
-                    now_shared.insert(info.key(), Share { info, body });
-                }
-            }
-            if let Some(share) = tree_name.and_then(|name| tree_share(name, &scanned, &ids)) {
-                now_shared.insert(share.info.key(), share);
-            }
-        }
-        self.replace(now_shared, &seen, skipped)
+    /// Ends the hashing at once.
+    pub(super) fn end_hashing(&self) {
+        self.hashers.end();
     }
 
-    fn known_info(&self, name: &ContentName, id: ContentId) -> Option<ContentInfo> {
-        let key = ContentKey {
-            name: name.clone(),
-            id,
-        };
-        self.table.lock().shares.get(&key).map(|share| share.info.clone())
+    /// How far the hashing is; none if there is nothing to hash.
+    pub fn progress(&self) -> Option<HashProgress> {
+        self.hashers.progress()
     }
-
-    fn single_files(&self) -> Scanned {
-        let mut scanned = Scanned::default();
-        for (path, name) in &self.table.lock().single {
-            if let Ok(metadata) = path.metadata() {
-                scanned
-                    .files
-                    .insert(name.clone(), (path.clone(), Stamp::of(&metadata)));
-            }
-        }
-        scanned
-    }
-
-    /// The piece values of a file, hashed if need be and if it has stopped changing.
-    fn manifest_of(
-        &self,
-        path: &Path,
-        stamp: Stamp,
-        skipped: &mut Vec<String>,
-        stop: &Stop,
-    ) -> Option<Arc<Manifest>> {
-        {
-            let mut table = self.table.lock();
-            if let Some((_, manifest)) = table.hashed.get(path).filter(|(hashed, _)| *hashed == stamp) {
-                return Some(Arc::clone(manifest));
-            }
-            let settled = stamp.is_old() || table.unsettled.get(path) == Some(&stamp);
-            if !settled {
-                table.unsettled.insert(path.to_owned(), stamp);
-                return None;
-            }
-        }
-        if stop.is_set() {
-            return None;
-        }
-        match hash_file(path, stamp) {
-            Ok(manifest) => {
-                let manifest = Arc::new(manifest);
-                let mut table = self.table.lock();
-                table.unsettled.remove(path);
-                table
-                    .hashed
-                    .insert(path.to_owned(), (stamp, Arc::clone(&manifest)));
-                Some(manifest)
-            }
-            Err(HashFault::Changed) => None,
-            Err(HashFault::Io(error)) => {
-                skipped.push(format!("{}: {error}", path.display()));
-                None
-            }
-        }
-    }
-
-    fn replace(
-        &self,
-        mut now_shared: BTreeMap<ContentKey, Share>,
-        seen: &BTreeSet<PathBuf>,
-        skipped: Vec<String>,
-    ) -> Changes {
-        let mut table = self.table.lock();
-        let table = &mut *table;
-        let mut kept = BTreeSet::new();
-        for key in &table.added {
-            if let Some(share) = table.shares.get(key) {
-                if let ShareBody::File(path, _, _) = &share.body {
-                    kept.insert(path.clone());
-                }
-                now_shared.entry(key.clone()).or_insert_with(|| share.clone());
-            }
-        }
-        let new = now_shared
-            .iter()
-            .filter(|(key, _)| !table.shares.contains_key(key));
-        let gone = table.shares.keys().filter(|key| !now_shared.contains_key(key));
-        let changes = Changes {
-            new: new.map(|(_, share)| share.info.clone()).collect(),
-            gone: gone.cloned().collect(),
-        };
-        table.shares = now_shared;
-        table
-            .hashed
-            .retain(|path, _| seen.contains(path) || kept.contains(path));
-        table.unsettled.retain(|path, _| seen.contains(path));
-        for complaint in skipped {
-            if table.complained.insert(complaint.clone()) {
-                log::warn!("not shared: {complaint}");
-            }
-        }
-        changes
-    }
-}
-
-/// The name of a shared directory's tree: its own name, wherever it lies.
-fn directory_name(directory: &Path) -> Option<ContentName> {
-    let whole = directory.canonicalize().ok()?;
-    ContentName::new(whole.file_name()?.to_str()?).ok()
-}
-
-/// The tree of a directory, when every file in it has its id.
-fn tree_share(name: ContentName, scanned: &Scanned, ids: &BTreeMap<ContentName, ContentId>) -> Option<Share> {
-    let tree = tree_of(scanned, |path| ids.get(path).copied())?;
-    let bytes: Arc<[u8]> = tree.encode().into();
-    let modified = scanned
-        .files
-        .values()
-        .map(|(_, stamp)| stamp.modified())
-        .max()
-        .unwrap_or_default();
-    let info = ContentInfo {
-        kind: ContentKind::Tree,
-        name,
-        id: ContentId(*blake3::hash(&bytes).as_bytes()),
-        bytes: bytes.len() as u64,
-        modified,
-        media_type: Text::cut("application/x-p2pdi-tree"),
-        number: None,
-        title: None,
-    };
-    Some(Share {
-        info,
-        body: ShareBody::Tree(bytes),
-    })
 }

@@ -5,6 +5,7 @@
 //! records of another boot only say which pieces to hash again. Invariant: a record that is damaged, of another
 //! content or of another boot never makes a piece count.
 
+use super::boot::boot;
 use crate::id::{ContentId, PieceIndex};
 use crate::proto::transfer::Pieces;
 use byteorder::{BE, ByteOrder as _};
@@ -32,12 +33,6 @@ pub(super) enum Told {
     Sure(Pieces),
     /// These may be there: hash them.
     Unsure(Pieces),
-}
-
-/// What tells one boot from another; where the system does not say, no boot is like another.
-fn boot() -> Option<[u8; 32]> {
-    let id = std::fs::read("/proc/sys/kernel/random/boot_id").ok()?;
-    Some(*blake3::hash(&id).as_bytes())
 }
 
 fn record(id: ContentId, piece: PieceIndex) -> [u8; RECORD_BYTES] {

@@ -5,6 +5,10 @@
 //! disk; a shared file is read only while it is what it was when it was hashed.
 #![allow(clippy::disallowed_types, reason = "this floor is where files live")]
 
+mod boot;
+mod hash_cache;
+mod hashers;
+mod hashing;
 mod heading;
 mod journal;
 mod landing;
@@ -14,9 +18,12 @@ mod scan;
 mod stamp;
 mod state;
 
+pub use hash_cache::HashCache;
+pub use hashers::{HashOrder, HashProgress, Hashed, Hashers};
+pub use hashing::{HashFault, hash_file};
 pub use heading::{Heading, read_heading};
 pub use landing::{Landing, LandingKind};
 pub use mapped::Mapped;
-pub use scan::{HashFault, Scanned, describe, hash_file, scan, tree_of};
+pub use scan::{Scanned, describe, scan, tree_of};
 pub use stamp::Stamp;
 pub use state::State;

@@ -1,13 +1,10 @@
-//! Looking through shared directories, and hashing what is in them.
+//! Looking through shared directories, and what an index says of what is in them.
 
-use super::open::open_regular;
 use super::{Stamp, read_heading};
-use crate::id::{ContentId, PieceIndex, RfcNumber};
+use crate::id::{ContentId, RfcNumber};
 use crate::name::ContentName;
-use crate::proto::transfer::{Manifest, PieceHasher, piece_count, piece_span};
 use crate::wire::{ContentInfo, ContentKind, Text, Tree, TreeEntry, TreeFile, TreeNode};
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use walkdir::WalkDir;
 
@@ -80,61 +77,6 @@ fn look_at(directory: &Path, entry: &walkdir::DirEntry, found: &mut Scanned) {
         Err(_) if !path.exists() => {}
         Err(error) => found.skipped.push(error.to_string()),
     }
-}
-
-/// Why a file has no id.
-#[derive(Debug)]
-pub enum HashFault {
-    /// It changed while it was read: look again later.
-    Changed,
-    /// It cannot be read.
-    Io(io::Error),
-}
-
-impl From<io::Error> for HashFault {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
-    }
-}
-
-/// Read at a time: large enough for the hash to use its widest form.
-const HASH_STEP_BYTES: usize = 1 << 20;
-
-/// The piece values (and so the id) of a file that is what `stamp` says, before and after it is read.
-///
-/// # Errors
-/// It changed meanwhile, or cannot be read.
-pub fn hash_file(path: &Path, stamp: Stamp) -> Result<Manifest, HashFault> {
-    let mut file = open_regular(path)?;
-    if Stamp::of(&file.metadata()?) != stamp {
-        return Err(HashFault::Changed);
-    }
-    let step = usize::try_from(stamp.bytes).map_or(HASH_STEP_BYTES, |bytes| bytes.clamp(1, HASH_STEP_BYTES));
-    let mut buffer = vec![0; step];
-    let mut values = Vec::new();
-    for piece in (0..piece_count(stamp.bytes)).map(PieceIndex) {
-        let mut hasher = PieceHasher::new(stamp.bytes, piece);
-        let span = piece_span(stamp.bytes, piece);
-        let mut left = span.end - span.start;
-        while left > 0 {
-            let step = usize::try_from(left).map_or(buffer.len(), |left| left.min(buffer.len()));
-            match file.read(&mut buffer[..step]) {
-                // Shorter than it was: it changes under our hands.
-                Ok(0) => return Err(HashFault::Changed),
-                Ok(bytes) => {
-                    hasher.update(&buffer[..bytes]);
-                    left -= bytes as u64;
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        values.push(hasher.finish());
-    }
-    if Stamp::of(&file.metadata()?) != stamp {
-        return Err(HashFault::Changed);
-    }
-    Ok(Manifest::of_values(stamp.bytes, values))
 }
 
 /// Everything an index says of a file.

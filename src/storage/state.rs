@@ -82,6 +82,11 @@ impl State {
         Ok(state)
     }
 
+    /// Where other rooms of this floor keep what they remember.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     /// The cookie an RS gave us.
     pub fn cookie(&self, rs: &HostPort) -> Option<Cookie> {
         let text = self.cookies.get(&rs.to_string())?.as_str()?;
