@@ -37,6 +37,7 @@ use Hit::{By, Not};
 
 const UPLINK: &str = "src/proto/transfer/uplink.rs";
 const TAKE: &str = "src/proto/transfer/take_tests.rs";
+const HASHERS: &str = "src/storage/hashers_tests.rs";
 const WIRE: &str = "tests/wire/bounds.rs";
 const STUCK: &str = "tests/hostile/stuck.rs";
 const CROWD: &str = "tests/hostile/crowd.rs";
@@ -278,6 +279,12 @@ const HITS: &[(&str, Hit)] = &[
         By(INDEX_LIMITS, "holders_remembered_for_a_content_are_bounded"),
     ),
     ("PAGES_MAX", By(HERE, "a_listing_without_end_ends")),
+    ("HASH_THREADS_MAX", By(HASHERS, "threads_are_bounded")),
+    ("HASH_STRETCH_BYTES", By(HASHERS, "threads_are_bounded")),
+    (
+        "HASH_CACHE_BYTES_MAX",
+        By("src/storage/hash_cache_tests.rs", "it_takes_so_much_and_no_more"),
+    ),
     (
         "HEADING_BYTES",
         By(HERE, "headings_are_read_and_cut_within_their_bounds"),

@@ -12,6 +12,7 @@ mod commands;
 mod failure;
 mod get;
 mod hash;
+mod hashing;
 mod lab;
 mod line;
 mod menu;

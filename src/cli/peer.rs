@@ -3,7 +3,7 @@
 use super::failure::{Exit, Failure};
 use super::line::Line;
 use super::query::transport;
-use super::{menu, say, signals};
+use super::{hashing, menu, say, signals};
 use p2pdi::limits::{PEER_CONNECTIONS, PEER_CONNECTIONS_MAX};
 use p2pdi::name::PeerName;
 use p2pdi::net::{Clock, Pacer, Stop};
@@ -120,7 +120,8 @@ pub(super) fn run(mut line: Line) -> Result<(), Failure> {
     let mut state = open_state(line.path("--state")?, "peer")?;
     let name = choose_name(name, &mut state)?;
 
-    say::start_log(if with_menu { "warn" } else { "info" });
+    let bar = hashing::bar();
+    say::start_log_beside(&bar, if with_menu { "warn" } else { "info" });
     let stop = Stop::new();
     signals::stop_on_signals(&stop)?;
     let clock = Clock::start();
@@ -147,6 +148,7 @@ pub(super) fn run(mut line: Line) -> Result<(), Failure> {
         if let Some(member) = peer.member() {
             member.want(true);
         }
+        hashing::show(&peer, &bar, &stop);
         stop.wait();
     }
     peer.join();

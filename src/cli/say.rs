@@ -1,26 +1,52 @@
 //! The two streams: results on stdout, everything else on stderr. A reader that has gone away is no error.
 
-use std::io::Write as _;
+use env_logger::Target;
+use indicatif::ProgressBar;
+use std::io::{self, Write as _};
 
 /// A result: a line on stdout, flushed, for somebody may be waiting for it.
 pub(super) fn result(line: &str) {
-    let mut out = std::io::stdout().lock();
+    let mut out = io::stdout().lock();
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }
 
 /// Anything else: a line on stderr.
 pub(super) fn note(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{line}");
+    let _ = writeln!(io::stderr(), "{line}");
 }
 
 /// A question: stderr, without a line's end.
 pub(super) fn prompt(text: &str) {
-    let mut err = std::io::stderr();
+    let mut err = io::stderr();
     let _ = write!(err, "{text}").and_then(|()| err.flush());
 }
 
 /// Logs go to stderr, a line an event; `RUST_LOG` overrules `level`.
 pub(super) fn start_log(level: &str) {
+    let _ = log_builder(level).try_init();
+}
+
+/// The same beside a bar, which steps aside for each line.
+pub(super) fn start_log_beside(bar: &ProgressBar, level: &str) {
+    let out = Box::new(BesideBar(bar.clone()));
+    let _ = log_builder(level).target(Target::Pipe(out)).try_init();
+}
+
+fn log_builder(level: &str) -> env_logger::Builder {
     let env = env_logger::Env::default().default_filter_or(level);
-    let _ = env_logger::Builder::from_env(env).format_target(false).try_init();
+    let mut builder = env_logger::Builder::from_env(env);
+    builder.format_target(false);
+    builder
+}
+
+struct BesideBar(ProgressBar);
+
+impl io::Write for BesideBar {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.suspend(|| io::stderr().write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
 }

@@ -208,6 +208,11 @@ impl Peer {
         }
     }
 
+    /// True when the last look through the directories is over and found every file hashed.
+    pub fn has_settled(&self) -> bool {
+        *self.scans.lock() > 0 && self.shares.is_settled()
+    }
+
     /// Shares a content that was fetched and verified.
     pub fn add_fetched(&self, path: &Path, info: &ContentInfo, manifest: &Arc<Manifest>) {
         match self.shares.add_verified(path, info, Arc::clone(manifest)) {

@@ -33,6 +33,21 @@ impl Stamp {
         }
     }
 
+    /// A file that was changed at a time, in seconds since 1970.
+    #[cfg(test)]
+    pub(super) const fn changed_at(inode: u64, bytes: u64, secs: i64) -> Self {
+        Self {
+            device: 1,
+            inode,
+            bytes,
+            modified_secs: secs,
+            modified_nanos: 0,
+            changed_secs: secs,
+            changed_nanos: 0,
+            executable: false,
+        }
+    }
+
     /// Last modification, seconds since 1970 UTC.
     pub const fn modified(&self) -> i64 {
         self.modified_secs
