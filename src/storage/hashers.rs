@@ -23,7 +23,7 @@ use std::thread::JoinHandle;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HashOrder {
     /// The smallest: many are done soon. A large one is passed by small ones that come later, but by no more of
-    /// them than make up [`PASSED_BY`] times its size, so it has its turn whatever comes.
+    /// them than make up eight times its size, so it has its turn whatever comes.
     SmallestFirst,
     /// As they are handed in.
     AsGiven,

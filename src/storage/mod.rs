@@ -1,8 +1,8 @@
 //! Files: what is shared, what is being fetched, what is remembered.
 //!
-//! Belongs here: everything that touches the file system. Does not: sockets (a send from a map is handed
-//! the descriptor), decisions. Invariant: a file appears under its final name only whole, verified and on
-//! disk; a shared file is read only while it is what it was when it was hashed.
+//! Belongs here: everything that touches the file system, with the threads that hash. Does not: sockets (a send
+//! from a map is handed the descriptor), decisions. Invariant: a file appears under its final name only whole,
+//! verified and on disk; a shared file is read only while it is what it was when it was hashed.
 #![allow(clippy::disallowed_types, reason = "this floor is where files live")]
 
 mod boot;
