@@ -3,8 +3,13 @@
     clippy::disallowed_types,
     dead_code,
     unreachable_pub,
+    unused_imports,
     reason = "each test uses what it needs of this"
 )]
+
+mod words;
+
+pub use words::{Words, holder_of_big, pieces_kept, text, until_hashed};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, unbounded};
 use serde_json::Value;
@@ -75,7 +80,8 @@ pub fn spawn(args: &[&str]) -> Running {
     spawn_command(command)
 }
 
-fn spawn_command(mut command: Command) -> Running {
+/// Starts a command that was made up elsewhere.
+pub fn spawn_command(mut command: Command) -> Running {
     let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -186,6 +192,16 @@ impl Running {
         self.errors.try_iter().collect::<Vec<_>>().join("\n")
     }
 
+    /// Its next line on stderr.
+    pub fn stderr_line(&self) -> String {
+        self.errors.recv_timeout(PATIENCE).expect("a line on stderr")
+    }
+
+    /// All it says on stderr until it ends.
+    pub fn last_words(&self) -> String {
+        self.errors.iter().collect::<Vec<_>>().join("\n")
+    }
+
     /// Types lines into its menu and reads the one answer.
     pub fn choose(&mut self, lines: &[&str]) -> Value {
         let stdin = self.stdin.as_mut().expect("a menu");
@@ -217,9 +233,14 @@ impl Running {
         self.end()
     }
 
+    /// Its end, if it has come.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("waited")
+    }
+
     /// Waits for its end.
     pub fn end(&mut self) -> ExitStatus {
-        eventually("the process to end", || self.child.try_wait().expect("waited"))
+        eventually("the process to end", || self.ended())
     }
 
     /// Every line it still says until its stdout ends.
