@@ -7,46 +7,14 @@ mod pieces {
 }
 
 use pieces::liar::{Liar, Lie};
-use process::{Running, eventually, peer, rs, run, serve, spawn, until_listed, write_random};
+use process::{
+    Running, Words, eventually, holder_of_big, peer, pieces_kept, rs, serve, text, until_listed, write_random,
+};
 use serde_json::Value;
 use std::path::Path;
 
-fn text(path: &Path) -> &str {
-    path.to_str().expect("UTF-8")
-}
-
-/// A peer without an RS that holds a file, hashed.
-fn holder(place: &Path, name: &str, bytes: usize, more: &[&str]) -> Running {
-    let (dir, state) = (place.join(name), place.join(format!("state-{name}")));
-    write_random(&dir.join("big"), bytes, 1);
-    let fixed = [
-        "peer",
-        "--name",
-        name,
-        "--dir",
-        text(&dir),
-        "--state",
-        text(&state),
-        "--listen",
-        "0.0.0.0:0",
-    ];
-    let mut running = serve(&[&fixed[..], more].concat());
-    running.address = running.address.replace("0.0.0.0", "127.0.0.1");
-    eventually("the file to be hashed", || {
-        let index = run(&["index", "--peer", &running.address, "--json"]).json();
-        index.iter().any(|content| content["name"] == "big").then_some(())
-    });
-    running
-}
-
-fn port(value: &Value) -> String {
-    value["port"].to_string()
-}
-
-fn get<'a>(out: &'a Path, holders: &[&'a str]) -> Vec<&'a str> {
-    let mut args = vec!["get", "big", "--out", text(out), "--json"];
-    holders.iter().for_each(|holder| args.extend(["--peer", *holder]));
-    args
+fn get(out: &Path, holders: &[&str]) -> Words {
+    Words::get("big", out).from(holders.iter().copied())
 }
 
 #[test]
@@ -56,11 +24,11 @@ fn many_holders_share_the_work() {
     let limit = &["--up-limit", "1MB"][..];
     let holders: Vec<Running> = ["a", "b", "c"]
         .iter()
-        .map(|name| holder(place.path(), name, bytes, limit))
+        .map(|name| holder_of_big(place.path(), name, bytes, limit))
         .collect();
     let addresses: Vec<&str> = holders.iter().map(|holder| holder.address.as_str()).collect();
     let out = place.path().join("out");
-    let got = run(&get(&out, &addresses));
+    let got = get(&out, &addresses).run();
     assert_eq!(got.code, 0, "{}", got.stderr);
     let done = got.json().pop().expect("an event");
     let gave: Vec<u64> = done["holders"]
@@ -81,50 +49,18 @@ fn many_holders_share_the_work() {
     let original = std::fs::read(place.path().join("a/big")).expect("read");
     assert!(std::fs::read(out.join("big")).expect("read") == original);
     // What is there already is verified, and nobody is asked.
-    let again = run(&get(&out, &addresses)).json().pop().expect("an event");
+    let again = get(&out, &addresses).run().json().pop().expect("an event");
     assert_eq!(again["holders"].as_array().map(Vec::len), Some(0), "{again}");
-}
-
-#[test]
-fn liars_are_named_and_cost_nothing() {
-    let place = tempfile::tempdir().expect("a directory");
-    let bytes = 1_000_000;
-    let honest: Vec<Running> = ["a", "b"]
-        .iter()
-        .map(|name| holder(place.path(), name, bytes, &["--up-limit", "2MB"]))
-        .collect();
-    let content = std::fs::read(place.path().join("a/big")).expect("read");
-    for round in 0..5 {
-        let liars: Vec<Liar> = [Lie::WrongBytes, Lie::WrongSize, Lie::WrongOffset, Lie::Nothing]
-            .map(|lie| Liar::start(&content, lie))
-            .into();
-        let mut addresses: Vec<&str> = liars.iter().map(|liar| liar.address.as_str()).collect();
-        addresses.extend(honest.iter().map(|holder| holder.address.as_str()));
-        let out = place.path().join(format!("out{round}"));
-        let got = run(&get(&out, &addresses));
-        assert_eq!(got.code, 0, "{}", got.stderr);
-        assert!(std::fs::read(out.join("big")).expect("read") == content);
-        let done = got.json().pop().expect("an event");
-        for account in done["holders"].as_array().expect("holders") {
-            let lied = liars
-                .iter()
-                .any(|liar| liar.address.ends_with(&format!(":{}", port(account))));
-            let failed = account["failures"]
-                .as_array()
-                .is_some_and(|failures| !failures.is_empty());
-            assert_eq!(failed, lied, "round {round}: {done}");
-        }
-    }
 }
 
 #[test]
 fn bytes_that_come_too_late_spoil_nothing() {
     let place = tempfile::tempdir().expect("a directory");
-    let honest = holder(place.path(), "a", 1_500_000, &["--up-limit", "300KB"]);
+    let honest = holder_of_big(place.path(), "a", 1_500_000, &["--up-limit", "300KB"]);
     let content = std::fs::read(place.path().join("a/big")).expect("read");
     let liar = Liar::start(&content, Lie::LateBytes);
     let out = place.path().join("out");
-    let got = run(&get(&out, &[&liar.address, &honest.address]));
+    let got = get(&out, &[&liar.address, &honest.address]).run();
     assert_eq!(got.code, 0, "{}", got.stderr);
     assert!(std::fs::read(out.join("big")).expect("read") == content);
 }
@@ -132,18 +68,18 @@ fn bytes_that_come_too_late_spoil_nothing() {
 #[test]
 fn what_a_whole_holder_sends_never_touches_journalled_pieces() {
     let place = tempfile::tempdir().expect("a directory");
-    let honest = holder(place.path(), "a", 2_000_000, &["--up-limit", "1MB"]);
+    let honest = holder_of_big(place.path(), "a", 2_000_000, &["--up-limit", "1MB"]);
     let content = std::fs::read(place.path().join("a/big")).expect("read");
     let liar = Liar::start(&content, Lie::WholeRubbish);
     let out = place.path().join("out");
-    let mut getter = spawn(&get(&out, &[&honest.address]));
-    eventually("some pieces", || (journal_bytes(&out) > 150).then_some(()));
+    let mut getter = get(&out, &[&honest.address]).spawn();
+    eventually("some pieces", || (pieces_kept(&out) > 6).then_some(()));
     getter.kill();
-    let kept = journal_bytes(&out);
-    let got = run(&get(&out, &[&liar.address]));
+    let kept = pieces_kept(&out);
+    let got = get(&out, &[&liar.address]).run();
     assert_eq!(got.code, 3, "{}", got.stderr);
-    assert_eq!(journal_bytes(&out), kept, "what has come is kept");
-    let got = run(&get(&out, &[&honest.address]));
+    assert_eq!(pieces_kept(&out), kept, "what has come is kept");
+    let got = get(&out, &[&honest.address]).run();
     assert_eq!(got.code, 0, "{}", got.stderr);
     assert!(std::fs::read(out.join("big")).expect("read") == content);
     let left = std::fs::read_dir(&out).expect("listed").count();
@@ -153,7 +89,7 @@ fn what_a_whole_holder_sends_never_touches_journalled_pieces() {
 #[test]
 fn one_connection_costs_a_holder_two_threads_at_most() {
     let place = tempfile::tempdir().expect("a directory");
-    let source = holder(place.path(), "a", 40_000_000, &[]);
+    let source = holder_of_big(place.path(), "a", 40_000_000, &[]);
     let threads = || {
         let tasks = std::fs::read_dir(format!("/proc/{}/task", source.id())).expect("listed");
         tasks.count()
@@ -210,7 +146,7 @@ fn holders_that_say_nothing_are_given_up() {
     ];
     let out = place.path().join("out");
     let addresses: Vec<&str> = liars.iter().map(|liar| liar.address.as_str()).collect();
-    let got = run(&get(&out, &addresses));
+    let got = get(&out, &addresses).run();
     assert_eq!(got.code, 3, "{}", got.stderr);
     for address in addresses {
         assert!(
@@ -224,11 +160,9 @@ fn holders_that_say_nothing_are_given_up() {
 #[test]
 fn a_limit_of_our_own_is_no_fault_of_a_holder() {
     let place = tempfile::tempdir().expect("a directory");
-    let source = holder(place.path(), "a", 400_000, &[]);
+    let source = holder_of_big(place.path(), "a", 400_000, &[]);
     let out = place.path().join("out");
-    let mut args = get(&out, &[&source.address]);
-    args.extend(["--down-limit", "60KB"]);
-    let got = run(&args);
+    let got = get(&out, &[&source.address]).and(&["--down-limit", "60KB"]).run();
     assert_eq!(got.code, 0, "{}", got.stderr);
     let done = got.json().pop().expect("an event");
     assert_eq!(
@@ -236,53 +170,6 @@ fn a_limit_of_our_own_is_no_fault_of_a_holder() {
         Some(0),
         "{done}"
     );
-}
-
-#[test]
-fn killed_at_any_moment_it_goes_on() {
-    let place = tempfile::tempdir().expect("a directory");
-    let bytes = 4_000_000;
-    let source = holder(place.path(), "a", bytes, &["--up-limit", "4MB"]);
-    let content = std::fs::read(place.path().join("a/big")).expect("read");
-    let out = place.path().join("out");
-    let args = get(&out, &[&source.address]);
-    let mut kills = 0;
-    loop {
-        let mut getter = spawn(&args);
-        // Let it come a little further each time, then pull the plug.
-        let before = journal_bytes(&out);
-        let ended = eventually("progress or the end", || {
-            let done = out.join("big").exists();
-            (done || journal_bytes(&out) > before + 60 * (1 + kills % 3)).then_some(done)
-        });
-        if ended {
-            assert!(getter.end().success());
-            break;
-        }
-        getter.kill();
-        kills += 1;
-        assert!(kills < 60, "it does not go on");
-        assert!(!out.join("big").exists() || std::fs::read(out.join("big")).expect("read") == content);
-    }
-    assert!(kills >= 2, "killed {kills} times");
-    assert!(std::fs::read(out.join("big")).expect("read") == content);
-    assert_eq!(
-        std::fs::read_dir(&out).expect("listed").count(),
-        1,
-        "nothing else is left in --out"
-    );
-}
-
-fn journal_bytes(out: &Path) -> u64 {
-    let files = std::fs::read_dir(out)
-        .into_iter()
-        .flatten()
-        .filter_map(Result::ok);
-    let journals = files.filter(|file| file.file_name().to_string_lossy().contains("journal"));
-    journals
-        .filter_map(|file| file.metadata().ok())
-        .map(|metadata| metadata.len())
-        .sum()
 }
 
 #[test]
@@ -301,23 +188,11 @@ fn a_getter_serves_while_it_gets() {
     until_listed(&server, 1);
     let getter = |name: &str| {
         let (out, state) = (at(name), at(&format!("state-{name}")));
-        spawn(&[
-            "get",
-            "big",
-            "--rs",
-            &server.address,
-            "--name",
-            name,
-            "--out",
-            text(&out),
-            "--state",
-            text(&state),
-            "--linger",
-            "forever",
-            "--listen",
-            "127.0.0.1:0",
-            "--json",
-        ])
+        let words = Words::get("big", &out).rs(&server);
+        let words = words.and(&["--name", name, "--state", text(&state)]);
+        words
+            .and(&["--linger", "forever", "--listen", "127.0.0.1:0"])
+            .spawn()
     };
     let getters = ["one", "two"].map(getter);
     let mut from_each_other = 0;
@@ -357,7 +232,7 @@ fn more_holders_than_are_asked_at_once() {
         "0.0.0.0:0",
     ]);
     let nothing_port = nothing.address.rsplit(':').next().unwrap_or_default().to_owned();
-    let source = holder(place.path(), "a", 200_000, &[]);
+    let source = holder_of_big(place.path(), "a", 200_000, &[]);
     // The same peer under many addresses refuses under each; the last one is right.
     let many: Vec<String> = (1..=p2pdi::limits::SOURCES_MAX + 5)
         .map(|host| format!("127.0.1.{host}:{nothing_port}"))
@@ -365,6 +240,6 @@ fn more_holders_than_are_asked_at_once() {
     let mut addresses: Vec<&str> = many.iter().map(String::as_str).collect();
     addresses.push(&source.address);
     let out = place.path().join("out");
-    let got = run(&get(&out, &addresses));
+    let got = get(&out, &addresses).run();
     assert_eq!(got.code, 0, "{}", got.stderr);
 }
