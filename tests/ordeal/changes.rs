@@ -1,7 +1,10 @@
 //! Shared files that are truncated, overwritten, replaced or deleted while they are being fetched.
 
 use super::amount;
-use super::process::{Running, Words, eventually, peer, pieces_kept, rs, text, until_listed, write_random};
+use super::process::{
+    Running, Words, eventually, peer, pieces_kept, pieces_kept_are_right, rs, text, until_listed,
+    write_random,
+};
 use p2pdi::id::ContentId;
 use p2pdi::name::HostPort;
 use p2pdi::net::{Clock, LinkTransport, RsClient, RsLink, Stop};
@@ -71,14 +74,14 @@ fn files_that_change_while_eight_peers_fetch_them() {
         Clock::start(),
         stop.clone(),
     ));
-    let (mut whole, mut failed, mut slowest) = (0, 0, Duration::ZERO);
+    let (mut whole, mut failed, mut kept, mut slowest) = (0, 0, 0, Duration::ZERO);
     for (round, id) in ids.iter().enumerate() {
         let path = at("shared").join(name(round));
         let content = std::fs::read(&path).expect("read");
         let out = |number: usize| at(&format!("out-{round}-{number}"));
         let get = |number| {
             let state = at(&format!("state-{number}"));
-            let words = Words::get(&name(round), &out(number)).and(&["--quiet", "--state", text(&state)]);
+            let words = Words::get(&name(round), out(number)).and(&["--quiet", "--state", text(&state)]);
             words.rs(&server).spawn()
         };
         let mut getters: Vec<Running> = (0..GETTERS).map(get).collect();
@@ -118,6 +121,7 @@ fn files_that_change_while_eight_peers_fetch_them() {
                 Some(3..=5) => {
                     failed += 1;
                     assert!(!got.exists(), "round {round}: {}", getter.stderr());
+                    kept += pieces_kept_are_right(&out(number), &content);
                 }
                 other => panic!("round {round}: {other:?}: {}", getter.stderr()),
             }
@@ -125,12 +129,13 @@ fn files_that_change_while_eight_peers_fetch_them() {
         }
     }
     println!(
-        "{rounds} files changed under {GETTERS} getters each: {whole} were whole in time, {failed} failed; \
+        "{rounds} files changed under {GETTERS} getters each: {whole} were whole in time, {failed} failed with \
+         {kept} right pieces; \
          withdrawn after {slowest:.2?} at most"
     );
     assert!(failed > 0, "nothing was harmed in time");
 
-    let got = Words::get("kept.bin", &at("out-kept")).rs(&server).run();
+    let got = Words::get("kept.bin", at("out-kept")).rs(&server).run();
     assert_eq!(got.code, 0, "the holder lives: {}", got.stderr);
     assert!(holder.stop().success(), "and ends when it is told to");
     stop.trigger();

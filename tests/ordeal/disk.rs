@@ -1,8 +1,12 @@
 //! A getter's own disk fails: it is full, or cannot write, or cannot sync.
 
 use super::fault::Fault;
-use super::process::{Ended, Running, Words, holder_of_big, pieces_kept, program, text};
+use super::process::{
+    Ended, JOURNAL_HEAD_BYTES, JOURNAL_RECORD_BYTES, Running, Words, holder_of_big, pieces_kept,
+    pieces_kept_are_right, program, text,
+};
 use p2pdi::id::piece_bytes;
+use p2pdi::proto::transfer::piece_count;
 use std::path::Path;
 use std::process::Command;
 
@@ -31,7 +35,10 @@ fn goes_on(words: &Words, out: &Path, kept: u64, content: &[u8]) {
     assert!(std::fs::read(out.join("big")).expect("read") == content);
     assert_eq!(out.read_dir().expect("listed").count(), 1, "nothing else is left");
     let size = piece_bytes(content.len() as u64);
-    let (came, most) = (came(&got), content.len() as u64 - kept * size + 2 * size);
+    let (came, most) = (
+        came(&got),
+        (content.len() as u64).saturating_sub(kept * size) + 2 * size,
+    );
     assert!(came <= most, "{came} bytes came, with {kept} pieces here");
     println!("{kept} pieces were kept, {came} bytes came to the rest");
 }
@@ -84,7 +91,7 @@ fn a_full_disk_stops_it_until_there_is_room() {
     }
     let pieces = |kept: &str| {
         let bytes: u64 = kept.trim_start_matches("kept ").parse().expect("a number");
-        bytes.saturating_sub(72) / 12
+        bytes.saturating_sub(JOURNAL_HEAD_BYTES) / JOURNAL_RECORD_BYTES
     };
     assert!(pieces(kept) >= 8, "what came before it was full is kept: {said}");
     assert!(pieces(still_kept) >= pieces(kept), "{said}");
@@ -135,7 +142,7 @@ fn a_failed_write_never_counts_a_piece() {
         got.stderr
     );
     assert!(!out.join("big").exists());
-    let kept = pieces_kept(&out);
+    let kept = pieces_kept_are_right(&out, &content);
     assert!(
         kept <= WRITTEN_MAX / piece_bytes(BYTES as u64),
         "{kept} pieces cannot have been written"
@@ -154,7 +161,7 @@ fn who_dies_while_it_takes_over_a_journal_keeps_it() {
     getter.kill();
     let kept = pieces_kept(&out);
     // Written anew at the start of the next run, it would be written so: head and records in one go.
-    let got = Fault::DiesWriting(72 + 12 * kept).run(&words);
+    let got = Fault::DiesWriting(JOURNAL_HEAD_BYTES + JOURNAL_RECORD_BYTES * kept).run(&words);
     println!("the run that was to die ended with {}", got.code);
     assert!(
         pieces_kept(&out) >= kept || out.join("big").exists(),
@@ -164,4 +171,15 @@ fn who_dies_while_it_takes_over_a_journal_keeps_it() {
     if got.code != 0 {
         goes_on(&words, &out, kept, &content);
     }
+}
+
+#[test]
+fn who_dies_before_it_has_tidied_up_does_so_later() {
+    let place = tempfile::tempdir().expect("a directory");
+    let (holder, content) = holder(place.path());
+    let out = place.path().join("out");
+    let words = Words::get("big", &out).from([&*holder.address]);
+    let got = Fault::DiesRemoving.run(&words);
+    assert_eq!(got.code, -1, "nothing was to be removed: {}", got.stderr);
+    goes_on(&words, &out, piece_count(BYTES as u64).into(), &content);
 }

@@ -14,6 +14,8 @@ pub(crate) enum Fault {
     WriteFrom(u64),
     /// It dies when it is about to write so many bytes in one go.
     DiesWriting(u64),
+    /// It dies when it is about to remove a file.
+    DiesRemoving,
 }
 
 impl Fault {
@@ -31,6 +33,7 @@ impl Fault {
                 let rules = when(2, SeccompCmpOp::Eq, bytes);
                 (libc::SYS_write, rules, SeccompAction::KillProcess)
             }
+            Self::DiesRemoving => (libc::SYS_unlinkat, Vec::new(), SeccompAction::KillProcess),
         };
         let machine = std::env::consts::ARCH.try_into().expect("a known machine");
         let filter = SeccompFilter::new([(call, rules)].into(), SeccompAction::Allow, action, machine);

@@ -92,6 +92,8 @@ impl Shared {
     fn relay(&self, near: TcpStream) {
         let far = self.target.get().map(TcpStream::connect);
         let Some(Ok(far)) = far else { return };
+        // Or short frames would wait for one another, as on a line of 40 ms.
+        let _ = [near.set_nodelay(true), far.set_nodelay(true)];
         let (near, far) = (Arc::new(near), Arc::new(far));
         let _guards = [self.stop.watch(&near), self.stop.watch(&far)];
         std::thread::scope(|scope| {

@@ -65,7 +65,7 @@ fn one_name_with_two_contents_is_never_mixed() {
         holder
     });
     let addresses = || holders.iter().map(|holder| holder.address.as_str());
-    let got = Words::get("big", &at("out")).from(addresses()).run();
+    let got = Words::get("big", at("out")).from(addresses()).run();
     assert_eq!(
         got.code, 4,
         "two contents of one name are not guessed: {}",

@@ -9,7 +9,10 @@
 
 mod words;
 
-pub use words::{Words, holder_of_big, pieces_kept, text, until_hashed};
+pub use words::{
+    JOURNAL_HEAD_BYTES, JOURNAL_RECORD_BYTES, Words, holder_of_big, pieces_kept, pieces_kept_are_right, text,
+    until_hashed,
+};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, unbounded};
 use serde_json::Value;
@@ -123,36 +126,13 @@ pub fn rs(more: &[&str]) -> Running {
 
 /// A peer with a menu and JSON answers, sharing `dir`, its state in `state`.
 pub fn menu_peer(rs: &Running, name: &str, dir: &Path, state: &Path, more: &[&str]) -> Running {
-    let (dir, state) = (dir.to_str().expect("UTF-8"), state.to_str().expect("UTF-8"));
-    let fixed = [
-        "peer",
-        "--rs",
-        &rs.address,
-        "--name",
-        name,
-        "--dir",
-        dir,
-        "--state",
-        state,
-    ];
-    serve(&[&fixed[..], &["--listen", "127.0.0.1:0", "--menu", "--json"], more].concat())
+    let words = Words::peer(name, dir, state).rs(rs).and(&["--menu", "--json"]);
+    words.and(more).serve()
 }
 
 /// A peer that registers by itself.
 pub fn peer(rs: &Running, name: &str, dir: &Path, state: &Path, more: &[&str]) -> Running {
-    let (dir, state) = (dir.to_str().expect("UTF-8"), state.to_str().expect("UTF-8"));
-    let fixed = [
-        "peer",
-        "--rs",
-        &rs.address,
-        "--name",
-        name,
-        "--dir",
-        dir,
-        "--state",
-        state,
-    ];
-    serve(&[&fixed[..], &["--listen", "127.0.0.1:0"], more].concat())
+    Words::peer(name, dir, state).rs(rs).and(more).serve()
 }
 
 fn read_lines(stream: impl std::io::Read + Send + 'static) -> Receiver<String> {

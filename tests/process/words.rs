@@ -1,7 +1,9 @@
 //! Command lines of tests, put together word by word.
 
 use super::{Ended, Running, eventually, program, run, serve, spawn, write_random};
-use std::path::Path;
+use p2pdi::id::PieceIndex;
+use p2pdi::proto::transfer::piece_span;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// A path that is text, as all paths of tests are.
@@ -15,8 +17,8 @@ pub struct Words(Vec<String>);
 
 impl Words {
     /// `get WHAT --out OUT --json`.
-    pub fn get(what: &str, out: &Path) -> Self {
-        Self(Vec::new()).and(&["get", what, "--out", text(out), "--json"])
+    pub fn get(what: &str, out: impl AsRef<Path>) -> Self {
+        Self(Vec::new()).and(&["get", what, "--out", text(out.as_ref()), "--json"])
     }
 
     /// A peer of this name on a free port, sharing `dir`.
@@ -90,15 +92,46 @@ pub fn until_hashed(peer: &Running, name: &str) {
     });
 }
 
-/// What an unfinished get has left in `out`: verified pieces, by the length of their journal.
+/// What the journal beside an unfinished file begins with, and what it has for each verified piece.
+pub const JOURNAL_HEAD_BYTES: u64 = 72;
+pub const JOURNAL_RECORD_BYTES: u64 = 12;
+
+/// What an unfinished get has left in `out`: its verified pieces, by the length of their journal.
 pub fn pieces_kept(out: &Path) -> u64 {
-    // The head, and a record for every piece.
-    const HEAD: u64 = 72;
-    const RECORD: u64 = 12;
+    let bytes =
+        left_of_get(out, ".journal.").map(|file| file.metadata().map_or(0, |metadata| metadata.len()));
+    bytes.map_or(0, |bytes| {
+        bytes.saturating_sub(JOURNAL_HEAD_BYTES) / JOURNAL_RECORD_BYTES
+    })
+}
+
+/// The same, after every one of them has been compared with the content.
+pub fn pieces_kept_are_right(out: &Path, content: &[u8]) -> u64 {
+    let read = |name| left_of_get(out, name).map_or_else(Vec::new, |file| std::fs::read(file).expect("read"));
+    let (journal, part) = (read(".journal."), read(".p2pdi-part"));
+    let records = journal
+        .get(usize::try_from(JOURNAL_HEAD_BYTES).expect("small")..)
+        .unwrap_or_default();
+    let records = records.chunks_exact(usize::try_from(JOURNAL_RECORD_BYTES).expect("small"));
+    let kept = records.len() as u64;
+    for record in records {
+        let piece = u32::from_be_bytes([record[0], record[1], record[2], record[3]]);
+        let span = piece_span(content.len() as u64, PieceIndex(piece));
+        let span = usize::try_from(span.start).expect("small")..usize::try_from(span.end).expect("small");
+        assert!(
+            part.get(span.clone()) == content.get(span),
+            "piece {piece} counts and is wrong"
+        );
+    }
+    kept
+}
+
+/// A hidden file of an unfinished get: its journal, or the file itself.
+fn left_of_get(out: &Path, name: &str) -> Option<PathBuf> {
     let files = out.read_dir().into_iter().flatten().filter_map(Result::ok);
-    let journals = files.filter(|file| file.file_name().to_string_lossy().contains("journal"));
-    let bytes = journals
-        .filter_map(|file| file.metadata().ok())
-        .map(|metadata| metadata.len());
-    bytes.map(|bytes| bytes.saturating_sub(HEAD) / RECORD).sum()
+    let mut files = files.filter(|file| {
+        let found = file.file_name().to_string_lossy().into_owned();
+        found.contains(name) && found.contains(".journal.") == name.contains(".journal.")
+    });
+    files.next().map(|file| file.path())
 }
