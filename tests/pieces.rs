@@ -6,12 +6,20 @@ mod pieces {
     pub mod liar;
 }
 
+use p2pdi::id::{ContentId, PieceIndex, RequestNumber};
+use p2pdi::name::HostPort;
+use p2pdi::net::{Conn, Incoming, Stop};
+use p2pdi::proto::transfer::{Pieces, piece_count};
+use p2pdi::time::Span;
+use p2pdi::wire::{Credit, HaveMap, Message, Rest, features};
 use pieces::liar::{Liar, Lie};
 use process::{
     Running, Words, eventually, holder_of_big, peer, pieces_kept, rs, serve, text, until_listed, write_random,
 };
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Barrier;
 
 fn get(out: &Path, holders: &[&str]) -> Words {
     Words::get("big", out).from(holders.iter().copied())
@@ -95,22 +103,22 @@ fn one_connection_costs_a_holder_two_threads_at_most() {
         tasks.count()
     };
     let content = std::fs::read(place.path().join("a/big")).expect("read");
-    let id = p2pdi::id::ContentId(*blake3::hash(&content).as_bytes());
+    let id = ContentId(*blake3::hash(&content).as_bytes());
     let before = threads();
-    let stop = p2pdi::net::Stop::new();
-    let address = p2pdi::name::HostPort::parse(&source.address).expect("an address");
-    let conn = p2pdi::net::Conn::connect(&address, p2pdi::wire::features::PIECES, &stop).expect("connected");
-    let count = p2pdi::proto::transfer::piece_count(content.len() as u64);
+    let stop = Stop::new();
+    let address = HostPort::parse(&source.address).expect("an address");
+    let conn = Conn::connect(&address, features::PIECES, &stop).expect("connected");
+    let count = piece_count(content.len() as u64);
     for number in 1..=60 {
         if number == 2 {
             // The first has to fill the socket: then its sender waits for a reader that never comes.
             std::thread::park_timeout(std::time::Duration::from_millis(600));
         }
         // Asks for everything, reads nothing, and asks again.
-        let request = p2pdi::id::RequestNumber(number);
-        let map = p2pdi::wire::Rest(p2pdi::proto::transfer::Pieces::none(count).to_map());
+        let request = RequestNumber(number);
+        let map = Rest(Pieces::none(count).to_map());
         conn.send(
-            &p2pdi::wire::HaveMap {
+            &HaveMap {
                 request,
                 id,
                 port: 0,
@@ -120,7 +128,7 @@ fn one_connection_costs_a_holder_two_threads_at_most() {
         )
         .expect("sent");
         conn.send(
-            &p2pdi::wire::Credit {
+            &Credit {
                 request,
                 pieces: 1_000,
             }
@@ -134,6 +142,58 @@ fn one_connection_costs_a_holder_two_threads_at_most() {
     });
     let most = most.max().unwrap_or(0);
     assert!(most <= before + 2, "{most} threads, {before} before");
+}
+
+/// The pieces that a holder chooses for a connection that has nothing and gives so many credits.
+fn choices(address: &str, id: ContentId, count: u32, credits: u16, together: &Barrier) -> Vec<PieceIndex> {
+    let (stop, request) = (Stop::new(), RequestNumber(1));
+    let address = HostPort::parse(address).expect("an address");
+    let mut conn = Conn::connect(&address, features::PIECES, &stop).expect("connected");
+    let (port, map) = (0, Rest(Pieces::none(count).to_map()));
+    together.wait();
+    conn.send(
+        &HaveMap {
+            request,
+            id,
+            port,
+            map,
+        }
+        .into(),
+    )
+    .expect("sent");
+    let pieces = credits;
+    conn.send(&Credit { request, pieces }.into()).expect("sent");
+    let mut chosen = Vec::new();
+    while chosen.len() < usize::from(credits) {
+        match conn.receive(Span::from_secs(20)).expect("the holder goes on") {
+            Some(Incoming::Message(Message::Choice(choice))) => chosen.push(choice.piece),
+            Some(Incoming::Content(_, bytes)) => conn.read_payload(&mut vec![0; bytes]).expect("read"),
+            other => panic!("not an exchange: {other:?}"),
+        }
+    }
+    chosen
+}
+
+#[test]
+fn connections_that_come_at_once_are_sent_different_pieces() {
+    let place = tempfile::tempdir().expect("a directory");
+    let source = holder_of_big(place.path(), "a", 8_000_000, &[]);
+    let content = std::fs::read(place.path().join("a/big")).expect("read");
+    let id = ContentId(*blake3::hash(&content).as_bytes());
+    let count = piece_count(content.len() as u64);
+    for round in 0..50 {
+        let together = Barrier::new(4);
+        let chosen: Vec<PieceIndex> = std::thread::scope(|scope| {
+            let take = || scope.spawn(|| choices(&source.address, id, count, 8, &together));
+            let getters: Vec<_> = (0..4).map(|_| take()).collect();
+            getters
+                .into_iter()
+                .flat_map(|getter| getter.join().expect("served"))
+                .collect()
+        });
+        let different: BTreeSet<PieceIndex> = chosen.iter().copied().collect();
+        assert_eq!(different.len(), chosen.len(), "round {round}: {chosen:?}");
+    }
 }
 
 #[test]
