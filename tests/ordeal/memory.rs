@@ -4,6 +4,7 @@ use super::amount;
 use super::process::{PATIENCE, Running, Words, pieces_kept, run, text};
 use super::vast::{self, Holders};
 use p2pdi::id::{ContentId, piece_bytes};
+use p2pdi::limits::SOURCES_MAX;
 use std::thread::ScopedJoinHandle;
 use std::time::{Duration, Instant};
 
@@ -68,9 +69,14 @@ fn a_tebibyte_from_fifty_holders_to_fifty_getters() {
         std::thread::park_timeout(LOOK);
     }
     let (serving, came) = serve_others(&getter, address, holders.id(), vast::BYTES, 1);
+    let opened = holders.opened();
     println!(
-        "1 TiB, {OTHERS} holders: {getting} KiB of its own while it got {fetched} bytes, {serving} KiB while \
+        "1 TiB, {opened} of {OTHERS} holders at once: {getting} KiB of its own while it got {fetched} bytes, {serving} KiB while \
          it served {came} bytes to {OTHERS} getters"
+    );
+    assert!(
+        opened as usize >= SOURCES_MAX.min(OTHERS),
+        "only {opened} exchanges"
     );
     assert!(
         getting > 0 && getting.max(serving) < OWN_KIB_MAX,

@@ -59,6 +59,7 @@ fn info(id: ContentId) -> ContentInfo {
 struct Shared {
     manifest: Manifest,
     next: AtomicU32,
+    opened: AtomicU32,
     real: u32,
     stop: Stop,
 }
@@ -76,6 +77,7 @@ impl Holders {
         let shared = Arc::new(Shared {
             manifest: manifest(real),
             next: AtomicU32::new(0),
+            opened: AtomicU32::new(0),
             real,
             stop: Stop::new(),
         });
@@ -100,6 +102,11 @@ impl Holders {
             shared,
             threads,
         }
+    }
+
+    /// Exchanges that getters have opened so far.
+    pub(crate) fn opened(&self) -> u32 {
+        self.shared.opened.load(Ordering::Relaxed)
     }
 
     /// What it is.
@@ -147,6 +154,10 @@ impl Shared {
                         Ok(())
                     }
                 }),
+                Message::HaveMap(_) => {
+                    self.opened.fetch_add(1, Ordering::Relaxed);
+                    Ok(())
+                }
                 _ => Ok(()),
             };
             if sent.is_err() {
