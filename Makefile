@@ -7,7 +7,7 @@ RFCS  ?=
 DOCS   = $(if $(RFCS),--docs '$(RFCS)',)
 P2PDI  = target/release/p2pdi
 
-.PHONY: help demo test check bench spec clean
+.PHONY: help demo test ordeal check bench spec clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -32,6 +32,9 @@ demo: ## an RS and six peers: both experiments, verified, with a picture (RFCS=D
 
 test: ## all tests
 	$(CARGO) test --locked
+
+ordeal: ## all rounds of tests/ordeal.rs: kills, liars, stalls, changes, 1 TiB, failing disks
+	P2PDI_ORDEAL=1 $(CARGO) test --locked --test ordeal -- --nocapture --test-threads 1
 
 check: ## format, lints, tests, docs
 	$(CARGO) fmt --check

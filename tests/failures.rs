@@ -4,17 +4,13 @@
 mod process;
 
 use process::{
-    Running, active_peers, eventually, menu_peer, peer, rs, run, spawn, until_listed, write_random,
+    Running, Words, active_peers, eventually, menu_peer, peer, rs, run, until_hashed, until_listed,
+    write_random,
 };
 use serde_json::Value;
-use std::path::Path;
 
 /// Slow enough that something can die in the middle, fast enough not to wait for.
 const SLOW: &[&str] = &["--up-limit", "1MB"];
-
-fn text(path: &Path) -> &str {
-    path.to_str().expect("UTF-8")
-}
 
 fn port_of(address: &str) -> String {
     address.rsplit(':').next().unwrap_or_default().to_owned()
@@ -43,15 +39,7 @@ fn a_download_outlives_the_rs() {
     let mut server = rs(&[]);
     let _holder = peer(&server, "holder", &at("shared"), &at("state"), SLOW);
     until_listed(&server, 1);
-    let mut get = spawn(&[
-        "get",
-        "big",
-        "--rs",
-        &server.address,
-        "--out",
-        text(&at("out")),
-        "--json",
-    ]);
+    let mut get = Words::get("big", at("out")).rs(&server).spawn();
     until_under_way(&get);
     server.kill();
     assert_eq!(last_event(&get)["event"], "done");
@@ -73,15 +61,7 @@ fn a_download_moves_on_when_its_holder_dies() {
         let found = run(&["search", "big", "--rs", &server.address, "--json"]).json();
         (found[0]["holders"].as_array().map(Vec::len) == Some(2)).then_some(())
     });
-    let mut get = spawn(&[
-        "get",
-        "big",
-        "--rs",
-        &server.address,
-        "--out",
-        text(&at("out")),
-        "--json",
-    ]);
+    let mut get = Words::get("big", at("out")).rs(&server).spawn();
     until_under_way(&get);
     first.kill();
     let done = last_event(&get);
@@ -117,15 +97,7 @@ fn when_nobody_is_left_it_says_who_was_tried() {
     let server = rs(&[]);
     let mut holder = peer(&server, "holder", &at("shared"), &at("state"), SLOW);
     until_listed(&server, 1);
-    let mut get = spawn(&[
-        "get",
-        "big",
-        "--rs",
-        &server.address,
-        "--out",
-        text(&at("out")),
-        "--json",
-    ]);
+    let mut get = Words::get("big", at("out")).rs(&server).spawn();
     until_under_way(&get);
     holder.kill();
     assert_eq!(get.end().code(), Some(3));
@@ -149,7 +121,7 @@ fn the_dead_are_hidden_and_come_back_as_themselves() {
     assert_eq!(holder.choose(&["1"])["event"], "registered");
     assert_eq!(active_peers(&server), ["holder"]);
     holder.kill();
-    let got = run(&["get", "big", "--rs", &server.address, "--out", text(&at("out"))]);
+    let got = Words::get("big", at("out")).rs(&server).run();
     assert_eq!(got.code, 3, "{}", got.stderr);
     let begun = std::time::Instant::now();
     eventually("the dead peer to be hidden", || {
@@ -166,10 +138,7 @@ fn the_dead_are_hidden_and_come_back_as_themselves() {
         peers[0]["registrations_30d"], 2,
         "the same record, registered again"
     );
-    assert_eq!(
-        run(&["get", "big", "--rs", &server.address, "--out", text(&at("out"))]).code,
-        0
-    );
+    assert_eq!(Words::get("big", at("out")).rs(&server).run().code, 0);
 }
 
 #[test]
@@ -177,37 +146,19 @@ fn an_interrupted_get_goes_on_where_it_stopped() {
     let place = tempfile::tempdir().expect("a directory");
     let at = |name: &str| place.path().join(name);
     let content = write_random(&at("shared/big"), 2_000_000, 1);
-    let holder = process::serve(&[
-        "peer",
-        "--dir",
-        text(&at("shared")),
-        "--state",
-        text(&at("state")),
-        "--listen",
-        "127.0.0.1:0",
-        "--up-limit",
-        "1MB",
-    ]);
-    eventually("the file to be hashed", || {
-        let index = run(&["index", "--peer", &holder.address, "--json"]).json();
-        index.iter().any(|content| content["name"] == "big").then_some(())
-    });
+    let more = ["--up-limit", "1MB"];
+    let holder = Words::peer("holder", &at("shared"), &at("state"))
+        .and(&more)
+        .serve();
+    until_hashed(&holder, "big");
     let out = at("out");
-    let args = [
-        "get",
-        "big",
-        "--peer",
-        &holder.address,
-        "--out",
-        text(&out),
-        "--json",
-    ];
-    let mut get = spawn(&args);
+    let words = Words::get("big", &out).from([&*holder.address]);
+    let mut get = words.spawn();
     until_under_way(&get);
     get.signal("-INT");
     assert_eq!(get.end().code(), Some(75));
     assert!(!at("out/big").exists());
-    let mut get = spawn(&args);
+    let mut get = words.spawn();
     let done = last_event(&get);
     assert!(get.end().success());
     assert!(
@@ -243,15 +194,7 @@ fn gossip_finds_a_third_peer_without_the_rs_knowing_any_content() {
         "the RS knows peers only"
     );
     // Asking B alone leads to C.
-    let got = run(&[
-        "get",
-        "rfc7.txt",
-        "--peer",
-        &b.address,
-        "--out",
-        text(&at("out")),
-        "--json",
-    ]);
+    let got = Words::get("rfc7.txt", at("out")).from([&*b.address]).run();
     assert_eq!(got.code, 0, "{}", got.stderr);
     let done = got.json().pop().expect("an event");
     assert_eq!(

@@ -4,7 +4,7 @@
 
 mod process;
 
-use process::{Running, eventually, menu_peer, peer, rs, run, until_listed, write_random};
+use process::{Running, Words, eventually, menu_peer, peer, rs, run, until_listed, write_random};
 use serde_json::Value;
 use std::path::Path;
 
@@ -196,23 +196,19 @@ fn register_search_list_and_get_tell_date_size_and_type() {
     // GET from a chosen peer; afterwards the downloader is a holder without being asked.
     let out = place.path().join("out");
     let (out_text, state) = (out.to_str().expect("UTF-8"), place.path().join("getter"));
-    let getter = process::spawn(&[
-        "get",
-        "rfc768.txt",
-        "--rs",
-        &server.address,
-        "--out",
-        out_text,
-        "--linger",
-        "forever",
-        "--listen",
-        "127.0.0.1:0",
-        "--name",
-        "getter",
-        "--state",
-        state.to_str().expect("UTF-8"),
-        "--json",
-    ]);
+    let getter = Words::get("rfc768.txt", out_text)
+        .rs(&server)
+        .and(&[
+            "--linger",
+            "forever",
+            "--listen",
+            "127.0.0.1:0",
+            "--name",
+            "getter",
+            "--state",
+            state.to_str().expect("UTF-8"),
+        ])
+        .spawn();
     let done: Value = serde_json::from_str(&getter.line()).expect("JSON");
     assert_eq!(
         (&done["event"], &done["bytes"]),
@@ -227,14 +223,7 @@ fn register_search_list_and_get_tell_date_size_and_type() {
     drop(holder);
     // A third peer gets it from the one that downloaded it.
     let out = place.path().join("out2");
-    let got = run(&[
-        "get",
-        "768",
-        "--rs",
-        &server.address,
-        "--out",
-        out.to_str().expect("UTF-8"),
-    ]);
+    let got = Words::get("768", &out).rs(&server).run();
     assert_eq!(got.code, 0, "{}", got.stderr);
     let index = run(&["index", "--peer", &getter_address(&server), "--json"]).json();
     assert_eq!(index[0]["holders"][0]["name"], "getter");

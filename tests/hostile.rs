@@ -24,7 +24,5 @@ mod names;
 mod process;
 #[path = "hostile/raw.rs"]
 mod raw;
-#[path = "hostile/shared.rs"]
-mod shared;
 #[path = "hostile/stuck.rs"]
 mod stuck;

@@ -6,47 +6,23 @@ mod pieces {
     pub mod liar;
 }
 
+use p2pdi::id::{ContentId, PieceIndex, RequestNumber};
+use p2pdi::name::HostPort;
+use p2pdi::net::{Conn, Incoming, Stop};
+use p2pdi::proto::transfer::{Pieces, piece_count};
+use p2pdi::time::Span;
+use p2pdi::wire::{Credit, HaveMap, Message, Rest, features};
 use pieces::liar::{Liar, Lie};
-use process::{Running, eventually, peer, rs, run, serve, spawn, until_listed, write_random};
+use process::{
+    Running, Words, eventually, holder_of_big, peer, pieces_kept, rs, serve, text, until_listed, write_random,
+};
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Barrier;
 
-fn text(path: &Path) -> &str {
-    path.to_str().expect("UTF-8")
-}
-
-/// A peer without an RS that holds a file, hashed.
-fn holder(place: &Path, name: &str, bytes: usize, more: &[&str]) -> Running {
-    let (dir, state) = (place.join(name), place.join(format!("state-{name}")));
-    write_random(&dir.join("big"), bytes, 1);
-    let fixed = [
-        "peer",
-        "--name",
-        name,
-        "--dir",
-        text(&dir),
-        "--state",
-        text(&state),
-        "--listen",
-        "0.0.0.0:0",
-    ];
-    let mut running = serve(&[&fixed[..], more].concat());
-    running.address = running.address.replace("0.0.0.0", "127.0.0.1");
-    eventually("the file to be hashed", || {
-        let index = run(&["index", "--peer", &running.address, "--json"]).json();
-        index.iter().any(|content| content["name"] == "big").then_some(())
-    });
-    running
-}
-
-fn port(value: &Value) -> String {
-    value["port"].to_string()
-}
-
-fn get<'a>(out: &'a Path, holders: &[&'a str]) -> Vec<&'a str> {
-    let mut args = vec!["get", "big", "--out", text(out), "--json"];
-    holders.iter().for_each(|holder| args.extend(["--peer", *holder]));
-    args
+fn get(out: &Path, holders: &[&str]) -> Words {
+    Words::get("big", out).from(holders.iter().copied())
 }
 
 #[test]
@@ -56,11 +32,11 @@ fn many_holders_share_the_work() {
     let limit = &["--up-limit", "1MB"][..];
     let holders: Vec<Running> = ["a", "b", "c"]
         .iter()
-        .map(|name| holder(place.path(), name, bytes, limit))
+        .map(|name| holder_of_big(place.path(), name, bytes, limit))
         .collect();
     let addresses: Vec<&str> = holders.iter().map(|holder| holder.address.as_str()).collect();
     let out = place.path().join("out");
-    let got = run(&get(&out, &addresses));
+    let got = get(&out, &addresses).run();
     assert_eq!(got.code, 0, "{}", got.stderr);
     let done = got.json().pop().expect("an event");
     let gave: Vec<u64> = done["holders"]
@@ -81,50 +57,18 @@ fn many_holders_share_the_work() {
     let original = std::fs::read(place.path().join("a/big")).expect("read");
     assert!(std::fs::read(out.join("big")).expect("read") == original);
     // What is there already is verified, and nobody is asked.
-    let again = run(&get(&out, &addresses)).json().pop().expect("an event");
+    let again = get(&out, &addresses).run().json().pop().expect("an event");
     assert_eq!(again["holders"].as_array().map(Vec::len), Some(0), "{again}");
-}
-
-#[test]
-fn liars_are_named_and_cost_nothing() {
-    let place = tempfile::tempdir().expect("a directory");
-    let bytes = 1_000_000;
-    let honest: Vec<Running> = ["a", "b"]
-        .iter()
-        .map(|name| holder(place.path(), name, bytes, &["--up-limit", "2MB"]))
-        .collect();
-    let content = std::fs::read(place.path().join("a/big")).expect("read");
-    for round in 0..5 {
-        let liars: Vec<Liar> = [Lie::WrongBytes, Lie::WrongSize, Lie::WrongOffset, Lie::Nothing]
-            .map(|lie| Liar::start(&content, lie))
-            .into();
-        let mut addresses: Vec<&str> = liars.iter().map(|liar| liar.address.as_str()).collect();
-        addresses.extend(honest.iter().map(|holder| holder.address.as_str()));
-        let out = place.path().join(format!("out{round}"));
-        let got = run(&get(&out, &addresses));
-        assert_eq!(got.code, 0, "{}", got.stderr);
-        assert!(std::fs::read(out.join("big")).expect("read") == content);
-        let done = got.json().pop().expect("an event");
-        for account in done["holders"].as_array().expect("holders") {
-            let lied = liars
-                .iter()
-                .any(|liar| liar.address.ends_with(&format!(":{}", port(account))));
-            let failed = account["failures"]
-                .as_array()
-                .is_some_and(|failures| !failures.is_empty());
-            assert_eq!(failed, lied, "round {round}: {done}");
-        }
-    }
 }
 
 #[test]
 fn bytes_that_come_too_late_spoil_nothing() {
     let place = tempfile::tempdir().expect("a directory");
-    let honest = holder(place.path(), "a", 1_500_000, &["--up-limit", "300KB"]);
+    let honest = holder_of_big(place.path(), "a", 1_500_000, &["--up-limit", "300KB"]);
     let content = std::fs::read(place.path().join("a/big")).expect("read");
     let liar = Liar::start(&content, Lie::LateBytes);
     let out = place.path().join("out");
-    let got = run(&get(&out, &[&liar.address, &honest.address]));
+    let got = get(&out, &[&liar.address, &honest.address]).run();
     assert_eq!(got.code, 0, "{}", got.stderr);
     assert!(std::fs::read(out.join("big")).expect("read") == content);
 }
@@ -132,18 +76,18 @@ fn bytes_that_come_too_late_spoil_nothing() {
 #[test]
 fn what_a_whole_holder_sends_never_touches_journalled_pieces() {
     let place = tempfile::tempdir().expect("a directory");
-    let honest = holder(place.path(), "a", 2_000_000, &["--up-limit", "1MB"]);
+    let honest = holder_of_big(place.path(), "a", 2_000_000, &["--up-limit", "1MB"]);
     let content = std::fs::read(place.path().join("a/big")).expect("read");
     let liar = Liar::start(&content, Lie::WholeRubbish);
     let out = place.path().join("out");
-    let mut getter = spawn(&get(&out, &[&honest.address]));
-    eventually("some pieces", || (journal_bytes(&out) > 150).then_some(()));
+    let mut getter = get(&out, &[&honest.address]).spawn();
+    eventually("some pieces", || (pieces_kept(&out) > 6).then_some(()));
     getter.kill();
-    let kept = journal_bytes(&out);
-    let got = run(&get(&out, &[&liar.address]));
+    let kept = pieces_kept(&out);
+    let got = get(&out, &[&liar.address]).run();
     assert_eq!(got.code, 3, "{}", got.stderr);
-    assert_eq!(journal_bytes(&out), kept, "what has come is kept");
-    let got = run(&get(&out, &[&honest.address]));
+    assert_eq!(pieces_kept(&out), kept, "what has come is kept");
+    let got = get(&out, &[&honest.address]).run();
     assert_eq!(got.code, 0, "{}", got.stderr);
     assert!(std::fs::read(out.join("big")).expect("read") == content);
     let left = std::fs::read_dir(&out).expect("listed").count();
@@ -153,28 +97,28 @@ fn what_a_whole_holder_sends_never_touches_journalled_pieces() {
 #[test]
 fn one_connection_costs_a_holder_two_threads_at_most() {
     let place = tempfile::tempdir().expect("a directory");
-    let source = holder(place.path(), "a", 40_000_000, &[]);
+    let source = holder_of_big(place.path(), "a", 40_000_000, &[]);
     let threads = || {
         let tasks = std::fs::read_dir(format!("/proc/{}/task", source.id())).expect("listed");
         tasks.count()
     };
     let content = std::fs::read(place.path().join("a/big")).expect("read");
-    let id = p2pdi::id::ContentId(*blake3::hash(&content).as_bytes());
+    let id = ContentId(*blake3::hash(&content).as_bytes());
     let before = threads();
-    let stop = p2pdi::net::Stop::new();
-    let address = p2pdi::name::HostPort::parse(&source.address).expect("an address");
-    let conn = p2pdi::net::Conn::connect(&address, p2pdi::wire::features::PIECES, &stop).expect("connected");
-    let count = p2pdi::proto::transfer::piece_count(content.len() as u64);
+    let stop = Stop::new();
+    let address = HostPort::parse(&source.address).expect("an address");
+    let conn = Conn::connect(&address, features::PIECES, &stop).expect("connected");
+    let count = piece_count(content.len() as u64);
     for number in 1..=60 {
         if number == 2 {
             // The first has to fill the socket: then its sender waits for a reader that never comes.
             std::thread::park_timeout(std::time::Duration::from_millis(600));
         }
         // Asks for everything, reads nothing, and asks again.
-        let request = p2pdi::id::RequestNumber(number);
-        let map = p2pdi::wire::Rest(p2pdi::proto::transfer::Pieces::none(count).to_map());
+        let request = RequestNumber(number);
+        let map = Rest(Pieces::none(count).to_map());
         conn.send(
-            &p2pdi::wire::HaveMap {
+            &HaveMap {
                 request,
                 id,
                 port: 0,
@@ -184,7 +128,7 @@ fn one_connection_costs_a_holder_two_threads_at_most() {
         )
         .expect("sent");
         conn.send(
-            &p2pdi::wire::Credit {
+            &Credit {
                 request,
                 pieces: 1_000,
             }
@@ -200,6 +144,58 @@ fn one_connection_costs_a_holder_two_threads_at_most() {
     assert!(most <= before + 2, "{most} threads, {before} before");
 }
 
+/// The pieces that a holder chooses for a connection that has nothing and gives so many credits.
+fn choices(address: &str, id: ContentId, count: u32, credits: u16, together: &Barrier) -> Vec<PieceIndex> {
+    let (stop, request) = (Stop::new(), RequestNumber(1));
+    let address = HostPort::parse(address).expect("an address");
+    let mut conn = Conn::connect(&address, features::PIECES, &stop).expect("connected");
+    let (port, map) = (0, Rest(Pieces::none(count).to_map()));
+    together.wait();
+    conn.send(
+        &HaveMap {
+            request,
+            id,
+            port,
+            map,
+        }
+        .into(),
+    )
+    .expect("sent");
+    let pieces = credits;
+    conn.send(&Credit { request, pieces }.into()).expect("sent");
+    let mut chosen = Vec::new();
+    while chosen.len() < usize::from(credits) {
+        match conn.receive(Span::from_secs(20)).expect("the holder goes on") {
+            Some(Incoming::Message(Message::Choice(choice))) => chosen.push(choice.piece),
+            Some(Incoming::Content(_, bytes)) => conn.read_payload(&mut vec![0; bytes]).expect("read"),
+            other => panic!("not an exchange: {other:?}"),
+        }
+    }
+    chosen
+}
+
+#[test]
+fn connections_that_come_at_once_are_sent_different_pieces() {
+    let place = tempfile::tempdir().expect("a directory");
+    let source = holder_of_big(place.path(), "a", 8_000_000, &[]);
+    let content = std::fs::read(place.path().join("a/big")).expect("read");
+    let id = ContentId(*blake3::hash(&content).as_bytes());
+    let count = piece_count(content.len() as u64);
+    for round in 0..50 {
+        let together = Barrier::new(4);
+        let chosen: Vec<PieceIndex> = std::thread::scope(|scope| {
+            let take = || scope.spawn(|| choices(&source.address, id, count, 8, &together));
+            let getters: Vec<_> = (0..4).map(|_| take()).collect();
+            getters
+                .into_iter()
+                .flat_map(|getter| getter.join().expect("served"))
+                .collect()
+        });
+        let different: BTreeSet<PieceIndex> = chosen.iter().copied().collect();
+        assert_eq!(different.len(), chosen.len(), "round {round}: {chosen:?}");
+    }
+}
+
 #[test]
 fn holders_that_say_nothing_are_given_up() {
     let place = tempfile::tempdir().expect("a directory");
@@ -210,7 +206,7 @@ fn holders_that_say_nothing_are_given_up() {
     ];
     let out = place.path().join("out");
     let addresses: Vec<&str> = liars.iter().map(|liar| liar.address.as_str()).collect();
-    let got = run(&get(&out, &addresses));
+    let got = get(&out, &addresses).run();
     assert_eq!(got.code, 3, "{}", got.stderr);
     for address in addresses {
         assert!(
@@ -224,11 +220,9 @@ fn holders_that_say_nothing_are_given_up() {
 #[test]
 fn a_limit_of_our_own_is_no_fault_of_a_holder() {
     let place = tempfile::tempdir().expect("a directory");
-    let source = holder(place.path(), "a", 400_000, &[]);
+    let source = holder_of_big(place.path(), "a", 400_000, &[]);
     let out = place.path().join("out");
-    let mut args = get(&out, &[&source.address]);
-    args.extend(["--down-limit", "60KB"]);
-    let got = run(&args);
+    let got = get(&out, &[&source.address]).and(&["--down-limit", "60KB"]).run();
     assert_eq!(got.code, 0, "{}", got.stderr);
     let done = got.json().pop().expect("an event");
     assert_eq!(
@@ -236,53 +230,6 @@ fn a_limit_of_our_own_is_no_fault_of_a_holder() {
         Some(0),
         "{done}"
     );
-}
-
-#[test]
-fn killed_at_any_moment_it_goes_on() {
-    let place = tempfile::tempdir().expect("a directory");
-    let bytes = 4_000_000;
-    let source = holder(place.path(), "a", bytes, &["--up-limit", "4MB"]);
-    let content = std::fs::read(place.path().join("a/big")).expect("read");
-    let out = place.path().join("out");
-    let args = get(&out, &[&source.address]);
-    let mut kills = 0;
-    loop {
-        let mut getter = spawn(&args);
-        // Let it come a little further each time, then pull the plug.
-        let before = journal_bytes(&out);
-        let ended = eventually("progress or the end", || {
-            let done = out.join("big").exists();
-            (done || journal_bytes(&out) > before + 60 * (1 + kills % 3)).then_some(done)
-        });
-        if ended {
-            assert!(getter.end().success());
-            break;
-        }
-        getter.kill();
-        kills += 1;
-        assert!(kills < 60, "it does not go on");
-        assert!(!out.join("big").exists() || std::fs::read(out.join("big")).expect("read") == content);
-    }
-    assert!(kills >= 2, "killed {kills} times");
-    assert!(std::fs::read(out.join("big")).expect("read") == content);
-    assert_eq!(
-        std::fs::read_dir(&out).expect("listed").count(),
-        1,
-        "nothing else is left in --out"
-    );
-}
-
-fn journal_bytes(out: &Path) -> u64 {
-    let files = std::fs::read_dir(out)
-        .into_iter()
-        .flatten()
-        .filter_map(Result::ok);
-    let journals = files.filter(|file| file.file_name().to_string_lossy().contains("journal"));
-    journals
-        .filter_map(|file| file.metadata().ok())
-        .map(|metadata| metadata.len())
-        .sum()
 }
 
 #[test]
@@ -301,23 +248,11 @@ fn a_getter_serves_while_it_gets() {
     until_listed(&server, 1);
     let getter = |name: &str| {
         let (out, state) = (at(name), at(&format!("state-{name}")));
-        spawn(&[
-            "get",
-            "big",
-            "--rs",
-            &server.address,
-            "--name",
-            name,
-            "--out",
-            text(&out),
-            "--state",
-            text(&state),
-            "--linger",
-            "forever",
-            "--listen",
-            "127.0.0.1:0",
-            "--json",
-        ])
+        let words = Words::get("big", &out).rs(&server);
+        let words = words.and(&["--name", name, "--state", text(&state)]);
+        words
+            .and(&["--linger", "forever", "--listen", "127.0.0.1:0"])
+            .spawn()
     };
     let getters = ["one", "two"].map(getter);
     let mut from_each_other = 0;
@@ -357,7 +292,7 @@ fn more_holders_than_are_asked_at_once() {
         "0.0.0.0:0",
     ]);
     let nothing_port = nothing.address.rsplit(':').next().unwrap_or_default().to_owned();
-    let source = holder(place.path(), "a", 200_000, &[]);
+    let source = holder_of_big(place.path(), "a", 200_000, &[]);
     // The same peer under many addresses refuses under each; the last one is right.
     let many: Vec<String> = (1..=p2pdi::limits::SOURCES_MAX + 5)
         .map(|host| format!("127.0.1.{host}:{nothing_port}"))
@@ -365,6 +300,6 @@ fn more_holders_than_are_asked_at_once() {
     let mut addresses: Vec<&str> = many.iter().map(String::as_str).collect();
     addresses.push(&source.address);
     let out = place.path().join("out");
-    let got = run(&get(&out, &addresses));
+    let got = get(&out, &addresses).run();
     assert_eq!(got.code, 0, "{}", got.stderr);
 }

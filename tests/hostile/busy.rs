@@ -1,6 +1,6 @@
 //! A peer that serves as many as it may says so, and whoever is told goes elsewhere.
 
-use super::process::{eventually, peer, rs, run, serve, until_listed, write_random};
+use super::process::{Words, eventually, peer, rs, run, serve, until_listed, write_random};
 use super::raw::{Raw, frame};
 use p2pdi::id::RequestNumber;
 use p2pdi::wire::{IndexQuery, Message, Refusal, features, hello};
@@ -62,15 +62,7 @@ fn a_peer_at_its_cap_says_so_and_get_goes_to_the_next_holder() {
     for round in 0..4 {
         let out = at(&format!("out-{round}"));
         let out_text = out.to_str().expect("UTF-8");
-        let got = run(&[
-            "get",
-            "doc.bin",
-            "--rs",
-            &server.address,
-            "--out",
-            out_text,
-            "--json",
-        ]);
+        let got = Words::get("doc.bin", out_text).rs(&server).run();
         assert_eq!(got.code, 0, "{}", got.stderr);
         assert!(std::fs::read(out.join("doc.bin")).expect("read") == document);
         let events = got.json();
@@ -85,14 +77,7 @@ fn a_peer_at_its_cap_says_so_and_get_goes_to_the_next_holder() {
         assert_eq!(from, core::slice::from_ref(&free.address));
     }
     let out = at("out-alone");
-    let alone = run(&[
-        "get",
-        "doc.bin",
-        "--peer",
-        &full.address,
-        "--out",
-        out.to_str().expect("UTF-8"),
-    ]);
+    let alone = Words::get("doc.bin", &out).from([&*full.address]).run();
     assert_eq!(alone.code, 1, "nobody could be asked: {}", alone.stderr);
     assert!(alone.stderr.contains("503"), "{}", alone.stderr);
 }

@@ -1,7 +1,7 @@
 //! A thousand malformed frames of every kind, at every door: one error or a closed connection each, and memory
 //! as flat as before.
 
-use super::process::{self, Running, rs, run, until_listed, write_random};
+use super::process::{self, Running, Words, rs, run, until_listed, write_random};
 use super::raw::{Raw, frame, resident_kib};
 use p2pdi::id::{AddressToken, PeerNumber, RequestNumber};
 use p2pdi::limits::DATAGRAM_BYTES_MAX;
@@ -302,14 +302,9 @@ impl Lab {
         ]);
         assert_eq!(found.code, 0, "{}", found.stderr);
         let out = self.place.path().join("out");
-        let got = run(&[
-            "get",
-            "doc.bin",
-            "--rs",
-            &self.server.address,
-            "--out",
-            out.to_str().expect("UTF-8"),
-        ]);
+        let got = Words::get("doc.bin", &out)
+            .and(&["--rs", &self.server.address])
+            .run();
         assert_eq!(got.code, 0, "{}", got.stderr);
         assert!(std::fs::read(out.join("doc.bin")).expect("read") == self.document);
     }

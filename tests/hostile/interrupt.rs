@@ -1,6 +1,8 @@
 //! Signals in the middle of the work: what has come is kept, and what was registered is withdrawn.
 
-use super::process::{active_peers, eventually, peer, rs, run, spawn, until_listed, write_random};
+use super::process::{
+    Words, active_peers, eventually, peer, pieces_kept, rs, run, spawn, until_listed, write_random,
+};
 
 #[test]
 fn an_interrupted_get_goes_on_where_it_stopped() {
@@ -18,22 +20,9 @@ fn an_interrupted_get_goes_on_where_it_stopped() {
     until_listed(&server, 1);
     for signal in ["-INT", "-TERM"] {
         let out = place.path().join(format!("out{signal}"));
-        let args = [
-            "get",
-            "doc.bin",
-            "--rs",
-            &server.address,
-            "--out",
-            out.to_str().expect("UTF-8"),
-        ];
-        // The journal beside the unfinished file: a head, and a record for every piece that is there.
-        let part = || {
-            let mut files = out.read_dir().ok()?.filter_map(Result::ok);
-            let journal = files.find(|file| file.file_name().to_string_lossy().contains("journal"))?;
-            let records = journal.metadata().ok()?.len().checked_sub(72)? / 12;
-            Some(records * 65_536).filter(|bytes| *bytes > 0)
-        };
-        let mut getter = spawn(&args);
+        let words = Words::get("doc.bin", &out).rs(&server);
+        let part = || Some(pieces_kept(&out) * 65_536).filter(|bytes| *bytes > 0);
+        let mut getter = words.spawn();
         eventually("the middle of the get", part);
         getter.signal(signal);
         assert_eq!(getter.end().code(), Some(75), "{signal}");
@@ -50,7 +39,7 @@ fn an_interrupted_get_goes_on_where_it_stopped() {
             "{signal}: {kept}"
         );
 
-        let again = run(&[&args[..], &["--json"]].concat());
+        let again = words.run();
         assert_eq!(again.code, 0, "{signal}: {}", again.stderr);
         let got = std::fs::read(out.join("doc.bin")).expect("read");
         assert!(got == document);

@@ -2,7 +2,7 @@
 //! holder is asked instead.
 
 use super::liar::{Liar, index, info, pour, say};
-use super::process::{run, serve, write_random};
+use super::process::{Words, run, serve, write_random};
 use super::raw::frame;
 use p2pdi::id::{ContentId, PieceIndex, RequestNumber};
 use p2pdi::proto::refusal;
@@ -218,7 +218,7 @@ fn lies_are_found_out() {
         let (alone, together) = (at(&format!("alone-{number}")), at(&format!("together-{number}")));
 
         let begun = Instant::now();
-        let got = run(&["get", "doc.bin", "--peer", &liar.address(), "--out", &alone]);
+        let got = Words::get("doc.bin", &alone).from([&*liar.address()]).run();
         assert_eq!(got.code, lie.exit, "{}: {}", lie.what, got.stderr);
         assert!(begun.elapsed() < SOON, "{}: took {:?}", lie.what, begun.elapsed());
         assert_eq!(visible(Path::new(&alone)), Vec::<String>::new(), "{}", lie.what);

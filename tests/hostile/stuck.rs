@@ -1,7 +1,7 @@
 //! Those who stop in the middle, or never read: dropped in bounded time, and nobody else waits for them.
 
 use super::liar::Liar;
-use super::process::{peer, rs, run, until_listed, write_random};
+use super::process::{Words, peer, rs, run, until_listed, write_random};
 use super::raw::{Raw, frame, own_kib, resident_kib, threads};
 use p2pdi::id::RequestNumber;
 use p2pdi::limits::{ANSWER_TIMEOUT, FRAME_DEADLINE, HELLO_DEADLINE};
@@ -219,14 +219,7 @@ fn who_never_reads_costs_a_peer_one_thread() {
         })
         .collect();
     let out = place.path().join("out");
-    let got = run(&[
-        "get",
-        "doc.bin",
-        "--rs",
-        &server.address,
-        "--out",
-        out.to_str().expect("UTF-8"),
-    ]);
+    let got = Words::get("doc.bin", &out).rs(&server).run();
     assert_eq!(got.code, 0, "{}", got.stderr);
     assert!(std::fs::read(out.join("doc.bin")).expect("read") == document);
     let most = threads_before + stuck.len() as u64 + 2;

@@ -1,5 +1,10 @@
 //! Holders that speak the exchange of pieces, and lie in it.
-#![allow(unreachable_pub, clippy::disallowed_types, reason = "a module of tests")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::disallowed_types,
+    reason = "a module of tests"
+)]
 
 use p2pdi::id::{ContentId, PieceIndex, RequestNumber};
 use p2pdi::limits::STALL;

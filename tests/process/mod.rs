@@ -3,8 +3,16 @@
     clippy::disallowed_types,
     dead_code,
     unreachable_pub,
+    unused_imports,
     reason = "each test uses what it needs of this"
 )]
+
+mod words;
+
+pub use words::{
+    JOURNAL_HEAD_BYTES, JOURNAL_RECORD_BYTES, Words, holder_of_big, pieces_kept, pieces_kept_are_right, text,
+    until_hashed,
+};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, unbounded};
 use serde_json::Value;
@@ -75,7 +83,8 @@ pub fn spawn(args: &[&str]) -> Running {
     spawn_command(command)
 }
 
-fn spawn_command(mut command: Command) -> Running {
+/// Starts a command that was made up elsewhere.
+pub fn spawn_command(mut command: Command) -> Running {
     let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -117,36 +126,13 @@ pub fn rs(more: &[&str]) -> Running {
 
 /// A peer with a menu and JSON answers, sharing `dir`, its state in `state`.
 pub fn menu_peer(rs: &Running, name: &str, dir: &Path, state: &Path, more: &[&str]) -> Running {
-    let (dir, state) = (dir.to_str().expect("UTF-8"), state.to_str().expect("UTF-8"));
-    let fixed = [
-        "peer",
-        "--rs",
-        &rs.address,
-        "--name",
-        name,
-        "--dir",
-        dir,
-        "--state",
-        state,
-    ];
-    serve(&[&fixed[..], &["--listen", "127.0.0.1:0", "--menu", "--json"], more].concat())
+    let words = Words::peer(name, dir, state).rs(rs).and(&["--menu", "--json"]);
+    words.and(more).serve()
 }
 
 /// A peer that registers by itself.
 pub fn peer(rs: &Running, name: &str, dir: &Path, state: &Path, more: &[&str]) -> Running {
-    let (dir, state) = (dir.to_str().expect("UTF-8"), state.to_str().expect("UTF-8"));
-    let fixed = [
-        "peer",
-        "--rs",
-        &rs.address,
-        "--name",
-        name,
-        "--dir",
-        dir,
-        "--state",
-        state,
-    ];
-    serve(&[&fixed[..], &["--listen", "127.0.0.1:0"], more].concat())
+    Words::peer(name, dir, state).rs(rs).and(more).serve()
 }
 
 fn read_lines(stream: impl std::io::Read + Send + 'static) -> Receiver<String> {
@@ -186,6 +172,16 @@ impl Running {
         self.errors.try_iter().collect::<Vec<_>>().join("\n")
     }
 
+    /// Its next line on stderr.
+    pub fn stderr_line(&self) -> String {
+        self.errors.recv_timeout(PATIENCE).expect("a line on stderr")
+    }
+
+    /// All it says on stderr until it ends.
+    pub fn last_words(&self) -> String {
+        self.errors.iter().collect::<Vec<_>>().join("\n")
+    }
+
     /// Types lines into its menu and reads the one answer.
     pub fn choose(&mut self, lines: &[&str]) -> Value {
         let stdin = self.stdin.as_mut().expect("a menu");
@@ -217,9 +213,14 @@ impl Running {
         self.end()
     }
 
+    /// Its end, if it has come.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("waited")
+    }
+
     /// Waits for its end.
     pub fn end(&mut self) -> ExitStatus {
-        eventually("the process to end", || self.child.try_wait().expect("waited"))
+        eventually("the process to end", || self.ended())
     }
 
     /// Every line it still says until its stdout ends.

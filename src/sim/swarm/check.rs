@@ -18,6 +18,7 @@ const THOROUGH_EVERY: u64 = 4_096;
 #[derive(Debug)]
 pub(super) struct Ledger {
     have: Vec<Pieces>,
+    liars: Vec<bool>,
     credits: BTreeMap<(PeerNumber, PeerNumber), u32>,
     sent_bytes: u64,
     received_bytes: u64,
@@ -28,8 +29,10 @@ impl Ledger {
     pub(super) fn new(setup: &Setup) -> Self {
         let mut have = vec![Pieces::none(setup.pieces); setup.peers.len() + 1];
         have[0] = Pieces::all(setup.pieces);
+        let plans = core::iter::once(&setup.source).chain(&setup.peers);
         Self {
             have,
+            liars: plans.map(|plan| plan.lies).collect(),
             credits: BTreeMap::new(),
             sent_bytes: 0,
             received_bytes: 0,
@@ -69,7 +72,11 @@ impl Ledger {
         self.lost_bytes += bytes;
     }
 
-    pub(super) fn gained(&mut self, getter: PeerNumber, piece: PieceIndex) {
+    pub(super) fn gained(&mut self, getter: PeerNumber, holder: PeerNumber, piece: PieceIndex) {
+        assert!(
+            !self.liars[holder as usize],
+            "peer {getter} took wrong bytes of peer {holder}"
+        );
         assert!(
             self.have[getter as usize].insert(piece),
             "peer {getter} gained piece {} twice",
@@ -97,6 +104,12 @@ impl World {
         assert_eq!(peer.giver.have(), have, "peer {number} offers what it has");
         if number != 0 {
             assert_eq!(peer.taker.verified(), have, "peer {number} has what it verified");
+        }
+        for liar in &peer.liars {
+            assert!(
+                self.ledger.liars[*liar as usize] && !peer.holders.contains_key(liar),
+                "peer {number} blames peer {liar}"
+            );
         }
         for piece in (0..self.setup.pieces).map(PieceIndex) {
             let expected = |holder: &&PeerNumber| peer.taker.expects(Source(u64::from(**holder)), piece);

@@ -75,6 +75,8 @@ pub(super) enum Event {
     Leave,
     /// Its uplink stops, or goes on.
     Stall(bool),
+    /// Its connections break.
+    Cut,
     /// The chunk on its uplink is out.
     Sent,
     /// A getter's word reaches this holder.
@@ -137,6 +139,7 @@ impl Event {
             },
             Self::Received { chunk, .. } => (5 << 32) + u64::from(chunk.piece.0),
             Self::Wake => 10,
+            Self::Cut => 11,
             Self::Retry(holder) => (6 << 32) + u64::from(*holder),
         }
     }

@@ -2,11 +2,12 @@
 //! [`Giver`](crate::proto::transfer::Giver), the very machines of real peers.
 //!
 //! Belongs here: links with rates and delays, comings and goings, what must hold, what a run was like. Does not:
-//! the bytes of pieces (a piece that came is taken for verified), and decisions of any kind. Invariant: the same
+//! the bytes of pieces (one that came from a liar is wrong, and any other right), and decisions of any kind. Invariant: the same
 //! [`Setup`] gives the same [`Report`], and a run in which a property breaks ends there.
 
 mod check;
 mod events;
+mod faults;
 mod line;
 mod mesh;
 mod report;

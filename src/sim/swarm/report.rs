@@ -20,6 +20,8 @@ pub struct PeerReport {
     pub pieces: u32,
     /// Choices it refused, because another was to send the piece.
     pub refused: u32,
+    /// Holders it gave up for wrong bytes.
+    pub exposed: u32,
 }
 
 /// A whole run. The source is the first peer.

@@ -19,8 +19,12 @@ pub struct PeerPlan {
     pub leaves: Option<Instant>,
     /// Its uplink stops at this moment, for so long.
     pub stalls: Vec<(Instant, Span)>,
+    /// At these moments all its connections break.
+    pub cuts: Vec<Instant>,
     /// False for a freeloader, which serves nobody.
     pub gives: bool,
+    /// True if every piece it sends is wrong.
+    pub lies: bool,
 }
 
 impl PeerPlan {
@@ -32,7 +36,9 @@ impl PeerPlan {
             joins: Instant::ZERO,
             leaves: None,
             stalls: Vec::new(),
+            cuts: Vec::new(),
             gives: true,
+            lies: false,
         }
     }
 }
@@ -97,7 +103,8 @@ impl Setup {
         }
     }
 
-    /// A small swarm in which links differ, peers come late, leave, stall or give nothing, as the seed has it.
+    /// A small swarm in which links differ and connections break, and peers come late, leave, stall, lie or give
+    /// nothing, as the seed has it.
     pub fn with_faults(seed: u64, fastest: Rate) -> Self {
         let mut rng = Rng::from_seed(seed);
         let rate = |rng: &mut Rng| {
@@ -119,7 +126,9 @@ impl Setup {
                 },
                 leaves: None,
                 stalls: Vec::new(),
+                cuts: Vec::new(),
                 gives: !rng.one_in(6),
+                lies: rng.one_in(6),
             };
             if rng.one_in(4) {
                 plan.leaves = Some(plan.joins.after(Span::from_millis(rng.below(600))));
@@ -127,12 +136,18 @@ impl Setup {
             if rng.one_in(4) {
                 plan.stalls = vec![(millis(&mut rng, 500), Span::from_millis(rng.below(40_000)))];
             }
+            if rng.one_in(4) {
+                plan.cuts = (0..=rng.below(4)).map(|_| millis(&mut rng, 2_000)).collect();
+            }
             peers.push(plan);
         }
         let mut setup = Self::even(0, 1 + small(&mut rng, 24), fastest, seed);
         setup.peers = peers;
         if rng.one_in(8) {
             setup.source.stalls = vec![(millis(&mut rng, 300), Span::from_millis(rng.below(25_000)))];
+        }
+        if rng.one_in(8) {
+            setup.source.cuts = vec![millis(&mut rng, 500), millis(&mut rng, 5_000)];
         }
         setup.latency = Span(rng.below(20_000));
         setup.latency_spread = Span(rng.below(30_000));

@@ -12,12 +12,12 @@ use crate::limits::HOLDER_RETRY;
 use crate::proto::transfer::{Chosen, Giver, Pieces, Reader, Source, TakeOutput, Taker, Uplink};
 use crate::rng::Rng;
 use crate::time::{Instant, Span};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A piece that a holder sends here.
 #[derive(Debug)]
 pub(super) struct Incoming {
-    holder: PeerNumber,
+    pub(super) holder: PeerNumber,
     piece: PieceIndex,
     bytes: u64,
 }
@@ -29,13 +29,15 @@ pub(super) struct Peer {
     pub(super) here: bool,
     pub(super) giver: Giver,
     pub(super) taker: Taker,
-    uplink: Uplink,
+    pub(super) uplink: Uplink,
     pub(super) up: UpLine,
     down: DownLine,
     /// The holders it takes from, and the getters it gives to.
     pub(super) holders: BTreeMap<PeerNumber, Exchange>,
     pub(super) getters: BTreeMap<PeerNumber, Exchange>,
-    incoming: BTreeMap<u64, Incoming>,
+    pub(super) incoming: BTreeMap<u64, Incoming>,
+    /// Holders that sent it wrong bytes: it takes nothing from them any more.
+    pub(super) liars: BTreeSet<PeerNumber>,
     wake: Option<Nanos>,
     pub(super) report: PeerReport,
 }
@@ -86,6 +88,7 @@ impl World {
                     holders: BTreeMap::new(),
                     getters: BTreeMap::new(),
                     incoming: BTreeMap::new(),
+                    liars: BTreeSet::new(),
                     wake: None,
                     report: PeerReport::default(),
                 }
@@ -114,6 +117,9 @@ impl World {
             self.events.put(joins, number, Event::Join);
             if let Some(leaves) = peer.plan.leaves {
                 self.events.put(nanos_of(leaves).max(joins), number, Event::Leave);
+            }
+            for at in &peer.plan.cuts {
+                self.events.put(nanos_of(*at), number, Event::Cut);
             }
             for (from, span) in &peer.plan.stalls {
                 self.events.put(nanos_of(*from), number, Event::Stall(true));
@@ -151,7 +157,7 @@ impl World {
         Report::new(&self.setup, peers, everybody, trace, steps)
     }
 
-    fn peer(&mut self, number: PeerNumber) -> &mut Peer {
+    pub(super) fn peer(&mut self, number: PeerNumber) -> &mut Peer {
         &mut self.peers[number as usize]
     }
 
@@ -169,6 +175,7 @@ impl World {
             _ if !self.peer(number).here => self.lose(&event),
             Event::Meet => self.meet(number),
             Event::Leave => self.leave(number),
+            Event::Cut => self.cut(number),
             Event::Sent => self.sent(number),
             Event::Ask { from, exchange, ask } => self.asked(number, from, exchange, ask),
             Event::Tell { from, exchange, tell } => self.told(number, from, exchange, tell),
@@ -201,7 +208,7 @@ impl World {
         self.events.put(at, holder, Event::Ask { from, exchange, ask });
     }
 
-    fn tell(&mut self, holder: PeerNumber, getter: PeerNumber, exchange: Exchange, tell: Tell) {
+    pub(super) fn tell(&mut self, holder: PeerNumber, getter: PeerNumber, exchange: Exchange, tell: Tell) {
         let at = self.now.after(self.latency(getter, holder));
         let from = holder;
         self.events.put(at, getter, Event::Tell { from, exchange, tell });
@@ -217,7 +224,7 @@ impl World {
         let exchange = Exchange(self.exchanges);
         let now = self.now.instant();
         let peer = self.peer(getter);
-        if peer.holders.contains_key(&holder) {
+        if peer.holders.contains_key(&holder) || peer.liars.contains(&holder) {
             return;
         }
         peer.holders.insert(holder, exchange);
@@ -225,27 +232,6 @@ impl World {
         peer.taker.open(now, Source(u64::from(holder)));
         self.ask(getter, holder, exchange, Ask::Open(settled));
         self.follow(getter);
-    }
-
-    fn leave(&mut self, number: PeerNumber) {
-        let peer = self.peer(number);
-        peer.here = false;
-        peer.report.left = true;
-        let holders = core::mem::take(&mut peer.holders);
-        let getters = core::mem::take(&mut peer.getters);
-        let on_line = peer.up.on_line.take();
-        peer.up.queue.clear();
-        peer.incoming.clear();
-        if let Some(outgoing) = on_line {
-            self.ledger.sent(outgoing.chunk.bytes);
-            self.ledger.lost(outgoing.chunk.bytes);
-        }
-        for (holder, exchange) in holders {
-            self.ask(number, holder, exchange, Ask::Close);
-        }
-        for (getter, exchange) in getters {
-            self.tell(number, getter, exchange, Tell::Close);
-        }
     }
 
     /// A getter's word at its holder.
@@ -281,15 +267,6 @@ impl World {
             Ask::Close => self.hang_up(holder, getter),
         }
         self.pump(holder);
-    }
-
-    /// A getter is gone.
-    fn hang_up(&mut self, holder: PeerNumber, getter: PeerNumber) {
-        let peer = self.peer(holder);
-        peer.giver.close(Reader(u64::from(getter)));
-        peer.uplink.close(Reader(u64::from(getter)));
-        peer.up.cancel_all(getter);
-        peer.getters.remove(&getter);
     }
 
     /// Chooses pieces while there is room for them, and puts the next chunk on the line.
@@ -399,6 +376,7 @@ impl World {
     fn received(&mut self, getter: PeerNumber, holder: PeerNumber, exchange: Exchange, chunk: Chunk) {
         let (now, piece_bytes) = (self.now.instant(), self.setup.piece_bytes);
         let source = Source(u64::from(holder));
+        let wrong = self.peers[holder as usize].plan.lies;
         let peer = &mut self.peers[getter as usize];
         peer.report.received_bytes += chunk.bytes;
         self.ledger.received(chunk.bytes);
@@ -414,12 +392,16 @@ impl World {
         }
         assert_eq!(incoming.bytes, piece_bytes, "a piece came in full");
         peer.incoming.remove(&chunk.transfer);
+        if wrong {
+            self.expose(getter, holder);
+            return;
+        }
         if peer.taker.handle_piece(now, source, piece) {
             // No link here hides a choice behind a queue: nobody need wait for whoever was first.
             peer.giver.gain(now, piece, true);
             peer.report.pieces += 1;
             peer.uplink.gave(Reader(u64::from(holder)));
-            self.ledger.gained(getter, piece);
+            self.ledger.gained(getter, holder, piece);
         }
         self.follow(getter);
         self.pump(getter);
@@ -436,7 +418,7 @@ impl World {
     }
 
     /// Does what a getter's machine wants done.
-    fn follow(&mut self, number: PeerNumber) {
+    pub(super) fn follow(&mut self, number: PeerNumber) {
         while let Some(output) = self.peer(number).taker.poll_output() {
             let (source, ask) = match output {
                 TakeOutput::Credit(source, more) => (source, Ask::Credit(more)),
