@@ -136,6 +136,8 @@ pub const SLOW_PIECE: Span = Span::from_secs(5);
 pub const WINDOW_SPAN: Span = Span::from_millis(40);
 /// Pieces under way from one holder: choices made early are choices made blindly.
 pub const WINDOW_PIECES_MAX: u32 = 16;
+/// Pieces a holder may have announced and not begun to send: all that it ever has credit for, twice.
+pub const ANNOUNCED_MAX: usize = 32;
 /// At a contended uplink every so manieth turn goes to the getter served least, whatever it gives: nobody
 /// starves, and those who only take cost the others an eighth at most.
 pub const TURN_FOR_ALL: u64 = 8;
@@ -149,8 +151,25 @@ pub const PIECES_ON_TRUST: u64 = 1;
 pub const PIECES_PER_GIVEN: u64 = 2;
 
 /// How long a relay leaves a piece to the one that got it first: a choice travels behind what its link has queued,
-/// so relays that do not wait send what another has just begun to.
-pub const RELAY_PATIENCE: Span = Span::from_millis(1_500);
+/// so relays that do not wait send what another has just begun to. Longer makes large swarms slower.
+pub const RELAY_PATIENCE: Span = Span::from_millis(60);
+/// Pieces are announced so far ahead of their bytes: two holders that choose the same one hear of it in time. More
+/// would be choosing blindly.
+pub const ANNOUNCE_AHEAD: Span = Span::from_millis(60);
+/// And a relay's no later than this: the time in which a getter that expects the piece from another says so.
+pub const ANNOUNCED_BEFORE: Span = Span::from_millis(15);
+/// A getter that waits for an announced piece hears at least so often that its holder lives.
+pub const WORD_TO_WAITING: Span = Span::from_secs(2);
+/// How long an uplink is watched before and after it is tried with another number of lanes.
+pub const LANES_TRIAL: Span = Span::from_millis(100);
+/// After a trial that did not help, so long until the next.
+pub const LANES_TRIAL_AGAIN: Span = Span::from_secs(1);
+/// Bytes a lane must have moved before they tell of the link, and not of its socket's buffer.
+pub const LANES_TRIAL_BYTES: u64 = 256 * 1024;
+/// A lane whose getter takes nothing for so long does not count: another may be sent to.
+pub const LANE_STUCK: Span = Span::from_millis(250);
+/// Lanes of one uplink: each is a thread while it sends.
+pub const LANES_MAX: usize = 256;
 /// Holders a getter takes one content from at once: a link is full long before, and each is a thread.
 pub const SOURCES_MAX: usize = 40;
 /// Holders heard of and tried for one content: others name them, and anybody can name anything.
@@ -158,7 +177,7 @@ pub const HEARD_HOLDERS_MAX: usize = 256;
 /// From this size on a lone holder is asked over two connections: one core alone does not fill a fast link.
 pub const TWO_STREAMS_BYTES: u64 = 64 * 1024 * 1024;
 /// Bytes of content a socket may hold unsent: what waits there was chosen early, and blindly.
-pub const UNSENT_BYTES_MAX: u32 = 128 * 1024;
+pub const UNSENT_BYTES_MAX: u32 = 16 * 1024;
 
 // --- a peer's own work ---
 

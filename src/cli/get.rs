@@ -13,7 +13,7 @@ use p2pdi::fetch::{FetchFault, Fetched, Fetcher, HolderAccount, HolderSource, Sh
 use p2pdi::limits::PEER_CONNECTIONS;
 use p2pdi::locate::{LocateFault, Located, Locator, Request};
 use p2pdi::name::{HostPort, PeerName, printable};
-use p2pdi::net::{Clock, Offer, Pacer, RsClient, RsLink, Stop};
+use p2pdi::net::{Clock, Offer, Pacer, RsClient, RsLink, Stop, Uplink};
 use p2pdi::peer::{Peer, PeerSettings};
 use p2pdi::wire::ContentInfo;
 use std::path::PathBuf;
@@ -322,6 +322,10 @@ struct ByPeer(Arc<Peer>);
 impl Sharing for ByPeer {
     fn port(&self) -> u16 {
         self.0.address().port()
+    }
+
+    fn uplink(&self) -> Arc<Uplink> {
+        Arc::clone(self.0.uplink())
     }
 
     fn begin(&self, info: &ContentInfo, offer: &Arc<Offer>) {

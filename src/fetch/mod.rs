@@ -16,7 +16,7 @@ pub use account::{HolderAccount, Weight};
 use crate::id::{ContentId, RequestNumber};
 use crate::limits::HAVE_MAP_BYTES_MAX;
 use crate::name::HostPort;
-use crate::net::{Conn, Offer, Pacer, Stop};
+use crate::net::{Conn, Offer, Pacer, Stop, Uplink};
 use crate::proto::transfer::{Manifest, piece_count};
 use crate::storage::{Stamp, hash_file};
 use crate::wire::ContentInfo;
@@ -82,6 +82,8 @@ impl HolderSource for Vec<HostPort> {
 pub trait Sharing: Sync {
     /// The port others reach us at.
     fn port(&self) -> u16;
+    /// What our pieces are sent by.
+    fn uplink(&self) -> Arc<Uplink>;
     /// A fetch has begun: these pieces can be had.
     fn begin(&self, info: &ContentInfo, offer: &Arc<Offer>);
     /// It ended without the whole content.

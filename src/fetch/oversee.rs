@@ -1,7 +1,7 @@
 //! The fetching thread: it starts a thread for every holder, shows progress, and looks after those that stall.
 
 use super::account::Accounts;
-use super::swarm::{State, Swarm};
+use super::swarm::{SETTLED_WAIT, State, Swarm};
 use super::{FetchFault, Fetcher, HolderSource, Watcher};
 use crate::limits::{HEARD_HOLDERS_MAX, SOURCES_MAX, STALL, STALL_GIVE_UP, TWO_STREAMS_BYTES};
 use crate::name::HostPort;
@@ -44,6 +44,7 @@ impl Fetcher<'_> {
             bytes_here: 0,
             heard_at: Instant::ZERO,
             over: false,
+            untold: false,
         };
         let swarm = Swarm {
             content,
@@ -121,8 +122,10 @@ fn oversee<'scope>(
         let mut state = swarm.state.lock();
         let idle = state.running == 0 && state.heard.is_empty();
         if !state.over && !idle && state.heard.is_empty() && state.failed.is_empty() {
-            swarm.changed.wait_for(&mut state, LOOK);
+            let wait = if state.untold { SETTLED_WAIT.to_std() } else { LOOK };
+            swarm.changed.wait_for(&mut state, wait);
         }
+        state.untold = false;
         let now = swarm.clock.at();
         if let Some(taker) = state.taker.as_mut() {
             taker.handle_timeout(now);

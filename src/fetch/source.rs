@@ -3,7 +3,7 @@
 use super::account::AttemptFault;
 use super::swarm::Swarm;
 use crate::id::{PieceIndex, RequestNumber};
-use crate::limits::{CHUNK_BYTES_MAX, PAGES_MAX, PEER_IDLE};
+use crate::limits::{ANNOUNCED_MAX, CHUNK_BYTES_MAX, PAGES_MAX, PEER_IDLE};
 use crate::name::HostPort;
 use crate::net::{Conn, ConnError, Incoming, is_silence};
 use crate::proto::transfer::{Manifest, PieceHasher, Source, piece_count, piece_span};
@@ -20,6 +20,13 @@ struct Arriving {
     /// False if it is not needed: it came from elsewhere.
     needed: bool,
     /// We are the first to have it.
+    first: bool,
+}
+
+/// A piece that was announced and whose bytes have not begun to come.
+struct Announced {
+    piece: PieceIndex,
+    needed: bool,
     first: bool,
 }
 
@@ -99,6 +106,7 @@ fn take_pieces(
 ) -> Result<(), AttemptFault> {
     let mut buffer = vec![0; CHUNK_BYTES_MAX];
     let mut arriving: Option<Arriving> = None;
+    let mut announced: Vec<Announced> = Vec::new();
     loop {
         let incoming = match conn.receive(PEER_IDLE) {
             Err(_) | Ok(None) if swarm.is_over() => return Ok(()),
@@ -110,32 +118,34 @@ fn take_pieces(
         match incoming {
             None => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
             Some(Incoming::Message(Message::Choice(choice))) => {
-                let span = piece_span(swarm.content().bytes, choice.piece);
-                if choice.piece.0 >= piece_count(swarm.content().bytes) {
+                let piece = choice.piece;
+                if piece.0 >= piece_count(swarm.content().bytes) {
                     return Err(AttemptFault::Lie(format!(
                         "chose piece {}, which does not exist",
-                        choice.piece.0
+                        piece.0
                     )));
                 }
-                // A holder may break off what we have said is settled, and nothing else.
-                if arriving
-                    .as_ref()
-                    .is_some_and(|here| here.needed && swarm.expects(source, here.piece))
-                {
-                    return Err(AttemptFault::Lie("broke off a piece in its middle".to_owned()));
+                if announced.len() >= ANNOUNCED_MAX {
+                    return Err(AttemptFault::Lie("chose more than it was asked for".to_owned()));
                 }
-                let needed = swarm.chosen(source, choice.piece);
-                let hasher = PieceHasher::new(swarm.content().bytes, choice.piece);
-                arriving = Some(Arriving {
-                    piece: choice.piece,
-                    hasher,
-                    at: span.start,
-                    end: span.end,
-                    needed,
+                announced.retain(|other| other.piece != piece);
+                announced.push(Announced {
+                    piece,
+                    needed: swarm.chosen(source, piece),
                     first: choice.first,
                 });
             }
             Some(Incoming::Content(label, bytes)) => {
+                if arriving.as_ref().is_none_or(|here| here.piece != label.piece) {
+                    // A holder may break off what we have said is settled, and nothing else.
+                    if arriving
+                        .as_ref()
+                        .is_some_and(|here| here.needed && swarm.expects(source, here.piece))
+                    {
+                        return Err(AttemptFault::Lie("broke off a piece in its middle".to_owned()));
+                    }
+                    arriving = begin(swarm, &mut announced, label.piece);
+                }
                 let here = arriving.as_mut().filter(|here| fits(here, label, bytes));
                 let Some(here) = here else {
                     return Err(AttemptFault::Lie(format!(
@@ -165,7 +175,9 @@ fn take_pieces(
                         )));
                     }
                     if needed {
-                        swarm.verified(source, piece, first).map_err(AttemptFault::Disk)?;
+                        swarm
+                            .verified(source, holder, piece, first)
+                            .map_err(AttemptFault::Disk)?;
                     }
                 }
             }
@@ -176,9 +188,11 @@ fn take_pieces(
                 {
                     arriving = None;
                 }
+                announced.retain(|announced| !back.pieces.contains(&announced.piece));
                 swarm.taken_back(source, &back.pieces);
             }
             Some(Incoming::Message(Message::HaveUpdate(update))) => {
+                swarm.heard_from(source);
                 let others = update.holders.iter();
                 swarm.hear_of(others.map(|other| HostPort {
                     host: other.host.clone(),
@@ -188,6 +202,21 @@ fn take_pieces(
             Some(Incoming::Message(other)) => return Err(conn.unexpected(&other).into()),
         }
     }
+}
+
+/// A piece begins to come; none if it was not announced.
+fn begin(swarm: &Swarm<'_>, announced: &mut Vec<Announced>, piece: PieceIndex) -> Option<Arriving> {
+    let place = announced.iter().position(|other| other.piece == piece)?;
+    let Announced { needed, first, .. } = announced.remove(place);
+    let span = piece_span(swarm.content().bytes, piece);
+    Some(Arriving {
+        piece,
+        hasher: PieceHasher::new(swarm.content().bytes, piece),
+        at: span.start,
+        end: span.end,
+        needed,
+        first,
+    })
 }
 
 /// True if a chunk is the next one of the piece that is arriving.

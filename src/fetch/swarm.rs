@@ -13,7 +13,7 @@ use crate::net::{Clock, Conn, ConnWriter, Offer, Pacer, Stop};
 use crate::proto::transfer::{Manifest, Pieces, Source, TakeOutput, Taker, piece_span};
 use crate::storage::Landing;
 use crate::storage::Mapped;
-use crate::time::Instant;
+use crate::time::{Instant, Span};
 use crate::wire::{ContentInfo, Credit, HaveMap, List, Message, Rest, Settled, Want};
 use parking_lot::{Condvar, Mutex};
 use std::collections::BTreeMap;
@@ -26,6 +26,8 @@ pub(super) struct Line {
     pub(super) request: RequestNumber,
     /// Pieces it has yet to be told are settled: together they cost one frame.
     pub(super) settled: Vec<PieceIndex>,
+    /// When the first of them was.
+    pub(super) settled_at: Instant,
     /// It was given up because it sent nothing.
     pub(super) silent: bool,
 }
@@ -33,7 +35,10 @@ pub(super) struct Line {
 /// A payload is read in steps of this size at most.
 const RECEIVE_STEP_BYTES: usize = 64 * 1024;
 
-/// So many settled pieces are told at once; fewer when the fetching thread next looks around.
+/// A settled piece is told at once with others, but waits no longer for them than this: until a holder knows, it
+/// may send it.
+pub(super) const SETTLED_WAIT: Span = Span::from_millis(3);
+/// So many are told at once however early; fewer when the fetching thread next looks around.
 const SETTLED_TOGETHER: usize = 16;
 
 pub(super) struct State {
@@ -54,6 +59,8 @@ pub(super) struct State {
     /// When a holder last sent anything of the content.
     pub(super) heard_at: Instant,
     pub(super) over: bool,
+    /// Some holder has not been told of all that is settled, and the fetching thread knows.
+    pub(super) untold: bool,
 }
 
 impl State {
@@ -131,7 +138,13 @@ impl<'a> Swarm<'a> {
         let mapped = Mapped::of_part(self.landing.share()?, self.content.bytes)?;
         // Holders of a part break ties differently, each by the port it has.
         let seed = u64::from(sharing.port()) << 16 | u64::from(std::process::id());
-        let offer = Arc::new(Offer::new(manifest, mapped, present, Some(seed)));
+        let offer = Arc::new(Offer::new(
+            &sharing.uplink(),
+            manifest,
+            mapped,
+            present,
+            Some(seed),
+        ));
         sharing.begin(self.content, &offer);
         let _ = self.offer.set(offer);
         Ok(())
@@ -165,6 +178,7 @@ impl<'a> Swarm<'a> {
                 writer: Arc::clone(conn.writer()),
                 request,
                 settled: Vec::new(),
+                settled_at: Instant::ZERO,
                 silent: false,
             },
         );
@@ -246,14 +260,20 @@ impl<'a> Swarm<'a> {
     }
 
     /// All bytes of a piece were written and are right. It counts if it was still to come from this holder.
-    pub(super) fn verified(&self, source: Source, piece: PieceIndex, first: bool) -> io::Result<()> {
+    pub(super) fn verified(
+        &self,
+        source: Source,
+        holder: &HostPort,
+        piece: PieceIndex,
+        first: bool,
+    ) -> io::Result<()> {
         let _turn = self.turns[piece.0 as usize % self.turns.len()].lock();
         if !self.expects(source, piece) {
             return Ok(());
         }
         self.landing.piece_done(piece)?;
         if let Some(offer) = self.offer.get() {
-            offer.gain(piece, first);
+            offer.gain(piece, first, holder);
         }
         let mut state = self.state.lock();
         let now = self.clock.at();
@@ -279,6 +299,15 @@ impl<'a> Swarm<'a> {
         self.pump(&mut state);
     }
 
+    /// A holder that owes us something says that it lives.
+    pub(super) fn heard_from(&self, source: Source) {
+        let now = self.clock.at();
+        let mut state = self.state.lock();
+        if let Some(taker) = state.taker.as_mut() {
+            taker.handle_word(now, source);
+        }
+    }
+
     /// Somebody named other holders.
     pub(super) fn hear_of(&self, addresses: impl Iterator<Item = HostPort>) {
         let mut state = self.state.lock();
@@ -293,6 +322,7 @@ impl<'a> Swarm<'a> {
 
     /// The same, telling of settled pieces where there are so many.
     pub(super) fn pump_with(&self, state: &mut State, settled_together: usize) {
+        let now = self.clock.at();
         let mut frames: BTreeMap<Source, Vec<Message>> = BTreeMap::new();
         while let Some(output) = state.taker.as_mut().and_then(Taker::poll_output) {
             let request = |source: &Source| state.lines.get(source).map(|line| line.request);
@@ -314,6 +344,9 @@ impl<'a> Swarm<'a> {
                 }
                 TakeOutput::Settled(source, piece) => {
                     if let Some(line) = state.lines.get_mut(&source) {
+                        if line.settled.is_empty() {
+                            line.settled_at = now;
+                        }
                         line.settled.push(piece);
                     }
                 }
@@ -334,8 +367,11 @@ impl<'a> Swarm<'a> {
                 }
             }
         }
+        let mut untold = false;
         for (source, line) in &mut state.lines {
-            if line.settled.len() >= settled_together.max(1) {
+            let due = !line.settled.is_empty() && now.since(line.settled_at) >= SETTLED_WAIT;
+            untold |= !line.settled.is_empty();
+            if due || line.settled.len() >= settled_together.max(1) {
                 let pieces = List::first_of(line.settled.drain(..));
                 let told = Settled {
                     request: line.request,
@@ -358,7 +394,10 @@ impl<'a> Swarm<'a> {
         if state.over {
             state.lines.values().for_each(|line| line.writer.shut());
         }
-        self.changed.notify_all();
+        // The fetching thread looks after what was not told now.
+        if state.over || untold && !core::mem::replace(&mut state.untold, untold) {
+            self.changed.notify_all();
+        }
     }
 
     pub(super) fn run_source(&self, holder: &HostPort) {

@@ -15,6 +15,8 @@ use crate::wire::{
 };
 use core::fmt;
 use parking_lot::Mutex;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use std::io::{self, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -215,6 +217,22 @@ impl ConnWriter {
     /// Keeps what waits in the socket small: it is chosen only when the link is about to take it.
     pub fn keep_unsent_low(&self) {
         let _ = socket2::SockRef::from(&*self.stream).set_tcp_notsent_lowat(UNSENT_BYTES_MAX);
+    }
+
+    /// Waits until the network has taken most of what was sent.
+    ///
+    /// # Errors
+    /// The network's, or the other side does not read.
+    pub fn wait_until_low(&self) -> io::Result<()> {
+        let deadline = Instant::now() + SEND_DEADLINE.to_std();
+        let mut sockets = [PollFd::new(&*self.stream, PollFlags::OUT)];
+        loop {
+            let left = Timespec::try_from(left_until(deadline)?).map_err(io::Error::other)?;
+            match poll(&mut sockets, Some(&left)) {
+                Err(Errno::INTR) | Ok(0) => {}
+                ended => return Ok(ended.map(drop)?),
+            }
+        }
     }
 
     /// Ends the connection: whoever waits for it wakes.

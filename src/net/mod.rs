@@ -18,6 +18,7 @@ mod rs_pool;
 mod rs_session;
 mod socket;
 mod stop;
+mod uplink;
 
 pub use client::{RsClient, read_index};
 pub use clock::Clock;
@@ -25,11 +26,12 @@ pub use conn::{Conn, ConnError, ConnWriter, Incoming, is_silence};
 pub use datagrams::serve_datagrams;
 pub use descriptors::connections_within;
 pub use link::{LinkTransport, RsLink};
-pub use offer::{Offer, OfferLimits, OfferReader};
+pub use offer::{Offer, OfferReader};
 pub use pacer::Pacer;
 pub use rs_pool::{PoolSettings, RsPool};
 pub use socket::{bind, bind_udp, connect, local_address, resolve};
 pub use stop::{Stop, StopGuard};
+pub use uplink::Uplink;
 
 use crate::proto::Asker;
 use crate::wire::Message;

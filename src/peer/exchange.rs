@@ -4,21 +4,18 @@ use super::{Peer, Share, ShareBody};
 use crate::id::{ContentId, RequestNumber};
 use crate::limits::MANIFEST_PAGE_PIECES_MAX;
 use crate::name::{Host, HostPort};
-use crate::net::{Conn, Offer, OfferLimits, OfferReader};
+use crate::net::{Conn, Offer, OfferReader};
 use crate::proto::refusal;
 use crate::proto::transfer::Pieces;
 use crate::storage::Mapped;
 use crate::wire::{HaveMap, List, Manifest, ManifestQuery, Message, Refusal, Wanted};
 use std::io;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 
 /// The exchange open on a connection, if there is one.
 #[derive(Debug, Default)]
 pub(super) struct Exchange {
     open: Option<(RequestNumber, OfferReader)>,
-    /// The thread that sends, of this exchange or the one before it.
-    sender: Option<JoinHandle<()>>,
 }
 
 impl Exchange {
@@ -58,16 +55,16 @@ impl Exchange {
     }
 
     fn open(&mut self, peer: &Arc<Peer>, conn: &Conn, map: &HaveMap) -> io::Result<()> {
-        self.open = None;
         let request = map.request;
-        if self.sender.as_ref().is_some_and(|sender| !sender.is_finished()) {
-            // One thread a connection: the last exchange's is still sending what it had begun.
+        if self.open.as_ref().is_some_and(|(_, reader)| reader.is_busy()) {
+            // What is on its way of the last exchange would run into this one.
             return conn.send(&refusal(
                 request,
                 Refusal::Busy,
                 "the exchange before this one has not ended yet",
             ));
         }
+        self.open = None;
         let offer = match peer.offer_of(map.id) {
             Ok(offer) => offer,
             Err((code, text)) => return conn.send(&refusal(request, code, text)),
@@ -77,16 +74,16 @@ impl Exchange {
             host: Host::of(conn.peer().ip()),
             port: map.port,
         });
-        let Some(reader) = offer.open(conn.writer(), request, &map.map.0, address) else {
+        let (owner, id) = (Arc::downgrade(peer), map.id);
+        let lost = Arc::new(move || {
+            if let Some(owner) = owner.upgrade() {
+                owner.lost_content(id);
+            }
+        });
+        let Some(reader) = offer.open(conn.writer(), request, &map.map.0, address, lost) else {
             let text = "this have-map is not of that content's pieces";
             return conn.send(&refusal(request, Refusal::BadFrame, text));
         };
-        let limits = OfferLimits {
-            up: Arc::clone(&peer.up),
-            stop: peer.stop.clone(),
-        };
-        let (owner, id) = (Arc::clone(peer), map.id);
-        self.sender = Some(reader.start(limits, move || owner.lost_content(id))?);
         self.open = Some((request, reader));
         Ok(())
     }
@@ -117,7 +114,9 @@ fn manifest_page(peer: &Peer, query: &ManifestQuery) -> Message {
 impl Peer {
     /// The offer of a content held here, whole or in part.
     fn offer_of(&self, id: ContentId) -> Result<Arc<Offer>, (Refusal, String)> {
-        if let Some(offer) = self.offers.lock().get(&id).and_then(std::sync::Weak::upgrade) {
+        // Held to the end: two offers of one content would send the same pieces.
+        let mut offers = self.offers.lock();
+        if let Some(offer) = offers.get(&id).and_then(std::sync::Weak::upgrade) {
             return Ok(offer);
         }
         let not_found = || (Refusal::NotFound, "this peer does not hold it".to_owned());
@@ -143,8 +142,9 @@ impl Peer {
             .update(self.address.to_string().as_bytes())
             .finalize_xof()
             .fill(&mut seed);
-        let offer = Arc::new(Offer::new(manifest, mapped, have, Some(u64::from_be_bytes(seed))));
-        self.offers.lock().insert(id, Arc::downgrade(&offer));
+        let seed = Some(u64::from_be_bytes(seed));
+        let offer = Arc::new(Offer::new(&self.uplink, manifest, mapped, have, seed));
+        offers.insert(id, Arc::downgrade(&offer));
         Ok(offer)
     }
 

@@ -23,7 +23,7 @@ use look::Changes;
 use crate::id::ContentId;
 use crate::limits::RESCAN;
 use crate::name::{Host, HostPort, PeerName};
-use crate::net::{Clock, LinkTransport, Offer, Pacer, Stop, bind, connections_within, local_address};
+use crate::net::{Clock, LinkTransport, Offer, Pacer, Stop, Uplink, bind, connections_within, local_address};
 use crate::proto::transfer::Manifest;
 use crate::proto::{Identity, Index};
 use crate::rate::Rate;
@@ -74,6 +74,7 @@ pub struct Peer {
     member: Option<RsMember>,
     central: bool,
     up: Arc<Pacer>,
+    uplink: Arc<Uplink>,
     /// Contents that getters take pieces of at present.
     offers: Mutex<BTreeMap<ContentId, Weak<Offer>>>,
     connections_max: usize,
@@ -112,6 +113,7 @@ impl Peer {
         {
             index.add_own_address(own);
         }
+        let whole = !settings.directories.is_empty();
         let shares = Shares::new(settings.directories);
         match HashCache::open(state.directory()) {
             Ok(cache) => shares.remember(cache),
@@ -127,6 +129,7 @@ impl Peer {
             }
             None => (None, Some(state)),
         };
+        let up = Arc::new(Pacer::new(clock, settings.up_limit));
         let peer = Arc::new(Self {
             clock,
             stop: stop.clone(),
@@ -136,7 +139,8 @@ impl Peer {
             shares,
             member,
             central: settings.central,
-            up: Arc::new(Pacer::new(clock, settings.up_limit)),
+            uplink: Uplink::new(Arc::clone(&up), whole, clock, stop.clone()),
+            up,
             offers: Mutex::default(),
             // Each is a socket and the file that is sent.
             connections_max: connections_within(settings.connections_max, 2, serve::BUSY_THREADS_MAX),
@@ -190,6 +194,11 @@ impl Peer {
     /// What it shares.
     pub const fn shares(&self) -> &Shares {
         &self.shares
+    }
+
+    /// What its offers are sent by.
+    pub const fn uplink(&self) -> &Arc<Uplink> {
+        &self.uplink
     }
 
     /// Its membership at the RS.
@@ -281,6 +290,7 @@ impl Peer {
         for thread in threads {
             let _ = thread.join();
         }
+        self.uplink.join();
     }
 }
 

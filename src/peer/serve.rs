@@ -103,6 +103,8 @@ fn serve(peer: &Arc<Peer>, stream: TcpStream) {
         if let Err(error) = &ended {
             conn.explain(error);
         }
+        // Whoever sends to it still need not wait.
+        conn.writer().shut();
         ended
     });
     if let (Err(error), Ok(from)) = (ended, from) {

@@ -3,14 +3,14 @@
 //! A getter gives credits and says which pieces it has or expects from elsewhere (*settled*). The holder sends
 //! what is spread least: the piece that the fewest getters have settled, so a source hands out each piece
 //! once before any twice, and a relay passes on first what few have. Whoever is sent a piece first passes it on;
-//! other relays leave it to that one for a while, for two that send the same piece to one getter waste it. Invariant: a getter is never sent a
-//! piece it has settled, nor more pieces than it gave credits.
+//! other relays leave it to that one for a while, for two that send the same piece to one getter waste it.
+//! Invariant: a getter is never sent a piece it has settled, nor more pieces than it gave credits.
 
 use super::Pieces;
 use crate::id::PieceIndex;
-use crate::limits::RELAY_PATIENCE;
+use crate::limits::{ANNOUNCED_BEFORE, RELAY_PATIENCE};
 use crate::time::Instant;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 /// A getter, as its holder numbers it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,8 +37,10 @@ pub struct Giver {
     seed: Option<u64>,
     /// It held everything from the start.
     whole: bool,
-    /// When this relay may send each piece: at once what it got first, later what others got before it.
-    ready: Vec<Instant>,
+    /// What may be sent now: at once what a relay got first, later what others got before it.
+    ready: Pieces,
+    /// What may be sent later, by rising time.
+    patient: VecDeque<(Instant, PieceIndex)>,
 }
 
 /// A piece to be sent.
@@ -61,6 +63,8 @@ impl Giver {
     pub fn new(have: Pieces, seed: Option<u64>) -> Self {
         let (count, whole) = (have.count() as usize, have.is_all());
         Self {
+            ready: have.clone(),
+            patient: VecDeque::new(),
             have,
             getters: BTreeMap::new(),
             copies: vec![0; count],
@@ -68,7 +72,6 @@ impl Giver {
             alone: vec![None; count],
             seed,
             whole,
-            ready: vec![Instant::ZERO; count],
         }
     }
 
@@ -87,6 +90,16 @@ impl Giver {
         &self.have
     }
 
+    /// When a piece that is announced now may be sent. Only a relay need wait: what a whole holder chooses first
+    /// nobody else has.
+    pub fn not_before(&self, now: Instant) -> Instant {
+        if self.whole {
+            now
+        } else {
+            now.after(ANNOUNCED_BEFORE)
+        }
+    }
+
     /// How many getters there are.
     pub fn getters(&self) -> usize {
         self.getters.len()
@@ -94,8 +107,25 @@ impl Giver {
 
     /// Notes that a piece was gained; `first` if we are the first to have it and pass it on.
     pub fn gain(&mut self, now: Instant, piece: PieceIndex, first: bool) {
-        if self.have.insert(piece) {
-            self.ready[piece.0 as usize] = if first { now } else { now.after(RELAY_PATIENCE) };
+        if !self.have.insert(piece) {
+            return;
+        }
+        if first {
+            self.ready.insert(piece);
+        } else {
+            self.patient.push_back((now.after(RELAY_PATIENCE), piece));
+        }
+    }
+
+    /// When [`Giver::handle_timeout`] wants to be called: more of what is here may be sent then.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.patient.front().map(|(at, _)| *at)
+    }
+
+    /// Lets go what has waited long enough.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        while let Some((_, piece)) = self.patient.pop_front_if(|(at, _)| *at <= now) {
+            self.ready.insert(piece);
         }
     }
 
@@ -149,40 +179,30 @@ impl Giver {
         }
     }
 
-    /// The getters that could be sent something now, for they have credit and lack a piece that is here; and how
+    /// The getters that could be sent something now, for they have credit and lack a piece that may go; and how
     /// many pieces each has settled.
     pub fn waiting(&self) -> impl Iterator<Item = (Reader, u32)> + '_ {
-        let waits = |getter: &Getter| getter.credits > 0 && !getter.settled.holds_all_of(&self.have);
+        let waits = |getter: &Getter| getter.credits > 0 && !getter.settled.holds_all_of(&self.ready);
         let getters = self.getters.iter();
         getters
             .filter(move |(_, getter)| waits(getter))
             .map(|(reader, getter)| (*reader, getter.settled.len()))
     }
 
-    /// True if this getter may be sent something.
+    /// True if this getter waits for pieces, whether there are any for it or not.
     pub fn has_credit(&self, reader: Reader) -> bool {
         self.getters.get(&reader).is_some_and(|getter| getter.credits > 0)
     }
 
-    /// True if this getter could be sent this piece now.
-    pub fn waits_for(&self, reader: Reader, piece: PieceIndex) -> bool {
-        let getter = self.getters.get(&reader);
-        getter.is_some_and(|getter| getter.credits > 0 && !getter.settled.contains(piece))
-    }
-
     /// The piece to send this getter now, for one of its credits; none if it has no credit, or lacks nothing
     /// that may be sent from here yet.
-    pub fn choose(&mut self, now: Instant, reader: Reader) -> Option<Chosen> {
+    pub fn choose(&mut self, reader: Reader) -> Option<Chosen> {
         let getter = self.getters.get(&reader).filter(|getter| getter.credits > 0)?;
         let rank = |piece: &PieceIndex| {
             let at = piece.0 as usize;
             (self.copies[at], self.sent[at], self.order(*piece))
         };
-        let candidates = self
-            .have
-            .without(&getter.settled)
-            .filter(|piece| self.ready[piece.0 as usize] <= now);
-        let piece = candidates.min_by_key(rank)?;
+        let piece = self.ready.without(&getter.settled).min_by_key(rank)?;
         let at = piece.0 as usize;
         let first = self.copies[at] == 0 && self.sent[at] == 0;
         self.sent[at] += 1;
@@ -214,14 +234,14 @@ mod tests {
     fn each_piece_goes_out_once_before_any_goes_twice() {
         let mut giver = giver(10, 3);
         let first: Vec<u32> = (0..10)
-            .filter_map(|turn| giver.choose(NOW, Reader(turn % 3)).map(|chosen| chosen.piece))
+            .filter_map(|turn| giver.choose(Reader(turn % 3)).map(|chosen| chosen.piece))
             .map(|piece| piece.0)
             .collect();
         assert_eq!(first, (0..10).collect::<Vec<_>>());
         for turn in 0..10 {
             assert!(
                 giver
-                    .choose(NOW, Reader(turn % 3))
+                    .choose(Reader(turn % 3))
                     .map(|chosen| chosen.piece)
                     .is_some()
             );
@@ -236,21 +256,21 @@ mod tests {
         giver.settle(Reader(1), PieceIndex(0));
         giver.settle(Reader(1), PieceIndex(1));
         assert_eq!(
-            giver.choose(NOW, Reader(0)).map(|chosen| chosen.piece),
+            giver.choose(Reader(0)).map(|chosen| chosen.piece),
             Some(PieceIndex(2))
         );
         assert_eq!(
-            giver.choose(NOW, Reader(1)).map(|chosen| chosen.piece),
+            giver.choose(Reader(1)).map(|chosen| chosen.piece),
             Some(PieceIndex(2))
         );
         assert_eq!(
-            giver.choose(NOW, Reader(1)).map(|chosen| chosen.piece),
+            giver.choose(Reader(1)).map(|chosen| chosen.piece),
             None,
             "it lacks nothing"
         );
         giver.want(Reader(1), PieceIndex(0));
         assert_eq!(
-            giver.choose(NOW, Reader(1)).map(|chosen| chosen.piece),
+            giver.choose(Reader(1)).map(|chosen| chosen.piece),
             Some(PieceIndex(0)),
             "wanted after all"
         );
@@ -264,10 +284,10 @@ mod tests {
             "a map of another content"
         );
         assert!(giver.open(Reader(1), Pieces::none(4)));
-        assert_eq!(giver.choose(NOW, Reader(1)).map(|chosen| chosen.piece), None);
+        assert_eq!(giver.choose(Reader(1)).map(|chosen| chosen.piece), None);
         giver.credit(Reader(1), 1);
-        assert!(giver.choose(NOW, Reader(1)).map(|chosen| chosen.piece).is_some());
-        assert_eq!(giver.choose(NOW, Reader(1)).map(|chosen| chosen.piece), None);
+        assert!(giver.choose(Reader(1)).map(|chosen| chosen.piece).is_some());
+        assert_eq!(giver.choose(Reader(1)).map(|chosen| chosen.piece), None);
         giver.close(Reader(1));
         assert_eq!(giver.copies, [0; 4], "what a getter had goes with it");
     }
@@ -285,18 +305,20 @@ mod tests {
             piece: PieceIndex(2),
             first: true,
         };
-        assert_eq!(giver.choose(NOW, Reader(1)), Some(first), "ours to pass on");
-        assert_eq!(giver.choose(NOW, Reader(1)), None, "somebody else's, for now");
+        assert_eq!(giver.choose(Reader(1)), Some(first), "ours to pass on");
+        assert_eq!(giver.choose(Reader(1)), None, "somebody else's, for now");
         assert_eq!(
-            giver.choose(NOW, Reader(2)),
+            giver.choose(Reader(2)),
             Some(Chosen {
                 first: false,
                 ..first
             })
         );
         let later = NOW.after(RELAY_PATIENCE);
+        assert_eq!(giver.deadline(), Some(later));
+        giver.handle_timeout(later);
         assert_eq!(
-            giver.choose(later, Reader(1)).map(|chosen| chosen.piece),
+            giver.choose(Reader(1)).map(|chosen| chosen.piece),
             Some(PieceIndex(0))
         );
     }

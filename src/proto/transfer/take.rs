@@ -46,6 +46,8 @@ struct Holder {
     heard: Instant,
     /// When the piece that is arriving began to.
     began: Instant,
+    /// Bytes of it have come; until then it is only announced, and waits for its turn.
+    begun: bool,
     /// How long its last piece took.
     took: Option<Span>,
     /// It stopped in the middle of what it owed, and has been silent since.
@@ -55,9 +57,14 @@ struct Holder {
 }
 
 impl Holder {
-    /// True if it should be heard of: it owes a piece, or has let one down.
-    fn owes(&self) -> bool {
-        self.stalled || !self.expected.is_empty()
+    /// How long it may be silent; none if it owes nothing and has let nothing down.
+    fn patience(&self) -> Option<Span> {
+        match (self.stalled, self.expected.is_empty(), self.begun) {
+            (true, ..) => Some(STALL_GIVE_UP),
+            (false, true, _) => None,
+            (false, false, true) => Some(STALL),
+            (false, false, false) => Some(SLOW_PIECE),
+        }
     }
 }
 
@@ -118,6 +125,7 @@ impl Taker {
             window: 2,
             heard: now,
             began: now,
+            begun: false,
             took: None,
             stalled: false,
             late: false,
@@ -210,6 +218,7 @@ impl Taker {
         };
         if let Some(place) = holder.expected.iter().position(|expected| *expected == piece) {
             holder.expected.remove(place);
+            holder.begun = false;
             self.release(piece, source);
             self.grant(source);
         }
@@ -231,6 +240,14 @@ impl Taker {
 
     /// Bytes of a piece came from a holder: it lives.
     pub fn handle_progress(&mut self, now: Instant, source: Source) {
+        if let Some(holder) = self.holders.get_mut(&source) {
+            holder.begun = true;
+        }
+        self.handle_word(now, source);
+    }
+
+    /// A holder says that it lives.
+    pub fn handle_word(&mut self, now: Instant, source: Source) {
         if let Some(holder) = self.holders.get_mut(&source) {
             holder.heard = now;
             if core::mem::replace(&mut holder.stalled, false) {
@@ -276,6 +293,7 @@ impl Taker {
         holder.stalled = false;
         let place = holder.expected.iter().position(|expected| *expected == piece)?;
         holder.expected.remove(place);
+        holder.begun = false;
         let took = now.since(holder.began);
         holder.began = now;
         holder.took = Some(took);
@@ -303,11 +321,9 @@ impl Taker {
 
     /// When [`Taker::handle_timeout`] wants to be called.
     pub fn deadline(&self) -> Option<Instant> {
-        let waiting = self.holders.iter().filter(|(_, holder)| holder.owes());
-        let silent = waiting.map(|(source, holder)| {
-            let span = if holder.stalled { STALL_GIVE_UP } else { STALL };
-            let silent = holder.heard.after(span);
-            self.late_at(*source).map_or(silent, |late| late.min(silent))
+        let silent = self.holders.iter().filter_map(|(source, holder)| {
+            let silent = holder.heard.after(holder.patience()?);
+            Some(self.late_at(*source).map_or(silent, |late| late.min(silent)))
         });
         silent.min()
     }
@@ -341,18 +357,21 @@ impl Taker {
                 pieces.into_iter().for_each(|piece| self.release(piece, source));
             }
         }
-        let due = |holder: &Holder, span| holder.owes() && now.since(holder.heard) >= span;
+        let due = |holder: &Holder| {
+            let silent = now.since(holder.heard);
+            holder.patience().is_some_and(|patience| silent >= patience)
+        };
         let silent: Vec<Source> = self
             .holders
             .iter()
-            .filter(|(_, holder)| due(holder, STALL))
+            .filter(|(_, holder)| due(holder))
             .map(|(source, _)| *source)
             .collect();
         for source in silent {
             let Some(holder) = self.holders.get_mut(&source) else {
                 continue;
             };
-            let dead = due(holder, STALL_GIVE_UP);
+            let dead = now.since(holder.heard) >= STALL_GIVE_UP;
             let first = !core::mem::replace(&mut holder.stalled, true);
             if first {
                 let pieces: Vec<PieceIndex> = holder.expected.iter().copied().collect();

@@ -47,6 +47,7 @@ pub(super) enum Tell {
     Choice {
         transfer: u64,
         piece: PieceIndex,
+        first: bool,
     },
     /// It does not follow, or no more of it.
     Cancel(PieceIndex),

@@ -3,7 +3,7 @@
 use super::events::{Ask, Event, PeerNumber, Tell};
 use super::world::World;
 use crate::limits::HOLDER_RETRY;
-use crate::proto::transfer::{Reader, Source};
+use crate::proto::transfer::{Departures, Reader, Source};
 
 impl World {
     /// It goes, with all it owes.
@@ -15,6 +15,8 @@ impl World {
         let getters = core::mem::take(&mut peer.getters);
         let on_line = peer.up.on_line.take();
         peer.up.queue.clear();
+        peer.departures = Departures::default();
+        peer.promised.clear();
         peer.incoming.clear();
         if let Some(outgoing) = on_line {
             self.ledger.sent(outgoing.chunk.bytes);
@@ -34,6 +36,9 @@ impl World {
         peer.giver.close(Reader(u64::from(getter)));
         peer.uplink.close(Reader(u64::from(getter)));
         peer.up.cancel_all(getter);
+        peer.departures.close(Reader(u64::from(getter)));
+        peer.departures.end(Reader(u64::from(getter)));
+        peer.promised.retain(|(to, _), _| *to != getter);
         peer.getters.remove(&getter);
     }
 

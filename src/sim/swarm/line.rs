@@ -44,15 +44,6 @@ pub(super) struct UpLine {
 }
 
 impl UpLine {
-    /// True if another piece may be chosen: fewer than `at_once` have more than what the lead covers to send.
-    pub(super) fn has_room(&self, at_once: usize, lead_bytes: u64) -> bool {
-        if lead_bytes == 0 && self.on_line.is_some() {
-            return false;
-        }
-        let busy = self.queue.iter().filter(|transfer| transfer.left >= lead_bytes);
-        busy.count() < at_once
-    }
-
     /// Puts the next chunk on the line, if it is free; returns how long it takes.
     pub(super) fn put(&mut self, rate: Rate, chunk_bytes: u64, at_once: usize) -> Option<u64> {
         if self.stalled || self.on_line.is_some() {

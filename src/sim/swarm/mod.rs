@@ -11,6 +11,7 @@ mod faults;
 mod line;
 mod mesh;
 mod report;
+mod sending;
 mod setup;
 mod world;
 

@@ -1,6 +1,6 @@
 //! What is simulated: the content, the peers and their links, and what goes wrong.
 
-use crate::limits::PIECE_BYTES_MIN;
+use crate::limits::{ANNOUNCE_AHEAD, PIECE_BYTES_MIN};
 use crate::proto::transfer::Turns;
 use crate::rate::Rate;
 use crate::rng::Rng;
@@ -69,9 +69,8 @@ pub struct Setup {
     pub peers: Vec<PeerPlan>,
     /// How many pieces share an uplink: 1 sends one after another.
     pub at_once: usize,
-    /// The next piece is chosen when no more than so many chunks of the last are not yet on the line; with 0
-    /// only when the line is free.
-    pub lead_chunks: u64,
+    /// How far ahead of its bytes a piece is announced.
+    pub announce_ahead: Span,
     /// Whose turn it is at an uplink.
     pub turns: Turns,
     /// Up to so many peers, everybody knows everybody.
@@ -95,7 +94,7 @@ impl Setup {
             source: PeerPlan::even(rate),
             peers: vec![PeerPlan::even(rate); peers],
             at_once: 1,
-            lead_chunks: 4,
+            announce_ahead: ANNOUNCE_AHEAD,
             turns: Turns::GiversFirst,
             mesh_peers_max: 40,
             acquaintances: 16,
@@ -152,7 +151,7 @@ impl Setup {
         setup.latency = Span(rng.below(20_000));
         setup.latency_spread = Span(rng.below(30_000));
         setup.at_once = 1 + small(&mut rng, 4) as usize;
-        setup.lead_chunks = rng.below(6);
+        setup.announce_ahead = Span(rng.below(100_000));
         setup.leaves_when_done = rng.one_in(3);
         if rng.one_in(3) {
             setup.mesh_peers_max = 3;

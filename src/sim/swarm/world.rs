@@ -4,12 +4,12 @@
 
 use super::check::Ledger;
 use super::events::{Ask, Chunk, Event, Events, Exchange, Nanos, PeerNumber, Tell};
-use super::line::{DownLine, Transfer, UpLine};
+use super::line::{DownLine, UpLine};
 use super::report::{PeerReport, Report};
 use super::setup::{PeerPlan, Setup};
 use crate::id::PieceIndex;
 use crate::limits::HOLDER_RETRY;
-use crate::proto::transfer::{Chosen, Giver, Pieces, Reader, Source, TakeOutput, Taker, Uplink};
+use crate::proto::transfer::{Departures, Giver, Pieces, Reader, Source, TakeOutput, Taker, Uplink};
 use crate::rng::Rng;
 use crate::time::{Instant, Span};
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,6 +20,7 @@ pub(super) struct Incoming {
     pub(super) holder: PeerNumber,
     piece: PieceIndex,
     bytes: u64,
+    first: bool,
 }
 
 /// One peer: its machines and its links.
@@ -30,6 +31,9 @@ pub(super) struct Peer {
     pub(super) giver: Giver,
     pub(super) taker: Taker,
     pub(super) uplink: Uplink,
+    pub(super) departures: Departures,
+    /// The numbers of the pieces it has promised.
+    pub(super) promised: BTreeMap<(PeerNumber, PieceIndex), u64>,
     pub(super) up: UpLine,
     down: DownLine,
     /// The holders it takes from, and the getters it gives to.
@@ -52,7 +56,7 @@ pub(super) struct World {
     pub(super) rng: Rng,
     pub(super) ledger: Ledger,
     exchanges: u64,
-    transfers: u64,
+    pub(super) transfers: u64,
     /// Peers that are to stay and have not everything yet.
     waiting: usize,
 }
@@ -83,6 +87,8 @@ impl World {
                     giver: Giver::new(pieces(setup.pieces), seed),
                     taker: Taker::new(pieces(setup.pieces)),
                     uplink: Uplink::new(setup.turns, whole),
+                    departures: Departures::default(),
+                    promised: BTreeMap::new(),
                     up: UpLine::default(),
                     down: DownLine::default(),
                     holders: BTreeMap::new(),
@@ -260,6 +266,10 @@ impl World {
                     peer.uplink.gave(witness);
                 }
                 if peer.up.cancel(getter, piece) {
+                    peer.departures.end(reader);
+                    self.tell(holder, getter, exchange, Tell::Cancel(piece));
+                } else if peer.departures.cancel(reader, piece) {
+                    peer.promised.remove(&(getter, piece));
                     self.tell(holder, getter, exchange, Tell::Cancel(piece));
                 }
             }
@@ -267,61 +277,6 @@ impl World {
             Ask::Close => self.hang_up(holder, getter),
         }
         self.pump(holder);
-    }
-
-    /// Chooses pieces while there is room for them, and puts the next chunk on the line.
-    fn pump(&mut self, number: PeerNumber) {
-        let (at_once, chunk_bytes) = (self.setup.at_once, self.setup.chunk_bytes);
-        let lead_bytes = self.setup.lead_chunks * chunk_bytes;
-        loop {
-            let peer = &mut self.peers[number as usize];
-            if !peer.here || peer.up.stalled {
-                return;
-            }
-            if let Some(line_nanos) = peer.up.put(peer.plan.up, chunk_bytes, at_once) {
-                self.events.put(self.now.after(line_nanos), number, Event::Sent);
-                continue;
-            }
-            if !peer.up.has_room(at_once, lead_bytes) {
-                return;
-            }
-            let Some(reader) = peer.uplink.next(peer.giver.waiting()) else {
-                return;
-            };
-            let Some(Chosen { piece, .. }) = peer.giver.choose(self.now.instant(), reader) else {
-                return;
-            };
-            let to = PeerNumber::try_from(reader.0).unwrap_or(PeerNumber::MAX);
-            let Some(exchange) = peer.getters.get(&to).copied() else {
-                return;
-            };
-            self.transfers += 1;
-            let transfer = self.transfers;
-            peer.up.queue.push_back(Transfer {
-                number: transfer,
-                to,
-                exchange,
-                piece,
-                left: self.setup.piece_bytes,
-            });
-            self.ledger.chose(number, to, piece);
-            self.tell(number, to, exchange, Tell::Choice { transfer, piece });
-        }
-    }
-
-    /// A chunk is out.
-    fn sent(&mut self, number: PeerNumber) {
-        let peer = self.peer(number);
-        if let Some(outgoing) = peer.up.on_line.take() {
-            peer.report.sent_bytes += outgoing.chunk.bytes;
-            self.ledger.sent(outgoing.chunk.bytes);
-            let tell = Tell::Chunk {
-                chunk: outgoing.chunk,
-                line_nanos: outgoing.line_nanos,
-            };
-            self.tell(number, outgoing.to, outgoing.exchange, tell);
-        }
-        self.pump(number);
     }
 
     /// A holder's word at its getter.
@@ -348,10 +303,19 @@ impl World {
         }
         let source = Source(u64::from(holder));
         match tell {
-            Tell::Choice { transfer, piece } => {
+            Tell::Choice {
+                transfer,
+                piece,
+                first,
+            } => {
                 if peer.taker.handle_choice(now.instant(), source, piece) {
-                    let bytes = 0;
-                    peer.incoming.insert(transfer, Incoming { holder, piece, bytes });
+                    let incoming = Incoming {
+                        holder,
+                        piece,
+                        bytes: 0,
+                        first,
+                    };
+                    peer.incoming.insert(transfer, incoming);
                 } else {
                     peer.report.refused += 1;
                 }
@@ -385,7 +349,7 @@ impl World {
             return;
         };
         incoming.bytes += chunk.bytes;
-        let piece = incoming.piece;
+        let (piece, first) = (incoming.piece, incoming.first);
         peer.taker.handle_progress(now, source);
         if !chunk.last {
             return;
@@ -397,8 +361,7 @@ impl World {
             return;
         }
         if peer.taker.handle_piece(now, source, piece) {
-            // No link here hides a choice behind a queue: nobody need wait for whoever was first.
-            peer.giver.gain(now, piece, true);
+            peer.giver.gain(now, piece, first);
             peer.report.pieces += 1;
             peer.uplink.gave(Reader(u64::from(holder)));
             self.ledger.gained(getter, holder, piece);
@@ -414,7 +377,9 @@ impl World {
         if peer.taker.deadline().is_some_and(|due| due <= now.instant()) {
             peer.taker.handle_timeout(now.instant());
         }
+        peer.giver.handle_timeout(now.instant());
         self.follow(number);
+        self.pump(number);
     }
 
     /// Does what a getter's machine wants done.
@@ -443,9 +408,16 @@ impl World {
             }
             self.ask(number, holder, exchange, ask);
         }
+        self.schedule(number);
+    }
+
+    /// Has a peer woken when one of its machines wants to be.
+    pub(super) fn schedule(&mut self, number: PeerNumber) {
         let peer = &mut self.peers[number as usize];
+        let departures = peer.departures.deadline(self.now.instant());
+        let due = [peer.taker.deadline(), peer.giver.deadline(), departures];
         if peer.here
-            && let Some(due) = peer.taker.deadline().map(nanos_of)
+            && let Some(due) = due.into_iter().flatten().min().map(nanos_of)
             && peer.wake.is_none_or(|wake| due < wake)
         {
             let due = due.max(self.now);

@@ -1,0 +1,168 @@
+//! To how many getters an uplink sends at once: as few as fill it.
+//!
+//! One after another is best for a swarm: whoever has a piece early passes it on early. But one slow getter does
+//! not fill a fast uplink, and nobody tells a sender what limits it. So it tries: twice as many at once are kept
+//! if that moves clearly more bytes, half as many if it does not move clearly less. Belongs here: that search, and
+//! the uplink's measured rate. Invariant: the width is at least two, so that one goes out while another begins.
+
+use crate::limits::{ANNOUNCE_AHEAD, LANES_TRIAL, LANES_TRIAL_AGAIN, LANES_TRIAL_BYTES};
+use crate::time::{Instant, Span};
+
+/// What is being tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trial {
+    /// More than so many at once, which moved so many bytes a second.
+    Wider(usize, u64),
+    /// Fewer.
+    Narrower(usize, u64),
+}
+
+/// The width of one uplink.
+#[derive(Debug)]
+pub struct Lanes {
+    width: usize,
+    trial: Option<Trial>,
+    /// Which way the next trial goes.
+    widen: bool,
+    next_trial: Instant,
+    /// Since when the bytes below were sent, always with getters waiting for a lane.
+    since: Instant,
+    bytes: u64,
+    bytes_per_sec: u64,
+}
+
+const WIDTH_MIN: usize = 2;
+
+impl Default for Lanes {
+    fn default() -> Self {
+        Self {
+            width: WIDTH_MIN,
+            trial: None,
+            widen: true,
+            next_trial: Instant::ZERO,
+            since: Instant::ZERO,
+            bytes: 0,
+            bytes_per_sec: 0,
+        }
+    }
+}
+
+impl Lanes {
+    /// How many getters may be sent to at once.
+    pub const fn width(&self) -> usize {
+        self.width
+    }
+
+    /// How many bytes to announce ahead of those that are being sent.
+    pub fn lead_bytes(&self) -> u64 {
+        let lead = u128::from(self.bytes_per_sec) * u128::from(ANNOUNCE_AHEAD.0) / 1_000_000;
+        u64::try_from(lead).unwrap_or(u64::MAX)
+    }
+
+    /// Bytes were taken by the network; `contended` if getters waited for a lane meanwhile.
+    pub fn sent(&mut self, now: Instant, bytes: u64, contended: bool) {
+        self.bytes += bytes;
+        let span = now.since(self.since);
+        // Every new lane first fills its socket: that says nothing of the uplink.
+        let enough = self.bytes >= LANES_TRIAL_BYTES.saturating_mul(self.width as u64);
+        if span < LANES_TRIAL || !(enough || span >= Span(LANES_TRIAL.0 * 10)) {
+            return;
+        }
+        let rate = u128::from(self.bytes) * 1_000_000 / u128::from(span.0.max(1));
+        self.bytes_per_sec = u64::try_from(rate).unwrap_or(u64::MAX);
+        (self.since, self.bytes) = (now, 0);
+        if contended && enough {
+            self.judge(now);
+        } else {
+            // A pause, or nobody to send more to: what was measured compares with nothing.
+            self.abandon(now);
+        }
+    }
+
+    fn abandon(&mut self, now: Instant) {
+        if let Some(Trial::Wider(before, _) | Trial::Narrower(before, _)) = self.trial.take() {
+            self.width = before;
+            self.next_trial = now.after(LANES_TRIAL);
+        }
+    }
+
+    fn judge(&mut self, now: Instant) {
+        let rate = self.bytes_per_sec;
+        match self.trial.take() {
+            // Twice the lanes move twice the bytes, or as many as before; the line is drawn between.
+            Some(Trial::Wider(before, was)) if rate < was.saturating_add(was / 3) => {
+                (self.width, self.widen) = (before, false);
+                self.next_trial = now.after(LANES_TRIAL_AGAIN);
+            }
+            Some(Trial::Narrower(before, was)) if rate < was - was / 5 => {
+                (self.width, self.widen) = (before, true);
+                self.next_trial = now.after(LANES_TRIAL_AGAIN);
+            }
+            Some(_) => self.next_trial = now,
+            None => {}
+        }
+        if now < self.next_trial {
+            return;
+        }
+        if !self.widen && self.width > WIDTH_MIN {
+            self.trial = Some(Trial::Narrower(self.width, rate));
+            self.width = (self.width / 2).max(WIDTH_MIN);
+        } else {
+            self.trial = Some(Trial::Wider(self.width, rate));
+            self.width *= 2;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The width after so many seconds at an uplink, when each getter takes so much of it at most.
+    fn width(uplink: u64, getter: u64, secs: u64) -> (usize, Lanes) {
+        let (mut lanes, mut now) = (Lanes::default(), Instant(1));
+        let mut widest = 0;
+        while now < Instant(secs * 1_000_000) {
+            let rate = uplink.min(getter * lanes.width() as u64);
+            now = now.after(Span(65_536 * 1_000_000 / rate));
+            lanes.sent(now, 65_536, true);
+            widest = widest.max(lanes.width());
+        }
+        (widest, lanes)
+    }
+
+    #[test]
+    fn an_uplink_that_is_full_is_not_shared_by_more() {
+        let (widest, lanes) = width(12_500_000, 12_500_000, 20);
+        assert_eq!(widest, 4, "tried, and given up");
+        let ahead = lanes.lead_bytes() / 1_000;
+        assert!((480..=520).contains(&ahead), "{ahead} kB: 40 ms of 12.5 MB/s");
+    }
+
+    #[test]
+    fn slow_getters_are_sent_to_together() {
+        let (_, lanes) = width(1_000_000_000, 20_000_000, 20);
+        assert!(lanes.width() >= 32, "{lanes:?}");
+    }
+
+    #[test]
+    fn what_was_wide_gets_narrow_again() {
+        let (_, mut lanes) = width(1_000_000_000, 20_000_000, 20);
+        let mut now = Instant(30_000_000);
+        for _ in 0..20_000 {
+            now = now.after(Span(5_000));
+            lanes.sent(now, 65_536, true);
+        }
+        assert!(lanes.width() <= 4, "{lanes:?}");
+    }
+
+    #[test]
+    fn an_uplink_nobody_waits_for_tries_nothing() {
+        let (mut lanes, mut now) = (Lanes::default(), Instant(1));
+        for _ in 0..10_000 {
+            now = now.after(Span(5_000));
+            lanes.sent(now, 65_536, false);
+        }
+        assert_eq!(lanes.width(), WIDTH_MIN);
+    }
+}
