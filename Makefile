@@ -39,7 +39,7 @@ check: ## format, lints, tests, docs
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps --document-private-items
 	$(CARGO) test --locked
 
-bench: ## throughput: codec, transfers, sixty documents end to end
+bench: ## throughput: codec, transfers, and the ways to send and receive that were tried
 	$(CARGO) bench --locked
 
 compare: ## the same files with nginx + curl, rsync and aria2, whichever are installed (RUNS=5)
