@@ -5,9 +5,9 @@ DEMO  ?= demo
 # Documents for the demo: a folder with at least sixty files. Without it: our own rfcs/ and made-up ones.
 RFCS  ?=
 DOCS   = $(if $(RFCS),--docs '$(RFCS)',)
-P2PDI  = target/release/p2pdi
+P2PDI  = $(or $(CARGO_TARGET_DIR),target)/release/p2pdi
 
-.PHONY: help demo test ordeal check bench spec clean
+.PHONY: help demo test ordeal check bench compare spec clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -42,8 +42,12 @@ check: ## format, lints, tests, docs
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps --document-private-items
 	$(CARGO) test --locked
 
-bench: ## throughput: codec, transfers, sixty documents end to end
+bench: ## throughput: codec, transfers, and the ways to send and receive that were tried
 	$(CARGO) bench --locked
+
+compare: ## the same files with nginx + curl, rsync and aria2, whichever are installed (RUNS=5)
+	$(CARGO) build --release --locked
+	P2PDI='$(P2PDI)' tools/compare
 
 spec: ## write the generated parts of rfcs/ and tools/p2pdi.lua anew
 	P2PDI_BLESS=1 $(CARGO) test --locked --test spec

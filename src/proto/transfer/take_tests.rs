@@ -92,6 +92,7 @@ fn a_choice_that_crossed_with_our_word_is_asked_for_again() {
 fn a_stalled_holder_loses_its_pieces_and_then_its_place() {
     let mut taker = two_holders(4);
     assert!(taker.handle_choice(Instant(0), A, P0));
+    taker.handle_progress(Instant(0), A);
     outputs(&mut taker);
     let stall = taker.deadline().expect("something is expected");
     assert_eq!(stall, Instant::ZERO.after(STALL));
@@ -109,6 +110,19 @@ fn a_stalled_holder_loses_its_pieces_and_then_its_place() {
     taker.handle_timeout(end);
     assert!(outputs(&mut taker).contains(&TakeOutput::Drop(A)));
     assert_eq!(taker.holders(), 1);
+}
+
+#[test]
+fn who_has_only_announced_a_piece_may_let_it_wait() {
+    let mut taker = two_holders(4);
+    assert!(taker.handle_choice(Instant(0), A, P0));
+    outputs(&mut taker);
+    let due = Instant::ZERO.after(SLOW_PIECE);
+    assert_eq!(taker.deadline(), Some(due));
+    taker.handle_word(Instant(9), A);
+    assert_eq!(taker.deadline(), Some(due.after(Span(9))), "its uplink is busy, it says");
+    taker.handle_timeout(due.after(Span(9)));
+    assert_eq!(outputs(&mut taker), [TakeOutput::Want(B, P0)]);
 }
 
 #[test]
@@ -154,6 +168,7 @@ fn where_all_are_slow_nothing_is_begun_again() {
 fn what_another_sends_is_not_held_against_the_first() {
     let mut taker = two_holders(4);
     assert!(taker.handle_choice(Instant(0), A, P0));
+    taker.handle_progress(Instant(0), A);
     let stall = Instant::ZERO.after(STALL);
     taker.handle_timeout(stall);
     assert!(taker.handle_choice(stall, B, P0));
@@ -171,6 +186,7 @@ fn what_another_sends_is_not_held_against_the_first() {
 fn a_holder_that_lost_all_its_pieces_must_still_be_heard_of() {
     let mut taker = two_holders(4);
     assert!(taker.handle_choice(Instant(0), A, P0));
+    taker.handle_progress(Instant(0), A);
     let stall = Instant::ZERO.after(STALL);
     taker.handle_timeout(stall);
     assert!(taker.handle_choice(stall, B, P0) && taker.handle_piece(stall, B, P0));
