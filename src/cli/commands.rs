@@ -150,6 +150,10 @@ pub(super) const COMMANDS: &[CommandRow] = &[
             UP,
             DOWN,
             TRANSPORT,
+            switch(
+                "--why",
+                "tell what bounded the transfer, and what each holder gave",
+            ),
             switch("--quiet", "no progress"),
             JSON,
         ],

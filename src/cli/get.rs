@@ -8,6 +8,7 @@ use super::query::transport;
 use super::say;
 use super::show::{fetched_json, short_id, size};
 use super::signals::stop_on_signals;
+use super::why::why_text;
 use core::cell::RefCell;
 use p2pdi::fetch::{FetchFault, Fetched, Fetcher, HolderAccount, HolderSource, Sharing, Weight};
 use p2pdi::limits::PEER_CONNECTIONS;
@@ -40,6 +41,7 @@ struct Task {
     requests: Vec<Request>,
     all: bool,
     showing: Showing,
+    why: bool,
     out: PathBuf,
     linger: Linger,
 }
@@ -55,6 +57,7 @@ fn task(line: &mut Line) -> Result<Task, Failure> {
         (false, true) => Showing::Quiet,
         (false, false) => Showing::Bar,
     };
+    let why = line.switch("--why");
     let out = line.path("--out")?.unwrap_or_else(|| PathBuf::from("."));
     let linger = line
         .value("--linger", "seconds or forever", linger)?
@@ -73,6 +76,7 @@ fn task(line: &mut Line) -> Result<Task, Failure> {
             requests,
             all,
             showing,
+            why,
             out,
             linger,
         }),
@@ -151,6 +155,7 @@ pub(super) fn run(mut line: Line) -> Result<(), Failure> {
             None => fetcher,
         },
         showing: task.showing,
+        why: task.why,
         serving: serving.clone(),
     };
     let ended = getting
@@ -186,6 +191,7 @@ struct Getting<'a> {
     locator: RefCell<Locator<'a>>,
     fetcher: Fetcher<'a>,
     showing: Showing,
+    why: bool,
     serving: Option<Arc<Peer>>,
 }
 
@@ -234,12 +240,12 @@ impl Getting<'_> {
 
     fn get_one(&mut self, located: Located) -> Result<(), Failure> {
         let info = located.info;
+        let mut progress = Progress::new(self.showing, &info, located.holders.len());
         let mut holders = Holders {
             known: located.holders,
             locator: &self.locator,
             id: info.id,
         };
-        let mut progress = Progress::new(self.showing, &info);
         let fetched = self.fetcher.fetch(&info, &mut holders, &mut progress);
         progress.finish();
         match fetched {
@@ -269,7 +275,7 @@ impl Getting<'_> {
 
     fn show(&self, info: &ContentInfo, fetched: &Fetched) {
         match self.showing {
-            Showing::Events => say::result(&fetched_json(info, fetched).to_string()),
+            Showing::Events => say::result(&fetched_json(info, fetched, self.why).to_string()),
             Showing::Quiet => {}
             Showing::Bar => {
                 let from: Vec<String> = fetched
@@ -289,6 +295,9 @@ impl Getting<'_> {
                     info.name
                 ));
             }
+        }
+        if self.why && self.showing != Showing::Events {
+            say::result(&why_text(fetched));
         }
     }
 }

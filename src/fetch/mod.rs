@@ -9,16 +9,20 @@ mod account;
 mod oversee;
 mod single;
 mod source;
+mod stopwatch;
 mod swarm;
+mod watch;
 
 pub use account::{HolderAccount, Weight};
+pub use watch::{Standing, Watcher};
 
 use crate::id::{ContentId, RequestNumber};
 use crate::limits::HAVE_MAP_BYTES_MAX;
 use crate::name::HostPort;
 use crate::net::{Conn, Offer, Pacer, Stop};
-use crate::proto::transfer::{Manifest, piece_count};
+use crate::proto::transfer::{Bound, Manifest, piece_count};
 use crate::storage::{Stamp, hash_file};
+use crate::time::Span;
 use crate::wire::ContentInfo;
 use account::Accounts;
 use std::collections::BTreeMap;
@@ -38,6 +42,8 @@ pub struct Fetched {
     pub holders: Vec<HolderAccount>,
     /// The values of its pieces.
     pub manifest: Arc<Manifest>,
+    /// What bounded it; none if it was too small to tell.
+    pub bound: Option<Bound>,
 }
 
 /// Why a content could not be fetched.
@@ -49,14 +55,6 @@ pub enum FetchFault {
     Disk(io::Error),
     /// We were told to stop; what has come is kept.
     Interrupted,
-}
-
-/// Told how far a fetch is.
-pub trait Watcher {
-    /// So many bytes are there.
-    fn advanced(&mut self, bytes: u64);
-    /// This holder failed; others are tried.
-    fn failed(&mut self, holder: &HostPort, why: &str);
 }
 
 /// Where holders come from: those known, and whoever else can be found when they have failed.
@@ -139,6 +137,7 @@ impl<'a> Fetcher<'a> {
                 took: begun.elapsed(),
                 holders: Vec::new(),
                 manifest,
+                bound: None,
             });
         }
         if piece_count(content.bytes) as usize > HAVE_MAP_BYTES_MAX * 8 {
@@ -157,11 +156,12 @@ impl<'a> Fetcher<'a> {
         } else {
             self.fetch_pieces(content, known, holders, &mut accounts, watcher)
         };
-        let holders = accounts.heaviest();
+        let (holders, took) = (accounts.heaviest(), begun.elapsed());
         match fetched {
             Ok((path, manifest)) => Ok(Fetched {
                 path,
-                took: begun.elapsed(),
+                took,
+                bound: accounts.bound(Span(u64::try_from(took.as_micros()).unwrap_or(u64::MAX))),
                 holders: accounts.into_all(),
                 manifest,
             }),

@@ -36,6 +36,7 @@ impl Fetcher<'_> {
             lines: BTreeMap::new(),
             next: 0,
             heard: Vec::new(),
+            partial: BTreeSet::new(),
             accounts: core::mem::take(accounts),
             running: 0,
             failed: Vec::new(),
@@ -72,7 +73,9 @@ impl Fetcher<'_> {
         *accounts = state.accounts;
         let whole = state.taker.is_some_and(|taker| taker.verified().is_all());
         if whole && let Some(manifest) = manifest.get() {
+            let finishing = Clock::start();
             let path = landing.finish().map_err(FetchFault::Disk)?;
+            accounts.syncing = finishing.at().since(Instant::ZERO);
             return Ok((path, Arc::clone(manifest)));
         }
         if let Some(sharing) = sharing {
@@ -129,7 +132,7 @@ fn oversee<'scope>(
         }
         swarm.pump_with(&mut state, 1);
         known = core::mem::take(&mut state.heard);
-        let (failed, here) = (core::mem::take(&mut state.failed), state.bytes_here);
+        let (failed, standing) = (core::mem::take(&mut state.failed), state.standing(now));
         let silent = now.since(state.heard_at);
         if silent >= STALL_GIVE_UP && !state.over {
             // Everybody is connected and nobody sends: as if they were gone.
@@ -141,7 +144,7 @@ fn oversee<'scope>(
         failed
             .iter()
             .for_each(|(holder, why)| watcher.failed(holder, why));
-        watcher.advanced(here);
+        watcher.advanced(&standing);
         if over {
             let state = swarm.state.lock();
             state.lines.values().for_each(|line| line.writer.shut());

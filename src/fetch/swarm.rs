@@ -4,19 +4,20 @@
 //! progress and looks after those that stall. Invariant: no lock is held while a thread waits for the network;
 //! the short frames that tell holders what is settled are the exception, and go to sockets with room.
 
-use super::Sharing;
 use super::account::{Accounts, AttemptFault};
 use super::source::take_from;
+use super::stopwatch::{self, Phase};
+use super::{Sharing, Standing};
 use crate::id::{PieceIndex, RequestNumber};
 use crate::name::HostPort;
 use crate::net::{Clock, Conn, ConnWriter, Offer, Pacer, Stop};
-use crate::proto::transfer::{Manifest, Pieces, Source, TakeOutput, Taker, piece_span};
+use crate::proto::transfer::{Manifest, Pieces, Source, Spent, TakeOutput, Taker, piece_span};
 use crate::storage::Landing;
 use crate::storage::Mapped;
 use crate::time::Instant;
 use crate::wire::{ContentInfo, Credit, HaveMap, List, Message, Rest, Settled, Want};
 use parking_lot::{Condvar, Mutex};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::{Arc, OnceLock};
 
@@ -42,6 +43,8 @@ pub(super) struct State {
     pub(super) next: u64,
     /// Addresses heard of and not yet tried.
     pub(super) heard: Vec<HostPort>,
+    /// All that were ever heard of: getters, as far as is known.
+    pub(super) partial: BTreeSet<HostPort>,
     pub(super) accounts: Accounts,
     /// Threads that are running.
     pub(super) running: usize,
@@ -57,6 +60,32 @@ pub(super) struct State {
 }
 
 impl State {
+    /// How far it is.
+    pub(super) fn standing(&self, now: Instant) -> Standing {
+        let pieces = self.taker.as_ref().map(Taker::verified);
+        Standing {
+            bytes: self.bytes_here,
+            pieces: pieces.map_or(0, Pieces::len),
+            pieces_all: pieces.map_or(0, Pieces::count),
+            holders: self.accounts.sending(now),
+        }
+    }
+
+    /// A holder is tried; true if it has everything, as far as is known.
+    pub(super) fn come(&mut self, now: Instant, holder: &HostPort) -> bool {
+        let whole = !self.partial.contains(holder);
+        self.accounts.lulls.come(now, whole);
+        whole
+    }
+
+    /// A holder's thread ends, which spent its time like this.
+    pub(super) fn gone(&mut self, now: Instant, holder: &HostPort, whole: bool, spent: &Spent) {
+        self.accounts.lulls.go(now, whole);
+        let account = self.accounts.of(holder);
+        account.spent.add(spent);
+        account.threads += 1;
+    }
+
     /// Ends every line, for none has said anything for long; their threads note why.
     pub(super) fn give_up_silent(&mut self) {
         for line in self.lines.values_mut() {
@@ -144,6 +173,7 @@ impl<'a> Swarm<'a> {
 
     /// A holder is reached: it is told what is settled, and gets its first credits.
     pub(super) fn open(&self, conn: &Conn, request: RequestNumber) -> Result<Source, AttemptFault> {
+        stopwatch::lap(Phase::Reaching);
         let mut state = self.state.lock();
         let state = &mut *state;
         let Some(taker) = state.taker.as_mut() else {
@@ -180,18 +210,25 @@ impl<'a> Swarm<'a> {
         if let Some(taker) = state.taker.as_mut() {
             taker.close(source);
         }
+        state.accounts.lulls.end(self.clock.at(), source);
         self.pump(&mut state);
         silent
     }
 
     /// A holder has chosen a piece; true if it is needed from it.
     pub(super) fn chosen(&self, source: Source, piece: PieceIndex) -> bool {
+        stopwatch::lap(Phase::Idle);
         let mut state = self.state.lock();
         let now = self.clock.at();
         let needed = state
             .taker
             .as_mut()
             .is_some_and(|taker| taker.handle_choice(now, source, piece));
+        if needed {
+            state.accounts.lulls.begin(now, source);
+        } else {
+            state.accounts.lulls.end(now, source);
+        }
         self.pump(&mut state);
         needed
     }
@@ -212,6 +249,7 @@ impl<'a> Swarm<'a> {
         holder: &HostPort,
         bytes: usize,
     ) -> Result<(), AttemptFault> {
+        stopwatch::lap(Phase::Receiving);
         {
             let mut state = self.state.lock();
             let now = self.clock.at();
@@ -219,9 +257,17 @@ impl<'a> Swarm<'a> {
             if let Some(taker) = state.taker.as_mut() {
                 taker.handle_progress(now, source);
             }
-            state.accounts.of(holder).bytes += bytes as u64;
+            let account = state.accounts.of(holder);
+            account.bytes += bytes as u64;
+            account.heard = Some(now);
         }
-        if self.down.wait(bytes, self.stop) {
+        if !self.down.is_limited() {
+            return Ok(());
+        }
+        stopwatch::lap(Phase::Receiving);
+        let stopped = self.down.wait(bytes, self.stop);
+        stopwatch::lap(Phase::Limited);
+        if stopped {
             Err(AttemptFault::Interrupted)
         } else {
             Ok(())
@@ -237,16 +283,19 @@ impl<'a> Swarm<'a> {
         offset: u64,
         bytes: &[u8],
     ) -> io::Result<bool> {
+        stopwatch::lap(Phase::Hashing);
         let _turn = self.turns[piece.0 as usize % self.turns.len()].lock();
         let expected = self.expects(source, piece);
         if expected {
             self.landing.write_at(offset, bytes)?;
         }
+        stopwatch::lap(Phase::Writing);
         Ok(expected)
     }
 
     /// All bytes of a piece were written and are right. It counts if it was still to come from this holder.
     pub(super) fn verified(&self, source: Source, piece: PieceIndex, first: bool) -> io::Result<()> {
+        stopwatch::lap(Phase::Hashing);
         let _turn = self.turns[piece.0 as usize % self.turns.len()].lock();
         if !self.expects(source, piece) {
             return Ok(());
@@ -264,7 +313,9 @@ impl<'a> Swarm<'a> {
         {
             state.bytes_here += self.piece_bytes(piece);
         }
+        state.accounts.lulls.end(now, source);
         self.pump(&mut state);
+        stopwatch::lap(Phase::Writing);
         Ok(())
     }
 
@@ -281,7 +332,9 @@ impl<'a> Swarm<'a> {
 
     /// Somebody named other holders.
     pub(super) fn hear_of(&self, addresses: impl Iterator<Item = HostPort>) {
+        let addresses: Vec<HostPort> = addresses.collect();
         let mut state = self.state.lock();
+        state.partial.extend(addresses.iter().cloned());
         state.heard.extend(addresses);
         self.changed.notify_all();
     }
@@ -362,10 +415,13 @@ impl<'a> Swarm<'a> {
     }
 
     pub(super) fn run_source(&self, holder: &HostPort) {
+        stopwatch::start();
+        let whole = self.state.lock().come(self.clock.at(), holder);
         let ended = take_from(self, holder);
+        let spent = stopwatch::stop();
         let mut state = self.state.lock();
         state.running -= 1;
-        state.accounts.of(holder);
+        state.gone(self.clock.at(), holder, whole, &spent);
         if let Err(fault) = ended
             && !state.over
             && !self.stop.is_set()

@@ -284,9 +284,7 @@ mod tests {
     #[test]
     fn who_brings_little_says_little() {
         let mut measured = alone(busy());
-        measured
-            .lines
-            .extend((0..9).map(|_| (10, waiting())));
+        measured.lines.extend((0..9).map(|_| (10, waiting())));
         let bound = Bound::of(&measured).expect("a bound");
         assert_eq!(bound.heaviest()[0], Cause::Processor);
         assert!((5..=15).contains(&bound.percent(Cause::Theirs)), "{bound:?}");

@@ -6,6 +6,7 @@
 
 mod bound;
 mod give;
+mod lull;
 mod manifest;
 mod pieces;
 mod take;
@@ -13,6 +14,7 @@ mod uplink;
 
 pub use bound::{Bound, Cause, Measured, Spent};
 pub use give::{Chosen, Giver, Reader};
+pub use lull::Lulls;
 pub use manifest::{Manifest, ManifestFault, PieceHasher, piece_count, piece_span};
 pub use pieces::Pieces;
 pub use take::{Source, TakeOutput, Taker};
