@@ -10,7 +10,7 @@ use super::show::{fetched_json, short_id, size};
 use super::signals::stop_on_signals;
 use super::why::why_text;
 use core::cell::RefCell;
-use p2pdi::fetch::{FetchFault, Fetched, Fetcher, HolderAccount, HolderSource, Sharing, Weight};
+use p2pdi::fetch::{FetchFault, Fetched, Fetcher, HolderAccount, HolderSource, Sharing, Strategy, Weight};
 use p2pdi::limits::PEER_CONNECTIONS;
 use p2pdi::locate::{LocateFault, Located, Locator, Request};
 use p2pdi::name::{HostPort, PeerName, printable};
@@ -42,6 +42,7 @@ struct Task {
     all: bool,
     showing: Showing,
     why: bool,
+    strategy: Strategy,
     out: PathBuf,
     linger: Linger,
 }
@@ -62,6 +63,8 @@ fn task(line: &mut Line) -> Result<Task, Failure> {
     let linger = line
         .value("--linger", "seconds or forever", linger)?
         .unwrap_or(Linger::Secs(0));
+    let strategies = [("swarm", Strategy::Swarm), ("parts", Strategy::Parts)];
+    let strategy = line.word("--strategy", &strategies)?.pop().unwrap_or_default();
     let mut requests = Vec::new();
     for text in line.operands() {
         let bad = || Failure::usage(format!("{}: not a name, an id or a number", printable(text)));
@@ -77,6 +80,7 @@ fn task(line: &mut Line) -> Result<Task, Failure> {
             all,
             showing,
             why,
+            strategy,
             out,
             linger,
         }),
@@ -147,7 +151,7 @@ pub(super) fn run(mut line: Line) -> Result<(), Failure> {
     );
     let down = Pacer::new(clock, down_limit);
     let by_peer = serving.clone().map(ByPeer);
-    let fetcher = Fetcher::new(task.out.clone(), &down, stop.clone());
+    let fetcher = Fetcher::new(task.out.clone(), &down, stop.clone()).by(task.strategy);
     let mut getting = Getting {
         locator: RefCell::new(locator),
         fetcher: match &by_peer {

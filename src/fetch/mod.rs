@@ -7,6 +7,7 @@
 
 mod account;
 mod oversee;
+mod parts;
 mod single;
 mod source;
 mod stopwatch;
@@ -57,6 +58,16 @@ pub enum FetchFault {
     Interrupted,
 }
 
+/// Who sends what.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Strategy {
+    /// Whoever is fast sends more; each piece is asked for when there is room for it.
+    #[default]
+    Swarm,
+    /// Part i of n comes from holder i.
+    Parts,
+}
+
 /// Where holders come from: those known, and whoever else can be found when they have failed.
 pub trait HolderSource {
     /// Those known so far, the best first.
@@ -91,6 +102,7 @@ pub struct Fetcher<'a> {
     out: PathBuf,
     down: &'a Pacer,
     sharing: Option<&'a dyn Sharing>,
+    strategy: Strategy,
     stop: Stop,
     /// Connections kept for contents of one piece.
     conns: BTreeMap<HostPort, Conn>,
@@ -105,6 +117,7 @@ impl<'a> Fetcher<'a> {
             out,
             down,
             sharing: None,
+            strategy: Strategy::Swarm,
             stop,
             conns: BTreeMap::new(),
             request: RequestNumber(0),
@@ -115,6 +128,12 @@ impl<'a> Fetcher<'a> {
     /// The same, offering what has come to others.
     pub const fn sharing(mut self, sharing: &'a dyn Sharing) -> Self {
         self.sharing = Some(sharing);
+        self
+    }
+
+    /// The same by another rule of who sends what.
+    pub const fn by(mut self, strategy: Strategy) -> Self {
+        self.strategy = strategy;
         self
     }
 

@@ -2,7 +2,7 @@
 
 use super::account::Accounts;
 use super::swarm::{State, Swarm};
-use super::{FetchFault, Fetcher, HolderSource, Watcher};
+use super::{FetchFault, Fetcher, HolderSource, Strategy, Watcher, parts};
 use crate::limits::{HEARD_HOLDERS_MAX, SOURCES_MAX, STALL, STALL_GIVE_UP, TWO_STREAMS_BYTES};
 use crate::name::HostPort;
 use crate::net::Clock;
@@ -59,7 +59,10 @@ impl Fetcher<'_> {
             clock: Clock::start(),
             stop: &self.stop,
         };
-        std::thread::scope(|scope| oversee(&swarm, scope, known, more, watcher));
+        match self.strategy {
+            Strategy::Swarm => std::thread::scope(|scope| oversee(&swarm, scope, known, more, watcher)),
+            Strategy::Parts => parts::oversee(&swarm, known, more, watcher),
+        }
         let Swarm {
             state,
             landing,

@@ -48,7 +48,7 @@ pub(super) fn take_from(swarm: &Swarm<'_>, holder: &HostPort) -> Result<(), Atte
 }
 
 /// The proven list of piece values.
-fn ask_manifest(swarm: &Swarm<'_>, conn: &mut Conn) -> Result<Manifest, AttemptFault> {
+pub(super) fn ask_manifest(swarm: &Swarm<'_>, conn: &mut Conn) -> Result<Manifest, AttemptFault> {
     let (id, bytes) = (swarm.content().id, swarm.content().bytes);
     let count = piece_count(bytes) as usize;
     let mut values: Vec<[u8; 32]> = Vec::new();

@@ -16,6 +16,7 @@ use crate::storage::Landing;
 use crate::storage::Mapped;
 use crate::time::Instant;
 use crate::wire::{ContentInfo, Credit, HaveMap, List, Message, Rest, Settled, Want};
+use core::ops::Range;
 use parking_lot::{Condvar, Mutex};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -84,6 +85,23 @@ impl State {
         let account = self.accounts.of(holder);
         account.spent.add(spent);
         account.threads += 1;
+    }
+
+    /// Notes how an attempt at a holder failed.
+    pub(super) fn ended_badly(&mut self, holder: &HostPort, fault: AttemptFault) {
+        match fault {
+            AttemptFault::Disk(error) => {
+                self.over = true;
+                self.lines.values().for_each(|line| line.writer.shut());
+                self.disk.get_or_insert(error);
+            }
+            AttemptFault::NoPieces => self.whole_only.push(holder.clone()),
+            AttemptFault::Interrupted => {}
+            fault => {
+                self.failed.push((holder.clone(), fault.to_string()));
+                self.accounts.failed(holder, &fault);
+            }
+        }
     }
 
     /// Ends every line, for none has said anything for long; their threads note why.
@@ -201,6 +219,34 @@ impl<'a> Swarm<'a> {
         taker.open(self.clock.at(), source);
         self.pump(state);
         Ok(source)
+    }
+
+    /// A holder is reached of which ranges are asked, and which is told nothing.
+    pub(super) fn join(&self) -> Source {
+        stopwatch::lap(Phase::Reaching);
+        let mut state = self.state.lock();
+        let source = Source(state.next);
+        state.next += 1;
+        let now = self.clock.at();
+        if let Some(taker) = state.taker.as_mut() {
+            taker.open(now, source);
+        }
+        self.pump(&mut state);
+        source
+    }
+
+    /// The runs of pieces among these that are not here yet.
+    pub(super) fn missing_runs(&self, pieces: Range<u32>) -> Vec<Range<u32>> {
+        let state = self.state.lock();
+        let here = state.taker.as_ref().map(Taker::verified);
+        let mut runs: Vec<Range<u32>> = Vec::new();
+        for piece in pieces.filter(|piece| here.is_some_and(|here| !here.contains(PieceIndex(*piece)))) {
+            match runs.last_mut() {
+                Some(run) if run.end == piece => run.end += 1,
+                _ => runs.push(piece..piece + 1),
+            }
+        }
+        runs
     }
 
     /// A holder's thread ends; true if the holder was given up for its silence.
@@ -426,19 +472,7 @@ impl<'a> Swarm<'a> {
             && !state.over
             && !self.stop.is_set()
         {
-            match fault {
-                AttemptFault::Disk(error) => {
-                    state.over = true;
-                    state.lines.values().for_each(|line| line.writer.shut());
-                    state.disk.get_or_insert(error);
-                }
-                AttemptFault::NoPieces => state.whole_only.push(holder.clone()),
-                AttemptFault::Interrupted => {}
-                fault => {
-                    state.failed.push((holder.clone(), fault.to_string()));
-                    state.accounts.failed(holder, &fault);
-                }
-            }
+            state.ended_badly(holder, fault);
         }
         self.changed.notify_all();
     }
