@@ -35,9 +35,12 @@ pub(super) struct Progress {
     found: Option<u64>,
 }
 
+/// Letters of a name on the bar, as [`BAR`] says.
+const NAME_LETTERS: usize = 14;
+
 /// Fits into 80 columns, whatever the numbers are; the bar takes what they leave.
 const BAR: &str =
-    "{msg:14!} {wide_bar} {decimal_bytes:>9}/{decimal_total_bytes} {decimal_bytes_per_sec} {eta} {prefix}";
+    "{msg:14!} {wide_bar} {decimal_bytes:>9}/{decimal_total_bytes} {decimal_bytes_per_sec} {eta:>3} {prefix}";
 
 impl Progress {
     /// Begins to show a content that so many holders are known of.
@@ -50,7 +53,7 @@ impl Progress {
         if let Ok(style) = ProgressStyle::with_template(BAR) {
             bar.set_style(style.progress_chars("━╾─"));
         }
-        bar.set_message(content.name.to_string());
+        bar.set_message(short(content.name.file_name()));
         if showing == Showing::Events {
             let event = json!({
                 "event": "begin",
@@ -98,6 +101,19 @@ impl Progress {
     }
 }
 
+/// A name as the bar has room for: its beginning, and its end, where numbers and suffixes are.
+fn short(name: &str) -> String {
+    let letters: Vec<char> = name.chars().collect();
+    if letters.len() <= NAME_LETTERS {
+        return name.to_owned();
+    }
+    let (begin, end) = (
+        &letters[..NAME_LETTERS / 2],
+        &letters[letters.len() - NAME_LETTERS / 2 + 1..],
+    );
+    begin.iter().chain(['…'].iter()).chain(end).collect()
+}
+
 impl Watcher for Progress {
     fn advanced(&mut self, standing: &Standing) {
         if standing.pieces_all == 0 {
@@ -118,7 +134,8 @@ impl Watcher for Progress {
                     self.bar.reset_eta();
                 }
                 let (pieces, all, holders) = (standing.pieces, standing.pieces_all, standing.holders);
-                self.bar.set_prefix(format!("{pieces}/{all} from {holders}"));
+                self.bar
+                    .set_prefix(format!("{pieces}/{all} pieces from {holders}"));
             }
         }
     }
@@ -140,5 +157,18 @@ impl Watcher for Progress {
                 .bar
                 .suspend(|| say::note(&format!("{}: {holder} {why}; trying the next holder", self.name))),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_names_keep_both_ends() {
+        assert_eq!(short("disk.img"), "disk.img");
+        assert_eq!(short("fourteen.bytes"), "fourteen.bytes");
+        assert_eq!(short("lecture-recording-07.mkv"), "lecture…07.mkv");
+        assert!(BAR.contains(&format!("{{msg:{NAME_LETTERS}!}}")));
     }
 }

@@ -6,6 +6,8 @@
 #![allow(clippy::disallowed_types, reason = "a process is made of sockets and files")]
 
 mod account;
+mod attendance;
+mod links;
 mod oversee;
 mod parts;
 mod single;

@@ -1,6 +1,7 @@
 //! The fetching thread: it starts a thread for every holder, shows progress, and looks after those that stall.
 
 use super::account::Accounts;
+use super::links::Links;
 use super::swarm::{State, Swarm};
 use super::{FetchFault, Fetcher, HolderSource, Strategy, Watcher, parts};
 use crate::limits::{HEARD_HOLDERS_MAX, SOURCES_MAX, STALL, STALL_GIVE_UP, TWO_STREAMS_BYTES};
@@ -37,6 +38,7 @@ impl Fetcher<'_> {
             next: 0,
             heard: Vec::new(),
             partial: BTreeSet::new(),
+            whole: BTreeMap::new(),
             accounts: core::mem::take(accounts),
             running: 0,
             failed: Vec::new(),
@@ -59,6 +61,7 @@ impl Fetcher<'_> {
             clock: Clock::start(),
             stop: &self.stop,
         };
+        let links = Links::read();
         match self.strategy {
             Strategy::Swarm => std::thread::scope(|scope| oversee(&swarm, scope, known, more, watcher)),
             Strategy::Parts => parts::oversee(&swarm, known, more, watcher),
@@ -74,6 +77,7 @@ impl Fetcher<'_> {
         drop(offer);
         let state = state.into_inner();
         *accounts = state.accounts;
+        accounts.link_full = links.were_full();
         let whole = state.taker.is_some_and(|taker| taker.verified().is_all());
         if whole && let Some(manifest) = manifest.get() {
             let finishing = Clock::start();

@@ -15,7 +15,7 @@ use crate::id::{PieceIndex, RequestNumber};
 use crate::limits::{ANSWER_TIMEOUT, CHUNK_BYTES_MAX, SOURCES_MAX};
 use crate::name::HostPort;
 use crate::net::{Conn, Incoming};
-use crate::proto::transfer::{PieceHasher, Source, piece_count, piece_span};
+use crate::proto::transfer::{PieceHasher, Source, Taker, piece_count, piece_span};
 use crate::wire::{ByteRange, Download, Final, Message, Part, Wanted, features};
 use core::ops::Range;
 use parking_lot::Mutex;
@@ -114,6 +114,37 @@ fn begin(swarm: &Swarm<'_>, holder: &HostPort, failed: &Failed) -> bool {
     }
 }
 
+impl Swarm<'_> {
+    /// A holder is reached of which ranges are asked, and which is told nothing.
+    fn join(&self) -> Source {
+        stopwatch::lap(Phase::Reaching);
+        let mut state = self.state.lock();
+        let source = Source(state.next);
+        state.next += 1;
+        let now = self.clock.at();
+        if let Some(taker) = state.taker.as_mut() {
+            taker.open(now, source);
+        }
+        // Nobody listens, so what it wants said goes nowhere.
+        self.pump_with(&mut state, usize::MAX);
+        source
+    }
+
+    /// The runs of pieces among these that are not here yet.
+    fn missing_runs(&self, pieces: Range<u32>) -> Vec<Range<u32>> {
+        let state = self.state.lock();
+        let here = state.taker.as_ref().map(Taker::verified);
+        let mut runs: Vec<Range<u32>> = Vec::new();
+        for piece in pieces.filter(|piece| here.is_some_and(|here| !here.contains(PieceIndex(*piece)))) {
+            match runs.last_mut() {
+                Some(run) if run.end == piece => run.end += 1,
+                _ => runs.push(piece..piece + 1),
+            }
+        }
+        runs
+    }
+}
+
 fn connect(swarm: &Swarm<'_>, holder: &HostPort) -> Result<Conn, AttemptFault> {
     let conn = Conn::connect(holder, features::HOLDER | features::PIECES, swarm.stop())?;
     if conn.features() & features::PIECES == 0 {
@@ -130,11 +161,11 @@ fn run_part(swarm: &Swarm<'_>, part: usize, known: &[HostPort], failed: &Failed)
             continue;
         }
         stopwatch::start();
-        let whole = swarm.state.lock().come(swarm.clock.at(), holder);
+        swarm.state.lock().come(swarm.clock.at(), holder);
         let ended = take_part(swarm, holder, pieces.clone());
         let spent = stopwatch::stop();
         let mut state = swarm.state.lock();
-        state.gone(swarm.clock.at(), holder, whole, &spent);
+        state.gone(swarm.clock.at(), holder, &spent);
         match ended {
             Ok(()) => break,
             Err(fault) => {

@@ -4,19 +4,18 @@
 //! progress and looks after those that stall. Invariant: no lock is held while a thread waits for the network;
 //! the short frames that tell holders what is settled are the exception, and go to sockets with room.
 
+use super::Sharing;
 use super::account::{Accounts, AttemptFault};
 use super::source::take_from;
 use super::stopwatch::{self, Phase};
-use super::{Sharing, Standing};
 use crate::id::{PieceIndex, RequestNumber};
 use crate::name::HostPort;
 use crate::net::{Clock, Conn, ConnWriter, Offer, Pacer, Stop};
-use crate::proto::transfer::{Manifest, Pieces, Source, Spent, TakeOutput, Taker, piece_span};
+use crate::proto::transfer::{Manifest, Pieces, Source, TakeOutput, Taker, piece_span};
 use crate::storage::Landing;
 use crate::storage::Mapped;
 use crate::time::Instant;
 use crate::wire::{ContentInfo, Credit, HaveMap, List, Message, Rest, Settled, Want};
-use core::ops::Range;
 use parking_lot::{Condvar, Mutex};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -46,6 +45,8 @@ pub(super) struct State {
     pub(super) heard: Vec<HostPort>,
     /// All that were ever heard of: getters, as far as is known.
     pub(super) partial: BTreeSet<HostPort>,
+    /// The threads of those that have everything, as far as is known.
+    pub(super) whole: BTreeMap<HostPort, usize>,
     pub(super) accounts: Accounts,
     /// Threads that are running.
     pub(super) running: usize,
@@ -61,49 +62,6 @@ pub(super) struct State {
 }
 
 impl State {
-    /// How far it is.
-    pub(super) fn standing(&self, now: Instant) -> Standing {
-        let pieces = self.taker.as_ref().map(Taker::verified);
-        Standing {
-            bytes: self.bytes_here,
-            pieces: pieces.map_or(0, Pieces::len),
-            pieces_all: pieces.map_or(0, Pieces::count),
-            holders: self.accounts.sending(now),
-        }
-    }
-
-    /// A holder is tried; true if it has everything, as far as is known.
-    pub(super) fn come(&mut self, now: Instant, holder: &HostPort) -> bool {
-        let whole = !self.partial.contains(holder);
-        self.accounts.lulls.come(now, whole);
-        whole
-    }
-
-    /// A holder's thread ends, which spent its time like this.
-    pub(super) fn gone(&mut self, now: Instant, holder: &HostPort, whole: bool, spent: &Spent) {
-        self.accounts.lulls.go(now, whole);
-        let account = self.accounts.of(holder);
-        account.spent.add(spent);
-        account.threads += 1;
-    }
-
-    /// Notes how an attempt at a holder failed.
-    pub(super) fn ended_badly(&mut self, holder: &HostPort, fault: AttemptFault) {
-        match fault {
-            AttemptFault::Disk(error) => {
-                self.over = true;
-                self.lines.values().for_each(|line| line.writer.shut());
-                self.disk.get_or_insert(error);
-            }
-            AttemptFault::NoPieces => self.whole_only.push(holder.clone()),
-            AttemptFault::Interrupted => {}
-            fault => {
-                self.failed.push((holder.clone(), fault.to_string()));
-                self.accounts.failed(holder, &fault);
-            }
-        }
-    }
-
     /// Ends every line, for none has said anything for long; their threads note why.
     pub(super) fn give_up_silent(&mut self) {
         for line in self.lines.values_mut() {
@@ -219,34 +177,6 @@ impl<'a> Swarm<'a> {
         taker.open(self.clock.at(), source);
         self.pump(state);
         Ok(source)
-    }
-
-    /// A holder is reached of which ranges are asked, and which is told nothing.
-    pub(super) fn join(&self) -> Source {
-        stopwatch::lap(Phase::Reaching);
-        let mut state = self.state.lock();
-        let source = Source(state.next);
-        state.next += 1;
-        let now = self.clock.at();
-        if let Some(taker) = state.taker.as_mut() {
-            taker.open(now, source);
-        }
-        self.pump(&mut state);
-        source
-    }
-
-    /// The runs of pieces among these that are not here yet.
-    pub(super) fn missing_runs(&self, pieces: Range<u32>) -> Vec<Range<u32>> {
-        let state = self.state.lock();
-        let here = state.taker.as_ref().map(Taker::verified);
-        let mut runs: Vec<Range<u32>> = Vec::new();
-        for piece in pieces.filter(|piece| here.is_some_and(|here| !here.contains(PieceIndex(*piece)))) {
-            match runs.last_mut() {
-                Some(run) if run.end == piece => run.end += 1,
-                _ => runs.push(piece..piece + 1),
-            }
-        }
-        runs
     }
 
     /// A holder's thread ends; true if the holder was given up for its silence.
@@ -380,7 +310,7 @@ impl<'a> Swarm<'a> {
     pub(super) fn hear_of(&self, addresses: impl Iterator<Item = HostPort>) {
         let addresses: Vec<HostPort> = addresses.collect();
         let mut state = self.state.lock();
-        state.partial.extend(addresses.iter().cloned());
+        state.are_partial(self.clock.at(), &addresses);
         state.heard.extend(addresses);
         self.changed.notify_all();
     }
@@ -462,12 +392,12 @@ impl<'a> Swarm<'a> {
 
     pub(super) fn run_source(&self, holder: &HostPort) {
         stopwatch::start();
-        let whole = self.state.lock().come(self.clock.at(), holder);
+        self.state.lock().come(self.clock.at(), holder);
         let ended = take_from(self, holder);
         let spent = stopwatch::stop();
         let mut state = self.state.lock();
         state.running -= 1;
-        state.gone(self.clock.at(), holder, whole, &spent);
+        state.gone(self.clock.at(), holder, &spent);
         if let Err(fault) = ended
             && !state.over
             && !self.stop.is_set()
