@@ -6,7 +6,7 @@
 #![allow(clippy::disallowed_types, reason = "a benchmark opens files and sockets")]
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use p2pdi::fetch::{Fetcher, Watcher};
+use p2pdi::fetch::{Fetcher, Standing, Watcher};
 use p2pdi::id::{ContentId, PieceIndex, RequestNumber};
 use p2pdi::limits::CHUNK_BYTES_MAX;
 use p2pdi::name::{HostPort, PeerName};
@@ -100,7 +100,7 @@ fn send_256_mib(c: &mut Criterion) {
 struct Silent;
 
 impl Watcher for Silent {
-    fn advanced(&mut self, _bytes: u64) {}
+    fn advanced(&mut self, _standing: &Standing) {}
     fn failed(&mut self, holder: &HostPort, why: &str) {
         panic!("{holder}: {why}");
     }

@@ -209,6 +209,8 @@ fn register_search_list_and_get_tell_date_size_and_type() {
             state.to_str().expect("UTF-8"),
         ])
         .spawn();
+    let begin: Value = serde_json::from_str(&getter.line()).expect("JSON");
+    assert_eq!(begin["event"], "begin", "{begin}");
     let done: Value = serde_json::from_str(&getter.line()).expect("JSON");
     assert_eq!(
         (&done["event"], &done["bytes"]),

@@ -252,8 +252,8 @@ const HITS: &[(&str, Hit)] = &[
     (
         "RESCAN",
         By(
-            "tests/hostile/shared.rs",
-            "files_that_change_while_they_are_fetched",
+            "tests/ordeal/changes.rs",
+            "files_that_change_while_eight_peers_fetch_them",
         ),
     ),
     (

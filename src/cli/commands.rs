@@ -150,13 +150,22 @@ pub(super) const COMMANDS: &[CommandRow] = &[
             UP,
             DOWN,
             TRANSPORT,
+            takes(
+                "--strategy",
+                "swarm|parts",
+                "whoever is fast sends more, or part i of n from holder i (default swarm)",
+            ),
+            switch(
+                "--why",
+                "tell what bounded the transfer, and what each holder gave",
+            ),
             switch("--quiet", "no progress"),
             JSON,
         ],
         examples: &[
             "p2pdi get rfc793.txt --rs rs.lab:65423",
             "p2pdi get --all --rs rs.lab:65423 --out docs",
-            "p2pdi get disk.img --peer 10.0.0.7:6000",
+            "p2pdi get disk.img --peer 10.0.0.7:6000 --why",
         ],
     },
     CommandRow {

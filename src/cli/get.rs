@@ -8,8 +8,9 @@ use super::query::transport;
 use super::say;
 use super::show::{fetched_json, short_id, size};
 use super::signals::stop_on_signals;
+use super::why::why_text;
 use core::cell::RefCell;
-use p2pdi::fetch::{FetchFault, Fetched, Fetcher, HolderAccount, HolderSource, Sharing, Weight};
+use p2pdi::fetch::{FetchFault, Fetched, Fetcher, HolderAccount, HolderSource, Sharing, Strategy, Weight};
 use p2pdi::limits::PEER_CONNECTIONS;
 use p2pdi::locate::{LocateFault, Located, Locator, Request};
 use p2pdi::name::{HostPort, PeerName, printable};
@@ -40,6 +41,8 @@ struct Task {
     requests: Vec<Request>,
     all: bool,
     showing: Showing,
+    why: bool,
+    strategy: Strategy,
     out: PathBuf,
     linger: Linger,
 }
@@ -55,10 +58,13 @@ fn task(line: &mut Line) -> Result<Task, Failure> {
         (false, true) => Showing::Quiet,
         (false, false) => Showing::Bar,
     };
+    let why = line.switch("--why");
     let out = line.path("--out")?.unwrap_or_else(|| PathBuf::from("."));
     let linger = line
         .value("--linger", "seconds or forever", linger)?
         .unwrap_or(Linger::Secs(0));
+    let strategies = [("swarm", Strategy::Swarm), ("parts", Strategy::Parts)];
+    let strategy = line.word("--strategy", &strategies)?.pop().unwrap_or_default();
     let mut requests = Vec::new();
     for text in line.operands() {
         let bad = || Failure::usage(format!("{}: not a name, an id or a number", printable(text)));
@@ -73,6 +79,8 @@ fn task(line: &mut Line) -> Result<Task, Failure> {
             requests,
             all,
             showing,
+            why,
+            strategy,
             out,
             linger,
         }),
@@ -143,7 +151,7 @@ pub(super) fn run(mut line: Line) -> Result<(), Failure> {
     );
     let down = Pacer::new(clock, down_limit);
     let by_peer = serving.clone().map(ByPeer);
-    let fetcher = Fetcher::new(task.out.clone(), &down, stop.clone());
+    let fetcher = Fetcher::new(task.out.clone(), &down, stop.clone()).by(task.strategy);
     let mut getting = Getting {
         locator: RefCell::new(locator),
         fetcher: match &by_peer {
@@ -151,6 +159,7 @@ pub(super) fn run(mut line: Line) -> Result<(), Failure> {
             None => fetcher,
         },
         showing: task.showing,
+        why: task.why,
         serving: serving.clone(),
     };
     let ended = getting
@@ -186,6 +195,7 @@ struct Getting<'a> {
     locator: RefCell<Locator<'a>>,
     fetcher: Fetcher<'a>,
     showing: Showing,
+    why: bool,
     serving: Option<Arc<Peer>>,
 }
 
@@ -234,12 +244,12 @@ impl Getting<'_> {
 
     fn get_one(&mut self, located: Located) -> Result<(), Failure> {
         let info = located.info;
+        let mut progress = Progress::new(self.showing, &info, located.holders.len());
         let mut holders = Holders {
             known: located.holders,
             locator: &self.locator,
             id: info.id,
         };
-        let mut progress = Progress::new(self.showing, &info);
         let fetched = self.fetcher.fetch(&info, &mut holders, &mut progress);
         progress.finish();
         match fetched {
@@ -269,7 +279,7 @@ impl Getting<'_> {
 
     fn show(&self, info: &ContentInfo, fetched: &Fetched) {
         match self.showing {
-            Showing::Events => say::result(&fetched_json(info, fetched).to_string()),
+            Showing::Events => say::result(&fetched_json(info, fetched, self.why).to_string()),
             Showing::Quiet => {}
             Showing::Bar => {
                 let from: Vec<String> = fetched
@@ -289,6 +299,9 @@ impl Getting<'_> {
                     info.name
                 ));
             }
+        }
+        if self.why && self.showing != Showing::Events {
+            say::result(&why_text(fetched));
         }
     }
 }

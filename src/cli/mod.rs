@@ -24,6 +24,7 @@ mod say;
 mod show;
 mod signals;
 mod sim;
+mod why;
 
 use commands::{COMMANDS, nearest};
 use failure::{Exit, Failure};

@@ -2,8 +2,9 @@
 
 use super::say;
 use indicatif::{ProgressBar, ProgressStyle};
-use p2pdi::fetch::Watcher;
+use p2pdi::fetch::{Standing, Watcher};
 use p2pdi::name::HostPort;
+use p2pdi::proto::transfer::piece_count;
 use p2pdi::wire::ContentInfo;
 use serde_json::json;
 use std::time::{Duration, Instant};
@@ -28,28 +29,50 @@ pub(super) struct Progress {
     name: String,
     bytes: u64,
     bar: ProgressBar,
+    begun: Instant,
     told: Instant,
+    /// What was here at first: it has no rate.
+    found: Option<u64>,
 }
 
+/// Letters of a name on the bar, as [`BAR`] says.
+const NAME_LETTERS: usize = 14;
+
+/// Fits into 80 columns, whatever the numbers are; the bar takes what they leave.
+const BAR: &str =
+    "{msg:14!} {wide_bar} {decimal_bytes:>9}/{decimal_total_bytes} {decimal_bytes_per_sec} {eta:>3} {prefix}";
+
 impl Progress {
-    /// Begins to show.
-    pub(super) fn new(showing: Showing, content: &ContentInfo) -> Self {
+    /// Begins to show a content that so many holders are known of.
+    pub(super) fn new(showing: Showing, content: &ContentInfo, holders: usize) -> Self {
         let bar = if showing == Showing::Bar {
             ProgressBar::new(content.bytes)
         } else {
             ProgressBar::hidden()
         };
-        let style = "{msg:30!} {bar:28} {decimal_bytes:>10}/{decimal_total_bytes:10} {decimal_bytes_per_sec:>12} {eta:>4}";
-        if let Ok(style) = ProgressStyle::with_template(style) {
-            bar.set_style(style);
+        if let Ok(style) = ProgressStyle::with_template(BAR) {
+            bar.set_style(style.progress_chars("━╾─"));
         }
-        bar.set_message(content.name.to_string());
+        bar.set_message(short(content.name.file_name()));
+        if showing == Showing::Events {
+            let event = json!({
+                "event": "begin",
+                "name": content.name.as_str(),
+                "id": content.id.to_string(),
+                "bytes": content.bytes,
+                "pieces": piece_count(content.bytes),
+                "holders": holders,
+            });
+            say::result(&event.to_string());
+        }
         Self {
             showing,
             name: content.name.to_string(),
             bytes: content.bytes,
             bar,
+            begun: Instant::now(),
             told: Instant::now(),
+            found: None,
         }
     }
 
@@ -57,15 +80,63 @@ impl Progress {
     pub(super) fn finish(&self) {
         self.bar.finish_and_clear();
     }
+
+    #[expect(clippy::cast_precision_loss, reason = "rates are shown, and rounded")]
+    fn event(&self, standing: &Standing, found: u64) -> serde_json::Value {
+        let secs = self.begun.elapsed().as_secs_f64();
+        let rate = standing.bytes.saturating_sub(found) as f64 / secs.max(1e-6);
+        let left = self.bytes.saturating_sub(standing.bytes) as f64;
+        json!({
+            "event": "progress",
+            "name": self.name,
+            "bytes": standing.bytes,
+            "of": self.bytes,
+            "pieces": standing.pieces,
+            "pieces_of": standing.pieces_all,
+            "holders": standing.holders,
+            "secs": secs,
+            "bytes_per_sec": rate.round(),
+            "eta_secs": (rate > 0.0).then(|| left / rate),
+        })
+    }
+}
+
+/// A name as the bar has room for: its beginning, and its end, where numbers and suffixes are.
+fn short(name: &str) -> String {
+    let letters: Vec<char> = name.chars().collect();
+    if letters.len() <= NAME_LETTERS {
+        return name.to_owned();
+    }
+    let (begin, end) = (
+        &letters[..NAME_LETTERS / 2],
+        &letters[letters.len() - NAME_LETTERS / 2 + 1..],
+    );
+    begin.iter().chain(['…'].iter()).chain(end).collect()
 }
 
 impl Watcher for Progress {
-    fn advanced(&mut self, bytes: u64) {
-        self.bar.set_position(bytes);
-        if self.showing == Showing::Events && self.told.elapsed() >= EVENT_INTERVAL {
-            self.told = Instant::now();
-            let event = json!({ "event": "progress", "name": self.name, "bytes": bytes, "of": self.bytes });
-            say::result(&event.to_string());
+    fn advanced(&mut self, standing: &Standing) {
+        if standing.pieces_all == 0 {
+            return;
+        }
+        let first = self.found.is_none();
+        let found = *self.found.get_or_insert(standing.bytes);
+        match self.showing {
+            Showing::Quiet => {}
+            Showing::Events if self.told.elapsed() < EVENT_INTERVAL => {}
+            Showing::Events => {
+                self.told = Instant::now();
+                say::result(&self.event(standing, found).to_string());
+            }
+            Showing::Bar => {
+                self.bar.set_position(standing.bytes);
+                if first {
+                    self.bar.reset_eta();
+                }
+                let (pieces, all, holders) = (standing.pieces, standing.pieces_all, standing.holders);
+                self.bar
+                    .set_prefix(format!("{pieces}/{all} pieces from {holders}"));
+            }
         }
     }
 
@@ -73,11 +144,12 @@ impl Watcher for Progress {
         match self.showing {
             Showing::Events => {
                 let event = json!({
-                    "event": "holder_failed",
+                    "event": "failed",
                     "name": self.name,
+                    "holder": holder.to_string(),
                     "host": holder.host.as_str(),
                     "port": holder.port,
-                    "error": why,
+                    "why": why,
                 });
                 say::result(&event.to_string());
             }
@@ -85,5 +157,18 @@ impl Watcher for Progress {
                 .bar
                 .suspend(|| say::note(&format!("{}: {holder} {why}; trying the next holder", self.name))),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_names_keep_both_ends() {
+        assert_eq!(short("disk.img"), "disk.img");
+        assert_eq!(short("fourteen.bytes"), "fourteen.bytes");
+        assert_eq!(short("lecture-recording-07.mkv"), "lecture…07.mkv");
+        assert!(BAR.contains(&format!("{{msg:{NAME_LETTERS}!}}")));
     }
 }

@@ -1,5 +1,6 @@
 //! How records look: as JSON for scripts, as aligned text for people.
 
+use super::why::why_json;
 use p2pdi::fetch::Fetched;
 use p2pdi::id::ContentId;
 use p2pdi::name::printable;
@@ -83,8 +84,8 @@ pub(super) fn peer_json(peer: &PeerInfo) -> Value {
     })
 }
 
-/// What a fetch came to.
-pub(super) fn fetched_json(info: &ContentInfo, fetched: &Fetched) -> Value {
+/// What a fetch came to, and why if that was asked.
+pub(super) fn fetched_json(info: &ContentInfo, fetched: &Fetched, why: bool) -> Value {
     let holders = fetched.holders.iter().map(|account| {
         json!({
             "host": account.address.host.as_str(),
@@ -93,7 +94,7 @@ pub(super) fn fetched_json(info: &ContentInfo, fetched: &Fetched) -> Value {
             "failures": account.failures,
         })
     });
-    json!({
+    let mut done = json!({
         "event": "done",
         "name": info.name.as_str(),
         "id": info.id.to_string(),
@@ -101,7 +102,11 @@ pub(super) fn fetched_json(info: &ContentInfo, fetched: &Fetched) -> Value {
         "secs": fetched.took.as_secs_f64(),
         "path": fetched.path.display().to_string(),
         "holders": holders.collect::<Vec<_>>(),
-    })
+    });
+    if why && let Value::Object(fields) = &mut done {
+        fields.insert("why".to_owned(), why_json(fetched));
+    }
+    done
 }
 
 /// The columns that describe a content.

@@ -2,6 +2,8 @@
 
 use crate::name::HostPort;
 use crate::net::ConnError;
+use crate::proto::transfer::{Bound, Lulls, Measured, Spent};
+use crate::time::{Instant, Span};
 use crate::wire::Refusal;
 use core::fmt;
 use std::io;
@@ -15,6 +17,12 @@ pub struct HolderAccount {
     pub bytes: u64,
     /// Why it was given up, each time.
     pub failures: Vec<String>,
+    /// Where the time of the threads went that took from it.
+    pub spent: Spent,
+    /// How many threads that were.
+    pub threads: u32,
+    /// When it last sent something.
+    pub(super) heard: Option<Instant>,
 }
 
 /// How a holder failed, in rising order of weight.
@@ -34,6 +42,8 @@ pub(super) enum AttemptFault {
     Conn(ConnError),
     /// It sent something other than what was asked for.
     Lie(String),
+    /// It has proven that the content has this size, and not the one that was listed.
+    OtherSize(u64),
     /// It serves contents whole, and not by pieces.
     NoPieces,
     /// It sent nothing for too long.
@@ -73,6 +83,7 @@ impl fmt::Display for AttemptFault {
         match self {
             Self::Conn(error) => write!(f, "{error}"),
             Self::Lie(what) => f.write_str(what),
+            Self::OtherSize(bytes) => write!(f, "the content has {bytes} bytes"),
             Self::NoPieces => f.write_str("serves no pieces"),
             Self::Silent => f.write_str("sent nothing for too long"),
             Self::Disk(error) => write!(f, "{error}"),
@@ -86,7 +97,16 @@ impl fmt::Display for AttemptFault {
 pub(super) struct Accounts {
     all: Vec<HolderAccount>,
     heaviest: Option<Weight>,
+    /// When nobody sent.
+    pub(super) lulls: Lulls,
+    /// Waiting for the disk at the end.
+    pub(super) syncing: Span,
+    /// Our link carried what it can.
+    pub(super) link_full: bool,
 }
+
+/// A holder that has sent nothing for this long is not counted among those that send.
+const LATELY: Span = Span::from_secs(1);
 
 impl Accounts {
     /// The account of a holder, opened if need be.
@@ -97,6 +117,9 @@ impl Accounts {
                 address: holder.clone(),
                 bytes: 0,
                 failures: Vec::new(),
+                spent: Spent::default(),
+                threads: 0,
+                heard: None,
             });
             self.all.len() - 1
         });
@@ -116,6 +139,29 @@ impl Accounts {
     /// The heaviest failure so far.
     pub(super) const fn heaviest(&self) -> Option<Weight> {
         self.heaviest
+    }
+
+    /// How many holders have sent something lately.
+    pub(super) fn sending(&self, now: Instant) -> usize {
+        let heard = self.all.iter().filter_map(|account| account.heard);
+        heard.filter(|heard| now.since(*heard) < LATELY).count()
+    }
+
+    /// What bounded the transfer that took so long; none if no thread measured it.
+    pub(super) fn bound(&self, took: Span) -> Option<Bound> {
+        Bound::of(&Measured {
+            took,
+            syncing: self.syncing,
+            reaching: self.lulls.reaching,
+            turns: self.lulls.turns,
+            nobody: self.lulls.nobody,
+            link_full: self.link_full,
+            lines: self
+                .all
+                .iter()
+                .map(|account| (account.bytes, account.spent))
+                .collect(),
+        })
     }
 
     /// Everyone who was asked.

@@ -6,19 +6,26 @@
 #![allow(clippy::disallowed_types, reason = "a process is made of sockets and files")]
 
 mod account;
+mod attendance;
+mod links;
 mod oversee;
+mod parts;
 mod single;
 mod source;
+mod stopwatch;
 mod swarm;
+mod watch;
 
 pub use account::{HolderAccount, Weight};
+pub use watch::{Standing, Watcher};
 
 use crate::id::{ContentId, RequestNumber};
 use crate::limits::HAVE_MAP_BYTES_MAX;
 use crate::name::HostPort;
 use crate::net::{Conn, Offer, Pacer, Stop, Uplink};
-use crate::proto::transfer::{Manifest, piece_count};
+use crate::proto::transfer::{Bound, Manifest, piece_count};
 use crate::storage::{Stamp, hash_file};
+use crate::time::Span;
 use crate::wire::ContentInfo;
 use account::Accounts;
 use std::collections::BTreeMap;
@@ -38,6 +45,8 @@ pub struct Fetched {
     pub holders: Vec<HolderAccount>,
     /// The values of its pieces.
     pub manifest: Arc<Manifest>,
+    /// What bounded it; none if it was too small to tell.
+    pub bound: Option<Bound>,
 }
 
 /// Why a content could not be fetched.
@@ -51,12 +60,14 @@ pub enum FetchFault {
     Interrupted,
 }
 
-/// Told how far a fetch is.
-pub trait Watcher {
-    /// So many bytes are there.
-    fn advanced(&mut self, bytes: u64);
-    /// This holder failed; others are tried.
-    fn failed(&mut self, holder: &HostPort, why: &str);
+/// Who sends what.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Strategy {
+    /// Whoever is fast sends more; each piece is asked for when there is room for it.
+    #[default]
+    Swarm,
+    /// Part i of n comes from holder i.
+    Parts,
 }
 
 /// Where holders come from: those known, and whoever else can be found when they have failed.
@@ -95,6 +106,7 @@ pub struct Fetcher<'a> {
     out: PathBuf,
     down: &'a Pacer,
     sharing: Option<&'a dyn Sharing>,
+    strategy: Strategy,
     stop: Stop,
     /// Connections kept for contents of one piece.
     conns: BTreeMap<HostPort, Conn>,
@@ -109,6 +121,7 @@ impl<'a> Fetcher<'a> {
             out,
             down,
             sharing: None,
+            strategy: Strategy::Swarm,
             stop,
             conns: BTreeMap::new(),
             request: RequestNumber(0),
@@ -119,6 +132,12 @@ impl<'a> Fetcher<'a> {
     /// The same, offering what has come to others.
     pub const fn sharing(mut self, sharing: &'a dyn Sharing) -> Self {
         self.sharing = Some(sharing);
+        self
+    }
+
+    /// The same by another rule of who sends what.
+    pub const fn by(mut self, strategy: Strategy) -> Self {
+        self.strategy = strategy;
         self
     }
 
@@ -141,6 +160,7 @@ impl<'a> Fetcher<'a> {
                 took: begun.elapsed(),
                 holders: Vec::new(),
                 manifest,
+                bound: None,
             });
         }
         if piece_count(content.bytes) as usize > HAVE_MAP_BYTES_MAX * 8 {
@@ -159,11 +179,12 @@ impl<'a> Fetcher<'a> {
         } else {
             self.fetch_pieces(content, known, holders, &mut accounts, watcher)
         };
-        let holders = accounts.heaviest();
+        let (holders, took) = (accounts.heaviest(), begun.elapsed());
         match fetched {
             Ok((path, manifest)) => Ok(Fetched {
                 path,
-                took: begun.elapsed(),
+                took,
+                bound: accounts.bound(Span(u64::try_from(took.as_micros()).unwrap_or(u64::MAX))),
                 holders: accounts.into_all(),
                 manifest,
             }),

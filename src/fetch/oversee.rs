@@ -1,8 +1,9 @@
 //! The fetching thread: it starts a thread for every holder, shows progress, and looks after those that stall.
 
 use super::account::Accounts;
+use super::links::Links;
 use super::swarm::{SETTLED_WAIT, State, Swarm};
-use super::{FetchFault, Fetcher, HolderSource, Watcher};
+use super::{FetchFault, Fetcher, HolderSource, Strategy, Watcher, parts};
 use crate::limits::{HEARD_HOLDERS_MAX, SOURCES_MAX, STALL, STALL_GIVE_UP, TWO_STREAMS_BYTES};
 use crate::name::HostPort;
 use crate::net::Clock;
@@ -36,6 +37,8 @@ impl Fetcher<'_> {
             lines: BTreeMap::new(),
             next: 0,
             heard: Vec::new(),
+            partial: BTreeSet::new(),
+            whole: BTreeMap::new(),
             accounts: core::mem::take(accounts),
             running: 0,
             failed: Vec::new(),
@@ -45,6 +48,8 @@ impl Fetcher<'_> {
             heard_at: Instant::ZERO,
             over: false,
             untold: false,
+            asking: false,
+            true_bytes: None,
         };
         let swarm = Swarm {
             content,
@@ -59,7 +64,12 @@ impl Fetcher<'_> {
             clock: Clock::start(),
             stop: &self.stop,
         };
-        std::thread::scope(|scope| oversee(&swarm, scope, known, more, watcher));
+        let links = Links::read();
+        let first_known = known.clone();
+        match self.strategy {
+            Strategy::Swarm => std::thread::scope(|scope| oversee(&swarm, scope, known, more, watcher)),
+            Strategy::Parts => parts::oversee(&swarm, known, more, watcher),
+        }
         let Swarm {
             state,
             landing,
@@ -71,9 +81,20 @@ impl Fetcher<'_> {
         drop(offer);
         let state = state.into_inner();
         *accounts = state.accounts;
+        accounts.link_full = links.were_full();
+        if let Some(bytes) = state.true_bytes {
+            landing.discard();
+            let content = ContentInfo {
+                bytes,
+                ..content.clone()
+            };
+            return self.fetch_pieces(&content, first_known, more, accounts, watcher);
+        }
         let whole = state.taker.is_some_and(|taker| taker.verified().is_all());
         if whole && let Some(manifest) = manifest.get() {
+            let finishing = Clock::start();
             let path = landing.finish().map_err(FetchFault::Disk)?;
+            accounts.syncing = finishing.at().since(Instant::ZERO);
             return Ok((path, Arc::clone(manifest)));
         }
         if let Some(sharing) = sharing {
@@ -132,7 +153,7 @@ fn oversee<'scope>(
         }
         swarm.pump_with(&mut state, 1);
         known = core::mem::take(&mut state.heard);
-        let (failed, here) = (core::mem::take(&mut state.failed), state.bytes_here);
+        let (failed, standing) = (core::mem::take(&mut state.failed), state.standing(now));
         let silent = now.since(state.heard_at);
         if silent >= STALL_GIVE_UP && !state.over {
             // Everybody is connected and nobody sends: as if they were gone.
@@ -144,7 +165,7 @@ fn oversee<'scope>(
         failed
             .iter()
             .for_each(|(holder, why)| watcher.failed(holder, why));
-        watcher.advanced(here);
+        watcher.advanced(&standing);
         if over {
             let state = swarm.state.lock();
             state.lines.values().for_each(|line| line.writer.shut());

@@ -1,7 +1,7 @@
 //! Contents of one piece, and holders that serve no pieces: the whole content from one holder at a time.
 
 use super::account::{Accounts, AttemptFault};
-use super::{FetchFault, Fetcher, HolderSource, Watcher, is_content};
+use super::{FetchFault, Fetcher, HolderSource, Standing, Watcher, is_content};
 use crate::id::PieceIndex;
 use crate::limits::{ANSWER_TIMEOUT, CHUNK_BYTES_MAX};
 use crate::name::HostPort;
@@ -41,6 +41,15 @@ impl Arrival {
         self.hasher = blake3::Hasher::new();
         self.piece = PieceHasher::new(content.bytes, PieceIndex(0));
         self.values.clear();
+    }
+
+    fn standing(&self, content: &ContentInfo) -> Standing {
+        Standing {
+            bytes: self.written,
+            pieces: u32::try_from(self.values.len()).unwrap_or(u32::MAX),
+            pieces_all: piece_count(content.bytes),
+            holders: 1,
+        }
     }
 
     fn is_whole(&self, content: &ContentInfo) -> bool {
@@ -205,7 +214,7 @@ impl Fetcher<'_> {
                     }
                     self.take_payload(&mut conn, bytes, content, arrival)?;
                     accounts.of(holder).bytes += bytes as u64;
-                    watcher.advanced(arrival.written);
+                    watcher.advanced(&arrival.standing(content));
                 }
                 Incoming::Message(Message::Final(last)) if last.request == request => {
                     if last.id != content.id || last.bytes != content.bytes {

@@ -3,7 +3,7 @@
 use super::account::AttemptFault;
 use super::swarm::Swarm;
 use crate::id::{PieceIndex, RequestNumber};
-use crate::limits::{ANNOUNCED_MAX, CHUNK_BYTES_MAX, PAGES_MAX, PEER_IDLE};
+use crate::limits::{ANNOUNCED_MAX, CHUNK_BYTES_MAX, HAVE_MAP_BYTES_MAX, PAGES_MAX, PEER_IDLE};
 use crate::name::HostPort;
 use crate::net::{Conn, ConnError, Incoming, is_silence};
 use crate::proto::transfer::{Manifest, PieceHasher, Source, piece_count, piece_span};
@@ -39,10 +39,10 @@ pub(super) fn take_from(swarm: &Swarm<'_>, holder: &HostPort) -> Result<(), Atte
     if conn.features() & features::PIECES == 0 {
         return Err(AttemptFault::NoPieces);
     }
-    if swarm.needs_manifest() {
-        swarm
-            .set_manifest(ask_manifest(swarm, &mut conn)?)
-            .map_err(AttemptFault::Disk)?;
+    if swarm.is_to_ask() {
+        let asked = ask_manifest(swarm, &mut conn);
+        swarm.has_asked();
+        swarm.set_manifest(asked?).map_err(AttemptFault::Disk)?;
     } else {
         check_size(swarm, &mut conn)?;
     }
@@ -54,30 +54,39 @@ pub(super) fn take_from(swarm: &Swarm<'_>, holder: &HostPort) -> Result<(), Atte
     ended
 }
 
-/// The proven list of piece values.
-fn ask_manifest(swarm: &Swarm<'_>, conn: &mut Conn) -> Result<Manifest, AttemptFault> {
-    let (id, bytes) = (swarm.content().id, swarm.content().bytes);
-    let count = piece_count(bytes) as usize;
+/// The proven list of piece values. The content's length is what the proof says, whatever was listed.
+pub(super) fn ask_manifest(swarm: &Swarm<'_>, conn: &mut Conn) -> Result<Manifest, AttemptFault> {
+    let (id, listed) = (swarm.content().id, swarm.content().bytes);
+    let other_size = || AttemptFault::Lie("says another size than the content has".to_owned());
     let mut values: Vec<[u8; 32]> = Vec::new();
+    let mut bytes = None;
     for request in (2..).map(RequestNumber).take(PAGES_MAX) {
         let first = PieceIndex(u32::try_from(values.len()).unwrap_or(u32::MAX));
         match conn.call(&ManifestQuery { request, id, first }.into())? {
             Message::Manifest(page) => {
-                if page.bytes != bytes || page.first != first || page.values.is_empty() {
-                    return Err(AttemptFault::Lie(
-                        "says another size than the content has".to_owned(),
-                    ));
+                let told = *bytes.get_or_insert(page.bytes);
+                let too_long = piece_count(told) as usize > HAVE_MAP_BYTES_MAX * 8;
+                if page.bytes != told || page.first != first || page.values.is_empty() || too_long {
+                    return Err(other_size());
                 }
                 values.extend(page.values.into_vec());
             }
             other => return Err(conn.unexpected(&other).into()),
         }
-        if values.len() >= count {
+        if bytes.is_some_and(|bytes| values.len() >= piece_count(bytes) as usize) {
             break;
         }
     }
-    Manifest::prove(id, bytes, values)
-        .map_err(|_| AttemptFault::Lie("its piece values do not make up the content".to_owned()))
+    let bytes = bytes.unwrap_or(listed);
+    let manifest = Manifest::prove(id, bytes, values);
+    match manifest {
+        Ok(_) if bytes != listed => Err(AttemptFault::OtherSize(bytes)),
+        Ok(manifest) => Ok(manifest),
+        Err(_) if bytes != listed => Err(other_size()),
+        Err(_) => Err(AttemptFault::Lie(
+            "its piece values do not make up the content".to_owned(),
+        )),
+    }
 }
 
 /// A holder whose last piece is another than the proven one holds another content, or lies about its size.

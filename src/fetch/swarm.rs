@@ -7,6 +7,7 @@
 use super::Sharing;
 use super::account::{Accounts, AttemptFault};
 use super::source::take_from;
+use super::stopwatch::{self, Phase};
 use crate::id::{PieceIndex, RequestNumber};
 use crate::name::HostPort;
 use crate::net::{Clock, Conn, ConnWriter, Offer, Pacer, Stop};
@@ -16,7 +17,7 @@ use crate::storage::Mapped;
 use crate::time::{Instant, Span};
 use crate::wire::{ContentInfo, Credit, HaveMap, List, Message, Rest, Settled, Want};
 use parking_lot::{Condvar, Mutex};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::{Arc, OnceLock};
 
@@ -38,6 +39,8 @@ const RECEIVE_STEP_BYTES: usize = 64 * 1024;
 /// A settled piece is told at once with others, but waits no longer for them than this: until a holder knows, it
 /// may send it.
 pub(super) const SETTLED_WAIT: Span = Span::from_millis(3);
+/// A holder that is asked for the piece values and silent for this long is not the only one asked any more.
+const HAND_OVER: Span = Span::from_secs(1);
 /// So many are told at once however early; fewer when the fetching thread next looks around.
 const SETTLED_TOGETHER: usize = 16;
 
@@ -47,6 +50,10 @@ pub(super) struct State {
     pub(super) next: u64,
     /// Addresses heard of and not yet tried.
     pub(super) heard: Vec<HostPort>,
+    /// All that were ever heard of: getters, as far as is known.
+    pub(super) partial: BTreeSet<HostPort>,
+    /// The threads of those that have everything, as far as is known.
+    pub(super) whole: BTreeMap<HostPort, usize>,
     pub(super) accounts: Accounts,
     /// Threads that are running.
     pub(super) running: usize,
@@ -59,6 +66,10 @@ pub(super) struct State {
     /// When a holder last sent anything of the content.
     pub(super) heard_at: Instant,
     pub(super) over: bool,
+    /// A holder is being asked for the piece values.
+    pub(super) asking: bool,
+    /// The length that was proven, if it is not the one listed.
+    pub(super) true_bytes: Option<u64>,
     /// Some holder has not been told of all that is settled, and the fetching thread knows.
     pub(super) untold: bool,
 }
@@ -115,6 +126,26 @@ impl<'a> Swarm<'a> {
         self.manifest.get()?.value(piece)
     }
 
+    /// True if this holder is to be asked for the piece values; false when they are here. One is asked at a time,
+    /// for all would bring the same; one that does not answer keeps nobody waiting for long.
+    pub(super) fn is_to_ask(&self) -> bool {
+        let mut state = self.state.lock();
+        while state.asking && self.needs_manifest() && !state.over {
+            if self.changed.wait_for(&mut state, HAND_OVER.to_std()).timed_out() {
+                break;
+            }
+        }
+        let asks = self.needs_manifest();
+        state.asking = asks;
+        asks
+    }
+
+    /// It has answered, or failed.
+    pub(super) fn has_asked(&self) {
+        self.state.lock().asking = false;
+        self.changed.notify_all();
+    }
+
     /// The piece values are proven: what an earlier run has left can be counted, and offered to others.
     pub(super) fn set_manifest(&self, manifest: Manifest) -> io::Result<()> {
         let mut state = self.state.lock();
@@ -157,6 +188,7 @@ impl<'a> Swarm<'a> {
 
     /// A holder is reached: it is told what is settled, and gets its first credits.
     pub(super) fn open(&self, conn: &Conn, request: RequestNumber) -> Result<Source, AttemptFault> {
+        stopwatch::lap(Phase::Reaching);
         let mut state = self.state.lock();
         let state = &mut *state;
         let Some(taker) = state.taker.as_mut() else {
@@ -194,18 +226,25 @@ impl<'a> Swarm<'a> {
         if let Some(taker) = state.taker.as_mut() {
             taker.close(source);
         }
+        state.accounts.lulls.end(self.clock.at(), source);
         self.pump(&mut state);
         silent
     }
 
     /// A holder has chosen a piece; true if it is needed from it.
     pub(super) fn chosen(&self, source: Source, piece: PieceIndex) -> bool {
+        stopwatch::lap(Phase::Idle);
         let mut state = self.state.lock();
         let now = self.clock.at();
         let needed = state
             .taker
             .as_mut()
             .is_some_and(|taker| taker.handle_choice(now, source, piece));
+        if needed {
+            state.accounts.lulls.begin(now, source);
+        } else {
+            state.accounts.lulls.end(now, source);
+        }
         self.pump(&mut state);
         needed
     }
@@ -226,6 +265,7 @@ impl<'a> Swarm<'a> {
         holder: &HostPort,
         bytes: usize,
     ) -> Result<(), AttemptFault> {
+        stopwatch::lap(Phase::Receiving);
         {
             let mut state = self.state.lock();
             let now = self.clock.at();
@@ -233,9 +273,17 @@ impl<'a> Swarm<'a> {
             if let Some(taker) = state.taker.as_mut() {
                 taker.handle_progress(now, source);
             }
-            state.accounts.of(holder).bytes += bytes as u64;
+            let account = state.accounts.of(holder);
+            account.bytes += bytes as u64;
+            account.heard = Some(now);
         }
-        if self.down.wait(bytes, self.stop) {
+        if !self.down.is_limited() {
+            return Ok(());
+        }
+        stopwatch::lap(Phase::Receiving);
+        let stopped = self.down.wait(bytes, self.stop);
+        stopwatch::lap(Phase::Limited);
+        if stopped {
             Err(AttemptFault::Interrupted)
         } else {
             Ok(())
@@ -251,11 +299,13 @@ impl<'a> Swarm<'a> {
         offset: u64,
         bytes: &[u8],
     ) -> io::Result<bool> {
+        stopwatch::lap(Phase::Hashing);
         let _turn = self.turns[piece.0 as usize % self.turns.len()].lock();
         let expected = self.expects(source, piece);
         if expected {
             self.landing.write_at(offset, bytes)?;
         }
+        stopwatch::lap(Phase::Writing);
         Ok(expected)
     }
 
@@ -267,6 +317,7 @@ impl<'a> Swarm<'a> {
         piece: PieceIndex,
         first: bool,
     ) -> io::Result<()> {
+        stopwatch::lap(Phase::Hashing);
         let _turn = self.turns[piece.0 as usize % self.turns.len()].lock();
         if !self.expects(source, piece) {
             return Ok(());
@@ -284,7 +335,9 @@ impl<'a> Swarm<'a> {
         {
             state.bytes_here += self.piece_bytes(piece);
         }
+        state.accounts.lulls.end(now, source);
         self.pump(&mut state);
+        stopwatch::lap(Phase::Writing);
         Ok(())
     }
 
@@ -310,7 +363,9 @@ impl<'a> Swarm<'a> {
 
     /// Somebody named other holders.
     pub(super) fn hear_of(&self, addresses: impl Iterator<Item = HostPort>) {
+        let addresses: Vec<HostPort> = addresses.collect();
         let mut state = self.state.lock();
+        state.are_partial(self.clock.at(), &addresses);
         state.heard.extend(addresses);
         self.changed.notify_all();
     }
@@ -401,27 +456,18 @@ impl<'a> Swarm<'a> {
     }
 
     pub(super) fn run_source(&self, holder: &HostPort) {
+        stopwatch::start();
+        self.state.lock().come(self.clock.at(), holder);
         let ended = take_from(self, holder);
+        let spent = stopwatch::stop();
         let mut state = self.state.lock();
         state.running -= 1;
-        state.accounts.of(holder);
+        state.gone(self.clock.at(), holder, &spent);
         if let Err(fault) = ended
             && !state.over
             && !self.stop.is_set()
         {
-            match fault {
-                AttemptFault::Disk(error) => {
-                    state.over = true;
-                    state.lines.values().for_each(|line| line.writer.shut());
-                    state.disk.get_or_insert(error);
-                }
-                AttemptFault::NoPieces => state.whole_only.push(holder.clone()),
-                AttemptFault::Interrupted => {}
-                fault => {
-                    state.failed.push((holder.clone(), fault.to_string()));
-                    state.accounts.failed(holder, &fault);
-                }
-            }
+            state.ended_badly(holder, fault);
         }
         self.changed.notify_all();
     }

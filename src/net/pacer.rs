@@ -22,6 +22,11 @@ impl Pacer {
         }
     }
 
+    /// True if there is a limit.
+    pub const fn is_limited(&self) -> bool {
+        self.pace.is_some()
+    }
+
     /// How many bytes to take at a time.
     pub fn step_bytes(&self) -> usize {
         self.pace

@@ -258,7 +258,7 @@ fn lies_are_found_out() {
             }
             let failed = events
                 .iter()
-                .find(|event| event["event"] == "holder_failed")
+                .find(|event| event["event"] == "failed")
                 .expect("the liar's failure");
             assert_eq!(failed["port"], liar.address.port(), "{}", lie.what);
             let done = events.last().expect("the last event");

@@ -117,7 +117,11 @@ impl Menu<'_> {
             || Failure::usage("where to? start this peer with --dir DIR: downloads go into the first");
         let fetcher = self.fetcher.as_mut().ok_or_else(no_place)?;
         let info = &located.info;
-        let mut progress = Progress::new(if self.json { Showing::Quiet } else { Showing::Bar }, info);
+        let mut progress = Progress::new(
+            if self.json { Showing::Quiet } else { Showing::Bar },
+            info,
+            located.holders.len(),
+        );
         let fetched = fetcher.fetch(info, &mut located.holders.clone(), &mut progress);
         progress.finish();
         let fetched = fetched.map_err(|fault| fetch_failure(info, fault))?;
@@ -136,7 +140,7 @@ impl Menu<'_> {
         let text = format!("{}  {}  verified, in {secs:.2} s", info.name, size(info.bytes));
         Ok(Outcome {
             text,
-            json: fetched_json(info, &fetched),
+            json: fetched_json(info, &fetched, false),
         })
     }
 

@@ -1,20 +1,25 @@
 //! Bringing contents here, piece by piece, from many holders at once (`rfcs/0004-transfer.txt`).
 //!
 //! Belongs here: which piece goes where next, at the holder ([`Giver`]) and at the getter ([`Taker`]), whose turn it
-//! is at an uplink ([`Uplink`], [`Departures`], [`Lanes`]), and the proof that pieces make up a content ([`Manifest`]). Does not: the bytes themselves, connections, files.
+//! is at an uplink ([`Uplink`], [`Departures`], [`Lanes`]), the proof that pieces make up a content ([`Manifest`]),
+//! and what bounded it ([`Bound`]). Does not: the bytes themselves, connections, files.
 //! Invariant: a piece counts only when its bytes have the value that the content's id proves.
 
+mod bound;
 mod departures;
 mod give;
 mod lanes;
+mod lull;
 mod manifest;
 mod pieces;
 mod take;
 mod uplink;
 
+pub use bound::{Bound, Cause, Measured, Spent};
 pub use departures::{Departure, Departures};
 pub use give::{Chosen, Giver, Reader};
 pub use lanes::Lanes;
+pub use lull::Lulls;
 pub use manifest::{Manifest, ManifestFault, PieceHasher, piece_count, piece_span};
 pub use pieces::Pieces;
 pub use take::{Source, TakeOutput, Taker};

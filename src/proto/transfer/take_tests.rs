@@ -120,7 +120,11 @@ fn who_has_only_announced_a_piece_may_let_it_wait() {
     let due = Instant::ZERO.after(SLOW_PIECE);
     assert_eq!(taker.deadline(), Some(due));
     taker.handle_word(Instant(9), A);
-    assert_eq!(taker.deadline(), Some(due.after(Span(9))), "its uplink is busy, it says");
+    assert_eq!(
+        taker.deadline(),
+        Some(due.after(Span(9))),
+        "its uplink is busy, it says"
+    );
     taker.handle_timeout(due.after(Span(9)));
     assert_eq!(outputs(&mut taker), [TakeOutput::Want(B, P0)]);
 }

@@ -1,0 +1,24 @@
+//! What is told about a fetch while it runs.
+
+use crate::name::HostPort;
+
+/// How far a fetch is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Bytes that are here and count.
+    pub bytes: u64,
+    /// Pieces that are here and count.
+    pub pieces: u32,
+    /// Of so many.
+    pub pieces_all: u32,
+    /// Holders that sent something lately.
+    pub holders: usize,
+}
+
+/// Told how far a fetch is.
+pub trait Watcher {
+    /// It is so far.
+    fn advanced(&mut self, standing: &Standing);
+    /// This holder failed; others are tried.
+    fn failed(&mut self, holder: &HostPort, why: &str);
+}
