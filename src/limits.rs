@@ -152,10 +152,10 @@ pub const PIECES_PER_GIVEN: u64 = 2;
 
 /// How long a relay leaves a piece to the one that got it first: a choice travels behind what its link has queued,
 /// so relays that do not wait send what another has just begun to. Longer makes large swarms slower.
-pub const RELAY_PATIENCE: Span = Span::from_millis(60);
+pub const RELAY_PATIENCE: Span = Span::from_millis(20);
 /// Pieces are announced so far ahead of their bytes: two holders that choose the same one hear of it in time. More
 /// would be choosing blindly.
-pub const ANNOUNCE_AHEAD: Span = Span::from_millis(60);
+pub const ANNOUNCE_AHEAD: Span = Span::from_millis(40);
 /// And a relay's no later than this: the time in which a getter that expects the piece from another says so.
 pub const ANNOUNCED_BEFORE: Span = Span::from_millis(15);
 /// A getter that waits for an announced piece hears at least so often that its holder lives.
@@ -176,6 +176,8 @@ pub const SOURCES_MAX: usize = 40;
 pub const HEARD_HOLDERS_MAX: usize = 256;
 /// From this size on a lone holder is asked over two connections: one core alone does not fill a fast link.
 pub const TWO_STREAMS_BYTES: u64 = 64 * 1024 * 1024;
+/// Contents a holder keeps mapped when nobody takes them any more: each is an open file.
+pub const OFFERS_KEPT_MAX: usize = 8;
 /// Bytes of content a socket may hold unsent: what waits there was chosen early, and blindly.
 pub const UNSENT_BYTES_MAX: u32 = 16 * 1024;
 

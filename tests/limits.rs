@@ -42,6 +42,8 @@ const WIRE: &str = "tests/wire/bounds.rs";
 const STUCK: &str = "tests/hostile/stuck.rs";
 const CROWD: &str = "tests/hostile/crowd.rs";
 const CLI: &str = "tests/hostile/cli.rs";
+const LANES: &str = "src/proto/transfer/lanes.rs";
+const DEPARTURES: &str = "src/proto/transfer/departures.rs";
 const HERE: &str = "tests/limits.rs";
 const RS_LIMITS: &str = "src/proto/registration_tests/limits.rs";
 const RS_LEASES: &str = "src/proto/registration_tests/leases.rs";
@@ -208,6 +210,10 @@ const HITS: &[(&str, Hit)] = &[
     ("WINDOW_SPAN", By(TAKE, "a_fast_holder_gets_a_wider_window")),
     ("WINDOW_PIECES_MAX", By(TAKE, "a_fast_holder_gets_a_wider_window")),
     (
+        "ANNOUNCED_MAX",
+        Not("such a liar is also given up for its silence"),
+    ),
+    (
         "TURN_FOR_ALL",
         By(
             UPLINK,
@@ -234,6 +240,26 @@ const HITS: &[(&str, Hit)] = &[
         ),
     ),
     (
+        "ANNOUNCE_AHEAD",
+        By(LANES, "an_uplink_that_is_full_is_not_shared_by_more"),
+    ),
+    (
+        "ANNOUNCED_BEFORE",
+        By(DEPARTURES, "a_piece_does_not_go_before_its_time"),
+    ),
+    (
+        "WORD_TO_WAITING",
+        By(TAKE, "who_has_only_announced_a_piece_may_let_it_wait"),
+    ),
+    ("LANES_TRIAL", By(LANES, "slow_getters_are_sent_to_together")),
+    ("LANES_TRIAL_AGAIN", By(LANES, "what_was_wide_gets_narrow_again")),
+    (
+        "LANES_TRIAL_BYTES",
+        By(LANES, "an_uplink_that_is_full_is_not_shared_by_more"),
+    ),
+    ("LANE_STUCK", Not("when another getter is sent to as well")),
+    ("LANES_MAX", Not("each is also one of PEER_CONNECTIONS")),
+    (
         "SOURCES_MAX",
         By("tests/pieces.rs", "more_holders_than_are_asked_at_once"),
     ),
@@ -245,6 +271,7 @@ const HITS: &[(&str, Hit)] = &[
         "TWO_STREAMS_BYTES",
         Not("it changes how fast a content comes, which benches/transfer.rs shows"),
     ),
+    ("OFFERS_KEPT_MAX", Not("what is not kept is mapped again")),
     (
         "UNSENT_BYTES_MAX",
         Not("the kernel keeps it; it changes how early a piece is chosen"),

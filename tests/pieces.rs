@@ -95,7 +95,7 @@ fn what_a_whole_holder_sends_never_touches_journalled_pieces() {
 }
 
 #[test]
-fn one_connection_costs_a_holder_two_threads_at_most() {
+fn one_connection_costs_a_holder_few_threads() {
     let place = tempfile::tempdir().expect("a directory");
     let source = holder_of_big(place.path(), "a", 40_000_000, &[]);
     let threads = || {
@@ -141,7 +141,8 @@ fn one_connection_costs_a_holder_two_threads_at_most() {
         threads()
     });
     let most = most.max().unwrap_or(0);
-    assert!(most <= before + 2, "{most} threads, {before} before");
+    // Its own, and those of the uplink: two lanes and one for words.
+    assert!(most <= before + 4, "{most} threads, {before} before");
 }
 
 /// The pieces that a holder chooses for a connection that has nothing and gives so many credits.

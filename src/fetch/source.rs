@@ -2,12 +2,14 @@
 
 use super::account::AttemptFault;
 use super::swarm::Swarm;
-use crate::id::{PieceIndex, RequestNumber};
-use crate::limits::{ANNOUNCED_MAX, CHUNK_BYTES_MAX, HAVE_MAP_BYTES_MAX, PAGES_MAX, PEER_IDLE};
+use crate::id::{ContentId, PieceIndex, RequestNumber};
+use crate::limits::{
+    ANNOUNCED_MAX, ANSWER_TIMEOUT, CHUNK_BYTES_MAX, HAVE_MAP_BYTES_MAX, PAGES_MAX, PEER_IDLE,
+};
 use crate::name::HostPort;
 use crate::net::{Conn, ConnError, Incoming, is_silence};
 use crate::proto::transfer::{Manifest, PieceHasher, Source, piece_count, piece_span};
-use crate::wire::{ContentLabel, ManifestQuery, Message, features};
+use crate::wire::{ByteRange, ContentLabel, Download, ManifestQuery, Message, Part, Wanted, features};
 use std::io;
 
 /// The piece that is arriving.
@@ -80,12 +82,49 @@ pub(super) fn ask_manifest(swarm: &Swarm<'_>, conn: &mut Conn) -> Result<Manifes
     let bytes = bytes.unwrap_or(listed);
     let manifest = Manifest::prove(id, bytes, values);
     match manifest {
-        Ok(_) if bytes != listed => Err(AttemptFault::OtherSize(bytes)),
-        Ok(manifest) => Ok(manifest),
-        Err(_) if bytes != listed => Err(other_size()),
+        Ok(manifest) if bytes == listed => Ok(manifest),
+        Ok(manifest) if has_length(conn, id, &manifest)? => Err(AttemptFault::OtherSize(bytes)),
+        _ if bytes != listed => Err(other_size()),
+        Ok(_) => Err(other_size()),
         Err(_) => Err(AttemptFault::Lie(
             "its piece values do not make up the content".to_owned(),
         )),
+    }
+}
+
+/// True if the last piece is as long as it is said to be: its value alone does not tell, its bytes do.
+fn has_length(conn: &mut Conn, id: ContentId, manifest: &Manifest) -> Result<bool, AttemptFault> {
+    let (bytes, last) = (manifest.bytes(), PieceIndex(piece_count(manifest.bytes()) - 1));
+    let (span, request) = (piece_span(bytes, last), RequestNumber(u64::MAX - 1));
+    let (wanted, mut at) = (Wanted::Id(id), span.start);
+    let part = Part::Range(ByteRange {
+        offset: span.start,
+        bytes: span.end - span.start,
+    });
+    conn.send(
+        &Download {
+            request,
+            wanted,
+            part,
+        }
+        .into(),
+    )?;
+    let (mut hasher, mut buffer) = (PieceHasher::new(bytes, last), vec![0; CHUNK_BYTES_MAX]);
+    loop {
+        match conn.receive(ANSWER_TIMEOUT)? {
+            Some(Incoming::Content(label, length))
+                if label.offset == at && length > 0 && at + length as u64 <= span.end =>
+            {
+                conn.read_payload(&mut buffer[..length])?;
+                hasher.update(&buffer[..length]);
+                at += length as u64;
+            }
+            Some(Incoming::Message(Message::Final(_))) => {
+                return Ok(at == span.end && manifest.value(last) == Some(hasher.finish()));
+            }
+            // Of a last piece that is shorter than this there is nothing to send.
+            _ => return Ok(false),
+        }
     }
 }
 
@@ -100,9 +139,10 @@ fn check_size(swarm: &Swarm<'_>, conn: &mut Conn) -> Result<(), AttemptFault> {
         {
             Ok(())
         }
-        Message::Manifest(_) => Err(AttemptFault::Lie(
+        // One of the two has another size than the content: whoever can prove its own is right.
+        Message::Manifest(_) => ask_manifest(swarm, conn).and(Err(AttemptFault::Lie(
             "says another size than the content has".to_owned(),
-        )),
+        ))),
         other => Err(conn.unexpected(&other).into()),
     }
 }

@@ -11,6 +11,7 @@ mod clock;
 mod conn;
 mod datagrams;
 mod descriptors;
+mod getter;
 mod link;
 mod offer;
 mod pacer;

@@ -3,8 +3,9 @@
 //! Belongs here: what the connections of getters say, handed to the uplink that serves them. Does not: sending
 //! (`uplink.rs`), who may come, or where contents are. Invariant: only pieces that are there are offered.
 
+use super::Uplink;
 use super::conn::ConnWriter;
-use super::uplink::{Getter, Lost, OfferNumber, Uplink};
+use super::getter::{Getter, Lost, OfferNumber};
 use crate::id::{PieceIndex, RequestNumber};
 use crate::name::HostPort;
 use crate::proto::transfer::{Giver, Manifest, Pieces, Reader};

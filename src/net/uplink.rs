@@ -4,18 +4,17 @@
 //! connections. Does not: who may come, or which pieces there are (`offer.rs`). Invariant: all that is said to one
 //! getter is said by one thread at a time, a choice before the piece it announces.
 
-use super::conn::ConnWriter;
+use super::getter::{Getter, OfferNumber, Work};
 use super::{Clock, Pacer, Stop};
-use crate::id::{PieceIndex, RequestNumber};
-use crate::limits::{HOLDERS_PER_LISTING_MAX, LANE_STUCK, LANES_MAX, WORD_TO_WAITING};
+use crate::id::PieceIndex;
+use crate::limits::{LANE_STUCK, LANES_MAX, WORD_TO_WAITING};
 use crate::name::HostPort;
 use crate::proto::chunks;
 use crate::proto::transfer::{
     Departure, Departures, Giver, Lanes, Pieces, Reader, Turns, Uplink as Turn, piece_span,
 };
-use crate::storage::Mapped;
 use crate::time::{Instant, Span};
-use crate::wire::{Choice, ContentLabel, HaveUpdate, List, Message, PeerAddress, Settled, content_prefix};
+use crate::wire::{Choice, ContentLabel, Message, content_prefix};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::collections::BTreeMap;
 use std::io;
@@ -25,76 +24,6 @@ use std::sync::Arc;
 const LOOK: Span = Span::from_millis(500);
 /// A lane without work for so long ends.
 const LANE_IDLE: Span = Span::from_secs(5);
-
-/// An offer, as its uplink numbers it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct OfferNumber(u64);
-
-/// What is told when a file turns out not to be what it was.
-pub(super) type Lost = Arc<dyn Fn() + Send + Sync>;
-
-/// A getter that is being served.
-pub(super) struct Getter {
-    pub(super) offer: OfferNumber,
-    pub(super) mapped: Arc<Mapped>,
-    pub(super) writer: Arc<ConnWriter>,
-    pub(super) request: RequestNumber,
-    /// Where it serves others, if it does.
-    pub(super) address: Option<HostPort>,
-    /// What it has to be told, in this order, before anything else is sent.
-    pub(super) words: Vec<Message>,
-    /// The piece it is being sent, until it says that it is settled.
-    pub(super) sending: Option<PieceIndex>,
-    /// A thread is at its connection.
-    busy: bool,
-    /// When it was last told or sent something.
-    told: Instant,
-    pub(super) lost: Lost,
-}
-
-impl Getter {
-    pub(super) fn new(
-        offer: OfferNumber,
-        mapped: Arc<Mapped>,
-        writer: Arc<ConnWriter>,
-        request: RequestNumber,
-        address: Option<HostPort>,
-        lost: Lost,
-    ) -> Self {
-        Self {
-            offer,
-            mapped,
-            writer,
-            request,
-            address,
-            words: Vec::new(),
-            sending: None,
-            busy: false,
-            told: Instant::ZERO,
-            lost,
-        }
-    }
-
-    /// Tells it of others that take or hold the same content.
-    pub(super) fn introduce(&mut self, known: impl Iterator<Item = HostPort>) {
-        let holders: List<PeerAddress, HOLDERS_PER_LISTING_MAX> =
-            List::first_of(known.map(|HostPort { host, port }| PeerAddress { host, port }));
-        let (request, pieces) = (self.request, List::new());
-        self.words.push(
-            HaveUpdate {
-                request,
-                pieces,
-                holders,
-            }
-            .into(),
-        );
-    }
-
-    fn take_back(&mut self, piece: PieceIndex) {
-        let (request, pieces) = (self.request, List::first_of([piece]));
-        self.words.push(Settled { request, pieces }.into());
-    }
-}
 
 /// A thread that sends: since when its getter has taken nothing.
 #[derive(Clone, Copy, Debug)]
@@ -113,16 +42,6 @@ pub(super) struct State {
     threads: usize,
     parked: usize,
     next: u64,
-}
-
-/// What a thread does next: words, then a piece, to a getter that is its own meanwhile.
-struct Work {
-    reader: Reader,
-    writer: Arc<ConnWriter>,
-    mapped: Arc<Mapped>,
-    request: RequestNumber,
-    words: Vec<Message>,
-    piece: Option<PieceIndex>,
 }
 
 /// The uplink of a process.
@@ -487,20 +406,5 @@ impl State {
         let getter = self.getters.get_mut(&reader)?;
         self.sending.insert(reader, Lane { since: now });
         Some(getter.work(reader, Some(piece)))
-    }
-}
-
-impl Getter {
-    fn work(&mut self, reader: Reader, piece: Option<PieceIndex>) -> Work {
-        self.busy = true;
-        self.sending = piece;
-        Work {
-            reader,
-            writer: Arc::clone(&self.writer),
-            mapped: Arc::clone(&self.mapped),
-            request: self.request,
-            words: core::mem::take(&mut self.words),
-            piece,
-        }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Peer, Share, ShareBody};
 use crate::id::{ContentId, RequestNumber};
-use crate::limits::MANIFEST_PAGE_PIECES_MAX;
+use crate::limits::{MANIFEST_PAGE_PIECES_MAX, OFFERS_KEPT_MAX};
 use crate::name::{Host, HostPort};
 use crate::net::{Conn, Offer, OfferReader};
 use crate::proto::refusal;
@@ -145,12 +145,20 @@ impl Peer {
         let seed = Some(u64::from_be_bytes(seed));
         let offer = Arc::new(Offer::new(&self.uplink, manifest, mapped, have, seed));
         offers.insert(id, Arc::downgrade(&offer));
+        // Whoever comes next finds it mapped, and is sent what was not sent before.
+        let mut kept = self.kept_offers.lock();
+        kept.push_back((id, Arc::clone(&offer)));
+        let excess = kept.len().saturating_sub(OFFERS_KEPT_MAX);
+        let old: Vec<_> = kept.drain(..excess).collect();
+        drop((kept, offers));
+        drop(old);
         Ok(offer)
     }
 
     /// A content is not what it was while it was being sent.
     fn lost_content(&self, id: ContentId) {
         self.offers.lock().remove(&id);
+        self.kept_offers.lock().retain(|(kept, _)| *kept != id);
         for share in self.shares.find(&Wanted::Id(id)) {
             self.lost(&share.info.key());
         }

@@ -32,7 +32,7 @@ use crate::storage::{HashCache, State};
 use crate::time::Instant;
 use crate::wire::{ContentInfo, ContentKey};
 use parking_lot::{Condvar, Mutex};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -77,6 +77,8 @@ pub struct Peer {
     uplink: Arc<Uplink>,
     /// Contents that getters take pieces of at present.
     offers: Mutex<BTreeMap<ContentId, Weak<Offer>>>,
+    /// The last few of them, kept for whoever comes next.
+    kept_offers: Mutex<VecDeque<(ContentId, Arc<Offer>)>>,
     connections_max: usize,
     scans: Mutex<u64>,
     scanned: Condvar,
@@ -142,6 +144,7 @@ impl Peer {
             uplink: Uplink::new(Arc::clone(&up), whole, clock, stop.clone()),
             up,
             offers: Mutex::default(),
+            kept_offers: Mutex::default(),
             // Each is a socket and the file that is sent.
             connections_max: connections_within(settings.connections_max, 2, serve::BUSY_THREADS_MAX),
             scans: Mutex::new(0),
@@ -266,6 +269,7 @@ impl Peer {
     }
 
     fn unlist(&self, key: &ContentKey) {
+        self.kept_offers.lock().retain(|(id, _)| *id != key.id);
         self.index.lock().withdraw(self.clock.at(), key);
         if let Some(member) = self.member.as_ref().filter(|_| self.central) {
             member.unshare(key);

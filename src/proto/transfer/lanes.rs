@@ -137,7 +137,7 @@ mod tests {
         let (widest, lanes) = width(12_500_000, 12_500_000, 20);
         assert_eq!(widest, 4, "tried, and given up");
         let ahead = lanes.lead_bytes() / 1_000;
-        assert_eq!(ahead / 10, 75, "{ahead} kB: 60 ms of 12.5 MB/s");
+        assert_eq!(ahead / 10, 50, "{ahead} kB: 40 ms of 12.5 MB/s");
     }
 
     #[test]

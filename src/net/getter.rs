@@ -1,0 +1,111 @@
+//! A getter at an uplink: what it has to be told, and what it is being sent.
+//!
+//! Belongs here: one getter's words, in their order. Does not: whose turn it is (`uplink.rs`). Invariant: one
+//! thread at a time is at its connection.
+
+use super::conn::ConnWriter;
+use crate::id::{PieceIndex, RequestNumber};
+use crate::limits::HOLDERS_PER_LISTING_MAX;
+use crate::name::HostPort;
+use crate::proto::transfer::Reader;
+use crate::storage::Mapped;
+use crate::time::Instant;
+use crate::wire::{HaveUpdate, List, Message, PeerAddress, Settled};
+use std::sync::Arc;
+
+/// An offer, as its uplink numbers it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct OfferNumber(pub(super) u64);
+
+/// What is told when a file turns out not to be what it was.
+pub(super) type Lost = Arc<dyn Fn() + Send + Sync>;
+
+/// A getter that is being served.
+pub(super) struct Getter {
+    pub(super) offer: OfferNumber,
+    pub(super) mapped: Arc<Mapped>,
+    pub(super) writer: Arc<ConnWriter>,
+    pub(super) request: RequestNumber,
+    /// Where it serves others, if it does.
+    pub(super) address: Option<HostPort>,
+    /// What it has to be told, in this order, before anything else is sent.
+    pub(super) words: Vec<Message>,
+    /// The piece it is being sent, until it says that it is settled.
+    pub(super) sending: Option<PieceIndex>,
+    /// A thread is at its connection.
+    pub(super) busy: bool,
+    /// When it was last told or sent something.
+    pub(super) told: Instant,
+    pub(super) lost: Lost,
+}
+
+impl Getter {
+    pub(super) fn new(
+        offer: OfferNumber,
+        mapped: Arc<Mapped>,
+        writer: Arc<ConnWriter>,
+        request: RequestNumber,
+        address: Option<HostPort>,
+        lost: Lost,
+    ) -> Self {
+        Self {
+            offer,
+            mapped,
+            writer,
+            request,
+            address,
+            words: Vec::new(),
+            sending: None,
+            busy: false,
+            told: Instant::ZERO,
+            lost,
+        }
+    }
+
+    /// Tells it of others that take or hold the same content.
+    pub(super) fn introduce(&mut self, known: impl Iterator<Item = HostPort>) {
+        let holders: List<PeerAddress, HOLDERS_PER_LISTING_MAX> =
+            List::first_of(known.map(|HostPort { host, port }| PeerAddress { host, port }));
+        let (request, pieces) = (self.request, List::new());
+        self.words.push(
+            HaveUpdate {
+                request,
+                pieces,
+                holders,
+            }
+            .into(),
+        );
+    }
+
+    /// Tells it that a piece does not follow, or no more of it.
+    pub(super) fn take_back(&mut self, piece: PieceIndex) {
+        let (request, pieces) = (self.request, List::first_of([piece]));
+        self.words.push(Settled { request, pieces }.into());
+    }
+}
+
+/// What a thread does next: words, then a piece, to a getter that is its own meanwhile.
+pub(super) struct Work {
+    pub(super) reader: Reader,
+    pub(super) writer: Arc<ConnWriter>,
+    pub(super) mapped: Arc<Mapped>,
+    pub(super) request: RequestNumber,
+    pub(super) words: Vec<Message>,
+    pub(super) piece: Option<PieceIndex>,
+}
+
+impl Getter {
+    /// What a thread has to do for it now.
+    pub(super) fn work(&mut self, reader: Reader, piece: Option<PieceIndex>) -> Work {
+        self.busy = true;
+        self.sending = piece;
+        Work {
+            reader,
+            writer: Arc::clone(&self.writer),
+            mapped: Arc::clone(&self.mapped),
+            request: self.request,
+            words: core::mem::take(&mut self.words),
+            piece,
+        }
+    }
+}
