@@ -1,5 +1,7 @@
 //! `p2pdi get`.
 
+mod batch;
+
 use super::failure::{Exit, Failure};
 use super::line::Line;
 use super::peer::{choose_name, modes, open_state};
@@ -9,7 +11,7 @@ use super::say;
 use super::show::{fetched_json, short_id, size};
 use super::signals::stop_on_signals;
 use core::cell::RefCell;
-use p2pdi::fetch::{FetchFault, Fetched, Fetcher, HolderAccount, HolderSource, Sharing, Weight};
+use p2pdi::fetch::{FetchFault, Fetched, Fetcher, HolderSource, Sharing, Watcher, Weight};
 use p2pdi::limits::PEER_CONNECTIONS;
 use p2pdi::locate::{LocateFault, Located, Locator, Request};
 use p2pdi::name::{HostPort, PeerName, printable};
@@ -189,7 +191,7 @@ struct Getting<'a> {
     serving: Option<Arc<Peer>>,
 }
 
-impl Getting<'_> {
+impl<'a> Getting<'a> {
     /// Gets everything; one that fails does not keep the others. The heaviest failure is the command's.
     fn get_all(&mut self, task: &Task) -> Result<(), Failure> {
         let mut worst: Option<Failure> = None;
@@ -212,59 +214,59 @@ impl Getting<'_> {
                 .all()
                 .map_err(|fault| locate_failure("--all", fault))?;
             let mut names = std::collections::BTreeSet::new();
+            let mut first = Vec::new();
             for located in found {
                 if names.insert(located.info.name.clone()) {
-                    self.get_one(located).unwrap_or_else(&mut note);
+                    first.push(located);
                 } else {
                     let (name, id) = (&located.info.name, short_id(located.info.id));
                     let text = format!("{name}: a second content has this name; get it apart as {name}@{id}");
                     note(Failure::new(Exit::Refused, text));
                 }
             }
+            self.get_located(first, &mut note);
         }
+        let mut found = Vec::new();
         for request in &task.requests {
             let located = self.locator.get_mut().locate(request);
-            let located = located.map_err(|fault| locate_failure(request.text(), fault));
-            located
-                .and_then(|located| self.get_one(located))
-                .unwrap_or_else(&mut note);
+            match located.map_err(|fault| locate_failure(request.text(), fault)) {
+                Ok(located) => found.push(located),
+                Err(failure) => note(failure),
+            }
         }
+        self.get_located(found, &mut note);
         worst.map_or(Ok(()), Err)
     }
 
-    fn get_one(&mut self, located: Located) -> Result<(), Failure> {
-        let info = located.info;
-        let mut holders = Holders {
-            known: located.holders,
-            locator: &self.locator,
-            id: info.id,
-        };
-        let mut progress = Progress::new(self.showing, &info);
-        let fetched = self.fetcher.fetch(&info, &mut holders, &mut progress);
-        progress.finish();
-        match fetched {
-            Ok(fetched) => {
-                self.report_lost(&fetched.holders);
-                if let Some(peer) = &self.serving {
-                    peer.add_fetched(&fetched.path, &info, &fetched.manifest);
-                }
-                self.show(&info, &fetched);
-                Ok(())
-            }
-            Err(fault) => {
-                if let FetchFault::NoHolderLeft(_, accounts) = &fault {
-                    self.report_lost(accounts);
-                }
-                Err(fetch_failure(&info, fault))
-            }
-        }
+    fn holders(&self, id: p2pdi::id::ContentId, known: Vec<HostPort>) -> Holders<'_, 'a> {
+        let locator = &self.locator;
+        Holders { known, locator, id }
     }
 
-    /// Tells the RS which holders did not serve: it looks after them.
-    fn report_lost(&self, accounts: &[HolderAccount]) {
-        for account in accounts.iter().filter(|account| !account.failures.is_empty()) {
-            self.locator.borrow_mut().report(&account.address);
+    fn get_one(&self, located: Located) -> Result<(), Failure> {
+        let info = located.info;
+        let mut holders = self.holders(info.id, located.holders);
+        let mut progress = Told {
+            progress: Progress::new(self.showing, &info),
+            getting: self,
+        };
+        let fetched = self.fetcher.fetch(&info, &mut holders, &mut progress);
+        progress.progress.finish();
+        self.got(&info, &fetched.map_err(|fault| fetch_failure(&info, fault))?);
+        Ok(())
+    }
+
+    /// A content is there: it is shared on, and told of.
+    fn got(&self, info: &ContentInfo, fetched: &Fetched) {
+        if let Some(peer) = &self.serving {
+            peer.add_fetched(&fetched.path, info, &fetched.manifest);
         }
+        self.show(info, fetched);
+    }
+
+    /// Tells the RS at once that a holder did not serve: it looks after it.
+    fn report(&self, holder: &HostPort) {
+        self.locator.borrow_mut().report(holder);
     }
 
     fn show(&self, info: &ContentInfo, fetched: &Fetched) {
@@ -290,6 +292,23 @@ impl Getting<'_> {
                 ));
             }
         }
+    }
+}
+
+/// Shows one fetch, and tells the RS who fails as it happens.
+struct Told<'t, 'g> {
+    progress: Progress,
+    getting: &'t Getting<'g>,
+}
+
+impl Watcher for Told<'_, '_> {
+    fn advanced(&mut self, bytes: u64) {
+        self.progress.advanced(bytes);
+    }
+
+    fn failed(&mut self, holder: &HostPort, why: &str) {
+        self.progress.failed(holder, why);
+        self.getting.report(holder);
     }
 }
 

@@ -34,7 +34,7 @@ pub(super) enum AttemptFault {
     Conn(ConnError),
     /// It sent something other than what was asked for.
     Lie(String),
-    /// It serves contents whole, and not by pieces.
+    /// It serves no pieces: it is none of ours.
     NoPieces,
     /// It sent nothing for too long.
     Silent,
@@ -111,6 +111,21 @@ impl Accounts {
         if failures.last() != Some(&why) {
             failures.push(why);
         }
+    }
+
+    /// Takes over the accounts of those who were asked before.
+    pub(super) fn merge(&mut self, others: Vec<HolderAccount>, heaviest: Option<Weight>) {
+        self.heaviest = self.heaviest.max(heaviest);
+        for other in others {
+            let mine = self.of(&other.address);
+            mine.bytes += other.bytes;
+            mine.failures.extend(other.failures);
+        }
+    }
+
+    /// Everyone who was asked, so far.
+    pub(super) fn all(&self) -> &[HolderAccount] {
+        &self.all
     }
 
     /// The heaviest failure so far.

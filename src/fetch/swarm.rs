@@ -47,8 +47,6 @@ pub(super) struct State {
     pub(super) running: usize,
     /// Holders that failed since the fetching thread last looked.
     pub(super) failed: Vec<(HostPort, String)>,
-    /// Holders that serve contents only whole.
-    pub(super) whole_only: Vec<HostPort>,
     pub(super) disk: Option<io::Error>,
     pub(super) bytes_here: u64,
     /// When a holder last sent anything of the content.
@@ -376,7 +374,6 @@ impl<'a> Swarm<'a> {
                     state.lines.values().for_each(|line| line.writer.shut());
                     state.disk.get_or_insert(error);
                 }
-                AttemptFault::NoPieces => state.whole_only.push(holder.clone()),
                 AttemptFault::Interrupted => {}
                 fault => {
                     state.failed.push((holder.clone(), fault.to_string()));

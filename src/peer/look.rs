@@ -4,7 +4,7 @@
 //! and the RS (`mod.rs`), hashing itself. Invariant: a look never waits for a file to be hashed, so what is gone
 //! or changed is noticed at the next look whatever else goes on, and each file is shared as soon as it is done.
 
-use super::shares::{Kept, Known, Pending, Table};
+use super::shares::{Kept, Known, Listed, Pending, Table};
 use super::{Share, ShareBody, Shares};
 use crate::id::ContentId;
 use crate::name::ContentName;
@@ -305,7 +305,7 @@ impl Shares {
             new: new.map(|(_, share)| share.info.clone()).collect(),
             gone: gone.cloned().collect(),
         };
-        table.shares = now_shared;
+        table.shares = Listed::of(now_shared);
         table
             .hashed
             .retain(|path, _| seen.contains(path) || kept.contains(path));

@@ -1,15 +1,17 @@
 //! Bringing contents here, piece by piece, from many holders at once (`rfcs/0004-transfer.txt`).
 //!
 //! Belongs here: which piece goes where next, at the holder ([`Giver`]) and at the getter ([`Taker`]), whose turn it
-//! is at an uplink ([`Uplink`]), and the proof that pieces make up a content ([`Manifest`]). Does not: the bytes themselves, connections, files.
+//! is at an uplink ([`Uplink`]), what is asked of whom where contents come whole ([`Batch`]), and the proof that pieces make up a content ([`Manifest`]). Does not: the bytes themselves, connections, files.
 //! Invariant: a piece counts only when its bytes have the value that the content's id proves.
 
+mod batch;
 mod give;
 mod manifest;
 mod pieces;
 mod take;
 mod uplink;
 
+pub use batch::{Batch, BatchHolder, BatchItem};
 pub use give::{Chosen, Giver, Reader};
 pub use manifest::{Manifest, ManifestFault, PieceHasher, piece_count, piece_span};
 pub use pieces::Pieces;
