@@ -1,26 +1,29 @@
 //! `p2pdi get`.
 
 mod batch;
+mod serving;
+mod tree;
 
 use super::failure::{Exit, Failure};
 use super::line::Line;
-use super::peer::{choose_name, modes, open_state};
+use super::peer::{modes, open_state};
 use super::progress::{Progress, Showing};
 use super::query::transport;
 use super::say;
 use super::show::{fetched_json, short_id, size};
 use super::signals::stop_on_signals;
-use core::cell::RefCell;
-use p2pdi::fetch::{FetchFault, Fetched, Fetcher, HolderSource, Sharing, Watcher, Weight};
-use p2pdi::limits::PEER_CONNECTIONS;
+use core::cell::{Cell, RefCell};
+use p2pdi::fetch::{FetchFault, Fetched, Fetcher, HolderSource, Order, Watcher, Weight};
+use p2pdi::limits::SMALL_BYTES_MAX;
 use p2pdi::locate::{LocateFault, Located, Locator, Request};
 use p2pdi::name::{HostPort, PeerName, printable};
-use p2pdi::net::{Clock, Offer, Pacer, RsClient, RsLink, Stop};
-use p2pdi::peer::{Peer, PeerSettings};
-use p2pdi::wire::ContentInfo;
+use p2pdi::net::{Clock, Pacer, RsClient, RsLink, Stop};
+use p2pdi::wire::{ContentInfo, Tree};
+use serving::Serving;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
+use tree::Come;
 
 /// How long to serve after the last fetch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,41 +97,34 @@ pub(super) fn run(mut line: Line) -> Result<(), Failure> {
     let transport = transport(&mut line)?;
     let (up_limit, down_limit) = (line.rate("--up-limit")?, line.rate("--down-limit")?);
     let (name, state) = (line.peer_name()?, line.path("--state")?);
-    let listen = line.listen("0.0.0.0:0")?;
+    let listens = line.address("--listen")?;
+    let listen = Line::listen_at(listens.clone(), "0.0.0.0:0")?;
     say::start_log("warn");
     let stop = Stop::new();
     let signalled = stop_on_signals(&stop)?;
     let clock = Clock::start();
 
-    let serving = if task.linger == Linger::Secs(0) {
-        None
-    } else {
-        let mut state = open_state(state, "get")?;
-        let name = choose_name(name.clone(), &mut state)?;
-        let settings = PeerSettings {
-            rs: rs.clone(),
-            transport,
-            central: modes.central,
-            listen,
-            advertise: None,
-            name,
-            directories: Vec::new(),
-            up_limit,
-            connections_max: PEER_CONNECTIONS,
-        };
-        let peer =
-            Peer::start(settings, state, clock, &stop).map_err(|error| Failure::io("listening", &error))?;
-        let listening = format!("listening on {}", peer.address());
+    let given = state.map(|state| open_state(Some(state), "get")).transpose()?;
+    let serving = Serving {
+        rs: rs.clone(),
+        transport,
+        central: modes.central,
+        listen,
+        name: name.clone(),
+        state: Mutex::new(Cell::new(given)),
+        up_limit,
+        clock,
+        stop: stop.clone(),
+        peer: OnceLock::new(),
+    };
+    if listens.is_some() || task.linger != Linger::Secs(0) {
+        let listening = format!("listening on {}", serving.begin_now()?.address());
         if task.showing == Showing::Events {
             say::note(&listening);
         } else {
             say::result(&listening);
         }
-        if let Some(member) = peer.member() {
-            member.want(true);
-        }
-        Some(peer)
-    };
+    }
 
     let client = rs.map(|rs| RsClient::new(RsLink::new(rs, transport, clock, stop.clone())));
     let me = name
@@ -144,16 +140,12 @@ pub(super) fn run(mut line: Line) -> Result<(), Failure> {
         stop.clone(),
     );
     let down = Pacer::new(clock, down_limit);
-    let by_peer = serving.clone().map(ByPeer);
     let fetcher = Fetcher::new(task.out.clone(), &down, stop.clone());
     let mut getting = Getting {
         locator: RefCell::new(locator),
-        fetcher: match &by_peer {
-            Some(by_peer) => fetcher.sharing(by_peer),
-            None => fetcher,
-        },
+        fetcher: fetcher.sharing(&serving),
         showing: task.showing,
-        serving: serving.clone(),
+        serving: &serving,
     };
     let ended = getting
         .get_all(&task)
@@ -164,7 +156,7 @@ pub(super) fn run(mut line: Line) -> Result<(), Failure> {
             ),
             false => failure,
         });
-    if let Some(peer) = serving {
+    if let Some(peer) = serving.peer() {
         if ended.is_ok() {
             wait(task.linger, &stop);
         }
@@ -188,7 +180,7 @@ struct Getting<'a> {
     locator: RefCell<Locator<'a>>,
     fetcher: Fetcher<'a>,
     showing: Showing,
-    serving: Option<Arc<Peer>>,
+    serving: &'a Serving,
 }
 
 impl<'a> Getting<'a> {
@@ -243,25 +235,54 @@ impl<'a> Getting<'a> {
         Holders { known, locator, id }
     }
 
-    fn get_one(&self, located: Located) -> Result<(), Failure> {
-        let info = located.info;
-        let mut holders = self.holders(info.id, located.holders);
-        let mut progress = Told {
-            progress: Progress::new(self.showing, &info),
-            getting: self,
-        };
-        let fetched = self.fetcher.fetch(&info, &mut holders, &mut progress);
-        progress.progress.finish();
-        self.got(&info, &fetched.map_err(|fault| fetch_failure(&info, fault))?);
+    /// Gets a content that comes by pieces.
+    fn get_large(&self, order: Order, of_tree: Option<&RefCell<Come>>) -> Result<(), Failure> {
+        let info = order.info;
+        let mut holders = self.holders(info.id, order.holders);
+        let mut told = self.told(&info);
+        let fetched = self.fetcher.fetch(&info, &mut holders, &mut told);
+        told.progress.finish();
+        let fetched = fetched.map_err(|fault| fetch_failure(&info, fault))?;
+        if let Some(executable) = order.executable {
+            let mended = self.fetcher.set_executable(&info.name, executable);
+            mended.map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
+        }
+        self.got(&info, &fetched, of_tree);
         Ok(())
     }
 
-    /// A content is there: it is shared on, and told of.
-    fn got(&self, info: &ContentInfo, fetched: &Fetched) {
-        if let Some(peer) = &self.serving {
-            peer.add_fetched(&fetched.path, info, &fetched.manifest);
+    /// What a directory consists of.
+    fn fetch_tree(&self, located: &Located) -> Result<Tree, Failure> {
+        let info = &located.info;
+        let mut holders = self.holders(info.id, located.holders.clone());
+        let mut told = self.told(info);
+        let tree = self.fetcher.fetch_tree(info, &mut holders, &mut told);
+        told.progress.finish();
+        tree.map_err(|fault| fetch_failure(info, fault))
+    }
+
+    fn told(&self, info: &ContentInfo) -> Told<'_, 'a> {
+        Told {
+            progress: Progress::new(self.showing, info),
+            getting: self,
         }
-        self.show(info, fetched);
+    }
+
+    /// A content is there: it is shared on, by itself or with its directory, and told of.
+    fn got(&self, info: &ContentInfo, fetched: &Fetched, of_tree: Option<&RefCell<Come>>) {
+        if let Some(peer) = self.serving.peer() {
+            match of_tree {
+                None => peer.add_fetched(&fetched.path, info, &fetched.manifest),
+                Some(_) if info.bytes > SMALL_BYTES_MAX => peer.withdraw_part(info),
+                Some(_) => {}
+            }
+        }
+        if let Some(come) = of_tree {
+            come.borrow_mut().add(fetched);
+        }
+        if of_tree.is_none() || self.showing == Showing::Events {
+            self.show(info, fetched);
+        }
     }
 
     /// Tells the RS at once that a holder did not serve: it looks after it.
@@ -332,23 +353,6 @@ impl HolderSource for Holders<'_, '_> {
             .collect();
         self.known.extend(new.iter().cloned());
         new
-    }
-}
-
-/// Offers what has come of a content by the peer that serves meanwhile.
-struct ByPeer(Arc<Peer>);
-
-impl Sharing for ByPeer {
-    fn port(&self) -> u16 {
-        self.0.address().port()
-    }
-
-    fn begin(&self, info: &ContentInfo, offer: &Arc<Offer>) {
-        self.0.offer_part(info, offer);
-    }
-
-    fn give_up(&self, info: &ContentInfo) {
-        self.0.withdraw_part(info);
     }
 }
 

@@ -11,6 +11,7 @@ mod many;
 mod oversee;
 mod source;
 mod swarm;
+mod tree;
 
 pub use account::{HolderAccount, Weight};
 pub use many::{Order, Receiving};

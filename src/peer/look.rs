@@ -55,7 +55,8 @@ impl Shares {
         self.table.lock().added.clear();
         let mut look = Look::default();
         let mut scans: Vec<(Option<ContentName>, Scanned)> = Vec::new();
-        for directory in &self.directories {
+        let directories = self.directories.lock().clone();
+        for directory in &directories {
             let mut scanned = scan(directory);
             let hidden = self.table.lock().hidden.clone();
             scanned.files.retain(|_, (path, _)| !hidden.contains(path));

@@ -135,7 +135,7 @@ pub(super) struct Table {
 /// The shares of one peer.
 #[derive(Debug)]
 pub struct Shares {
-    pub(super) directories: Vec<PathBuf>,
+    pub(super) directories: Mutex<Vec<PathBuf>>,
     pub(super) table: Mutex<Table>,
     pub(super) hashers: Hashers,
     pub(super) results: Receiver<Hashed>,
@@ -149,7 +149,7 @@ impl Shares {
     pub fn new(directories: Vec<PathBuf>) -> Self {
         let (hashers, results) = Hashers::new(HashOrder::SmallestFirst);
         Self {
-            directories,
+            directories: Mutex::new(directories),
             table: Mutex::default(),
             hashers,
             results,
@@ -159,8 +159,28 @@ impl Shares {
     }
 
     /// The directory downloads are put into, so that they are shared at once.
-    pub fn first_directory(&self) -> Option<&Path> {
-        self.directories.first().map(PathBuf::as_path)
+    pub fn first_directory(&self) -> Option<PathBuf> {
+        self.directories.lock().first().cloned()
+    }
+
+    /// Shares a directory that was fetched, from the next look on; what is known of its files is not hashed again.
+    pub(super) fn add_directory(&self, directory: PathBuf, known: Vec<(PathBuf, Arc<Manifest>)>) {
+        let mut table = self.table.lock();
+        for (path, manifest) in known {
+            let Ok(metadata) = path.metadata() else { continue };
+            let (stamp, kept) = (Stamp::of(&metadata), Kept::WhileRunning);
+            if stamp.bytes == manifest.bytes() {
+                let known = Known {
+                    stamp,
+                    manifest,
+                    kept,
+                };
+                table.hashed.insert(path, known);
+            }
+        }
+        drop(table);
+        self.directories.lock().push(directory);
+        self.wake();
     }
 
     /// The shares that match.
@@ -193,6 +213,7 @@ impl Shares {
         table.hidden.remove(&path);
         if !self
             .directories
+            .lock()
             .iter()
             .any(|directory| path.starts_with(directory))
         {

@@ -1,5 +1,6 @@
 //! Getting many contents: the small ones together, and then the large ones one by one.
 
+use super::tree::Come;
 use super::{Getting, fetch_failure};
 use crate::cli::failure::Failure;
 use crate::cli::progress::Progress;
@@ -7,27 +8,41 @@ use p2pdi::fetch::{FetchFault, Fetched, HolderSource as _, Order, Receiving, Wat
 use p2pdi::limits::SMALL_BYTES_MAX;
 use p2pdi::locate::Located;
 use p2pdi::name::{ContentName, HostPort};
+use p2pdi::wire::ContentKind;
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 
 impl Getting<'_> {
     /// Gets what was located, each under its name; what fails is noted and does not keep the others.
     pub(super) fn get_located(&mut self, located: Vec<Located>, note: &mut dyn FnMut(Failure)) {
-        let (small, large): (Vec<Located>, Vec<Located>) = located
+        let (trees, files): (Vec<Located>, Vec<Located>) = located
             .into_iter()
-            .partition(|located| located.info.bytes <= SMALL_BYTES_MAX);
+            .partition(|located| located.info.kind == ContentKind::Tree);
         let order = |located: Located| Order {
             info: located.info,
             holders: located.holders,
             executable: None,
         };
-        self.get_small(&small.into_iter().map(order).collect::<Vec<_>>(), note);
-        for located in large {
-            self.get_one(located).unwrap_or_else(&mut *note);
+        let (small, large): (Vec<Order>, Vec<Order>) = files
+            .into_iter()
+            .map(order)
+            .partition(|order| order.info.bytes <= SMALL_BYTES_MAX);
+        self.get_small(&small, None, note);
+        for order in large {
+            self.get_large(order, None).unwrap_or_else(&mut *note);
+        }
+        for tree in trees {
+            self.get_tree(tree, note);
         }
     }
 
     /// Gets small contents in numbers; they are shown as one.
-    pub(super) fn get_small(&self, orders: &[Order], note: &mut dyn FnMut(Failure)) {
+    pub(super) fn get_small(
+        &self,
+        orders: &[Order],
+        of_tree: Option<&RefCell<Come>>,
+        note: &mut dyn FnMut(Failure),
+    ) {
         let Some(first) = orders.first() else { return };
         let mut shown = first.info.clone();
         if orders.len() > 1
@@ -39,6 +54,7 @@ impl Getting<'_> {
         let mut several = Several {
             getting: self,
             orders,
+            of_tree,
             note,
             reported: BTreeSet::new(),
             progress: Progress::new(self.showing, &shown),
@@ -52,6 +68,7 @@ impl Getting<'_> {
 struct Several<'s, 'g> {
     getting: &'s Getting<'g>,
     orders: &'s [Order],
+    of_tree: Option<&'s RefCell<Come>>,
     note: &'s mut dyn FnMut(Failure),
     reported: BTreeSet<HostPort>,
     progress: Progress,
@@ -77,7 +94,7 @@ impl Receiving for Several<'_, '_> {
     fn ended(&mut self, order: usize, result: Result<Fetched, FetchFault>) {
         let info = &self.orders[order].info;
         match result {
-            Ok(fetched) => self.getting.got(info, &fetched),
+            Ok(fetched) => self.getting.got(info, &fetched, self.of_tree),
             Err(fault) => (self.note)(fetch_failure(info, fault)),
         }
     }
