@@ -301,3 +301,25 @@ impl Patience {
         Ok(result?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_drips_is_waited_for_so_long() {
+        assert_eq!(Patience::of(0).0, ANSWER_TIMEOUT);
+        assert_eq!(
+            Patience::of(10 * SMALL_RATE_MIN).0.as_secs(),
+            ANSWER_TIMEOUT.as_secs() + 10
+        );
+        let mut left = Patience(Span::from_millis(20));
+        let drip = |_| {
+            std::thread::park_timeout(std::time::Duration::from_millis(15));
+            Ok(())
+        };
+        assert!(left.spend(drip).is_ok());
+        let ended = (0..9).find_map(|_| left.spend(drip).err());
+        assert!(matches!(ended, Some(AttemptFault::Silent)), "{ended:?}");
+    }
+}

@@ -112,3 +112,41 @@ impl Fetcher<'_> {
         self.out.join(name.as_str())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::{Clock, Pacer, Stop};
+    use crate::wire::{ContentKind, Text};
+
+    struct Nobody;
+
+    impl Watcher for Nobody {
+        fn advanced(&mut self, _bytes: u64) {}
+        fn failed(&mut self, _holder: &HostPort, _why: &str) {}
+    }
+
+    #[test]
+    fn a_tree_is_not_larger_than_it_may_be() {
+        let content = ContentInfo {
+            kind: ContentKind::Tree,
+            name: ContentName::new("d").expect("a name"),
+            id: crate::id::ContentId([1; 32]),
+            bytes: TREE_BYTES_MAX + 1,
+            modified: 0,
+            media_type: Text::cut("application/x-p2pdi-tree"),
+            number: None,
+            title: None,
+        };
+        let unlimited = Pacer::new(Clock::start(), None);
+        let fetcher = Fetcher::new(PathBuf::from("."), &unlimited, Stop::new());
+        let fetched = fetcher.fetch_tree(&content, &mut Vec::new(), &mut Nobody);
+        let Err(FetchFault::Disk(error)) = fetched else {
+            panic!("{fetched:?}")
+        };
+        assert!(
+            error.to_string().contains("d: its tree has 268435457 bytes"),
+            "{error}"
+        );
+    }
+}

@@ -282,7 +282,10 @@ fn open_alone(parent: &File, name: &str, executable: bool) -> io::Result<File> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     for _ in 0..8 {
         let (opened, is_new) = match rustix::fs::openat(parent, name, flags | OFlags::EXCL, mode) {
-            Err(rustix::io::Errno::EXIST) => (rustix::fs::openat(parent, name, flags, mode)?, false),
+            Err(rustix::io::Errno::EXIST) => match rustix::fs::openat(parent, name, flags, mode) {
+                Err(rustix::io::Errno::LOOP) => return Err(in_the_way(&format!("{name}, a link,"))),
+                other => (other?, false),
+            },
             other => (other?, true),
         };
         rustix::fs::flock(opened.as_fd(), FlockOperation::NonBlockingLockExclusive).map_err(|_| busy())?;
