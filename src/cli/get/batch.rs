@@ -31,7 +31,7 @@ impl Getting<'_> {
         for order in large {
             self.get_large(order, None).unwrap_or_else(&mut *note);
         }
-        for tree in trees {
+        for tree in &trees {
             self.get_tree(tree, note);
         }
     }

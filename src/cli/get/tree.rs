@@ -32,7 +32,7 @@ impl Come {
 
 impl Getting<'_> {
     /// Gets a directory into its own name below `--out`. What is there and right is kept, a wrong mode is mended.
-    pub(super) fn get_tree(&self, located: Located, note: &mut dyn FnMut(Failure)) {
+    pub(super) fn get_tree(&self, located: &Located, note: &mut dyn FnMut(Failure)) {
         let begun = Instant::now();
         let info = located.info.clone();
         let failures = RefCell::new(0_usize);
@@ -40,7 +40,7 @@ impl Getting<'_> {
             *failures.borrow_mut() += 1;
             note(failure);
         };
-        let tree = match self.fetch_tree(&located) {
+        let tree = match self.fetch_tree(located) {
             Ok(tree) => tree,
             Err(failure) => return note(failure),
         };
@@ -58,7 +58,7 @@ impl Getting<'_> {
             };
             match &entry.node {
                 TreeNode::EmptyDirectory(_) => directories.push(name),
-                TreeNode::File(file) => orders.push(order(name, file, &located)),
+                TreeNode::File(file) => orders.push(order(name, file, located)),
             }
         }
         for failure in self.fetcher.make_directories(&directories) {
