@@ -129,7 +129,7 @@ fn sharing(directory: &Path, state: &Path, stop: &Stop) -> Arc<Peer> {
 fn fetch_all(peer: &Peer, contents: &[ContentInfo], place: &Path, stop: &Stop) {
     let out = tempfile::tempdir_in(place).expect("a directory");
     let unlimited = Pacer::new(Clock::start(), None);
-    let mut fetcher = Fetcher::new(out.path().to_owned(), &unlimited, stop.clone());
+    let fetcher = Fetcher::new(out.path().to_owned(), &unlimited, stop.clone());
     let holder = HostPort::from(peer.address());
     for content in contents {
         fetcher

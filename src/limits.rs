@@ -181,6 +181,21 @@ pub const OFFERS_KEPT_MAX: usize = 8;
 /// Bytes of content a socket may hold unsent: what waits there was chosen early, and blindly.
 pub const UNSENT_BYTES_MAX: u32 = 16 * 1024;
 
+/// Contents up to this size come whole and in numbers, each verified in memory before it is written: two smallest
+/// pieces, so that a liar costs no more than elsewhere and nothing is worth resuming.
+pub const SMALL_BYTES_MAX: u64 = 2 * PIECE_BYTES_MIN;
+/// Small contents asked ahead of one connection: enough that no holder waits for the next request.
+pub const SMALL_AHEAD_MAX: usize = 64;
+/// And their bytes: more than any LAN has under way, and little to ask again if the holder fails.
+pub const SMALL_AHEAD_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// A connection that answers later than this is asked less far ahead: what it owes others could bring.
+pub const SMALL_AHEAD_SPAN: Span = Span::from_millis(100);
+/// What comes whole comes at this rate at least, after a first wait: a holder that drips is none.
+pub const SMALL_RATE_MIN: u64 = 2 * 1024;
+/// Small files that reach the disk and get their names together: one sync instead of as many, and each is an open
+/// file meanwhile.
+pub const SMALL_GROUP_FILES: usize = 128;
+
 // --- a peer's own work ---
 
 /// Between two looks at the shared directories: with hashing, a change is registered within 5 s.

@@ -158,12 +158,10 @@ impl<'a> Locator<'a> {
             }
         }
         while self.ask_next_peer() {}
-        let known: Vec<ContentInfo> = self.index.known(self.clock.at()).cloned().collect();
-        for info in known.into_iter().filter(|info| info.kind == ContentKind::File) {
-            for content in self.index.find(self.clock.at(), &Wanted::Id(info.id)) {
-                let holders = addresses(content.holders.iter().map(|(holder, _)| holder));
-                merge(&mut found, content.info, holders);
-            }
+        let learned = self.index.all(self.clock.at());
+        for content in learned.filter(|content| content.info.kind == ContentKind::File) {
+            let holders = addresses(content.holders.iter().map(|(holder, _)| holder));
+            merge(&mut found, content.info, holders);
         }
         if found.is_empty() {
             Err(self.nothing())

@@ -37,6 +37,7 @@ use Hit::{By, Not};
 
 const UPLINK: &str = "src/proto/transfer/uplink.rs";
 const TAKE: &str = "src/proto/transfer/take_tests.rs";
+const BATCH: &str = "src/proto/transfer/batch_tests.rs";
 const HASHERS: &str = "src/storage/hashers_tests.rs";
 const WIRE: &str = "tests/wire/bounds.rs";
 const STUCK: &str = "tests/hostile/stuck.rs";
@@ -277,6 +278,24 @@ const HITS: &[(&str, Hit)] = &[
         Not("the kernel keeps it; it changes how early a piece is chosen"),
     ),
     (
+        "SMALL_BYTES_MAX",
+        By("tests/small.rs", "small_files_come_in_numbers"),
+    ),
+    ("SMALL_AHEAD_MAX", By(BATCH, "so_many_and_so_much_is_asked_ahead")),
+    (
+        "SMALL_AHEAD_BYTES_MAX",
+        By(BATCH, "so_many_and_so_much_is_asked_ahead"),
+    ),
+    ("SMALL_AHEAD_SPAN", By(BATCH, "the_quick_get_more_of_the_list")),
+    (
+        "SMALL_RATE_MIN",
+        By("src/fetch/lane.rs", "who_drips_is_waited_for_so_long"),
+    ),
+    (
+        "SMALL_GROUP_FILES",
+        By("tests/small.rs", "small_files_come_in_numbers"),
+    ),
+    (
         "RESCAN",
         By(
             "tests/ordeal/changes.rs",
@@ -318,7 +337,7 @@ const HITS: &[(&str, Hit)] = &[
     ),
     (
         "TREE_BYTES_MAX",
-        Not("no code holds to it yet: nothing fetches a tree"),
+        By("src/fetch/tree.rs", "a_tree_is_not_larger_than_it_may_be"),
     ),
     (
         "PACE_STEP",

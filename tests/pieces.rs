@@ -74,7 +74,7 @@ fn bytes_that_come_too_late_spoil_nothing() {
 }
 
 #[test]
-fn what_a_whole_holder_sends_never_touches_journalled_pieces() {
+fn who_serves_no_pieces_spoils_nothing_of_what_has_come() {
     let place = tempfile::tempdir().expect("a directory");
     let honest = holder_of_big(place.path(), "a", 2_000_000, &["--up-limit", "1MB"]);
     let content = std::fs::read(place.path().join("a/big")).expect("read");
@@ -85,7 +85,8 @@ fn what_a_whole_holder_sends_never_touches_journalled_pieces() {
     getter.kill();
     let kept = pieces_kept(&out);
     let got = get(&out, &[&liar.address]).run();
-    assert_eq!(got.code, 3, "{}", got.stderr);
+    assert_eq!(got.code, 4, "{}", got.stderr);
+    assert!(got.stderr.contains("serves no pieces"), "{}", got.stderr);
     assert_eq!(pieces_kept(&out), kept, "what has come is kept");
     let got = get(&out, &[&honest.address]).run();
     assert_eq!(got.code, 0, "{}", got.stderr);

@@ -1,25 +1,30 @@
 //! `p2pdi get`.
 
+mod batch;
+mod serving;
+mod tree;
+
 use super::failure::{Exit, Failure};
 use super::line::Line;
-use super::peer::{choose_name, modes, open_state};
+use super::peer::{modes, open_state};
 use super::progress::{Progress, Showing};
 use super::query::transport;
 use super::say;
 use super::show::{fetched_json, short_id, size};
 use super::signals::stop_on_signals;
 use super::why::why_text;
-use core::cell::RefCell;
-use p2pdi::fetch::{FetchFault, Fetched, Fetcher, HolderAccount, HolderSource, Sharing, Strategy, Weight};
-use p2pdi::limits::PEER_CONNECTIONS;
+use core::cell::{Cell, RefCell};
+use p2pdi::fetch::{FetchFault, Fetched, Fetcher, HolderSource, Order, Standing, Strategy, Watcher, Weight};
+use p2pdi::limits::SMALL_BYTES_MAX;
 use p2pdi::locate::{LocateFault, Located, Locator, Request};
 use p2pdi::name::{HostPort, PeerName, printable};
-use p2pdi::net::{Clock, Offer, Pacer, RsClient, RsLink, Stop, Uplink};
-use p2pdi::peer::{Peer, PeerSettings};
-use p2pdi::wire::ContentInfo;
+use p2pdi::net::{Clock, Pacer, RsClient, RsLink, Stop};
+use p2pdi::wire::{ContentInfo, Tree};
+use serving::Serving;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
+use tree::Come;
 
 /// How long to serve after the last fetch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,41 +105,34 @@ pub(super) fn run(mut line: Line) -> Result<(), Failure> {
     let transport = transport(&mut line)?;
     let (up_limit, down_limit) = (line.rate("--up-limit")?, line.rate("--down-limit")?);
     let (name, state) = (line.peer_name()?, line.path("--state")?);
-    let listen = line.listen("0.0.0.0:0")?;
+    let listens = line.address("--listen")?;
+    let listen = Line::listen_at(listens.clone(), "0.0.0.0:0")?;
     say::start_log("warn");
     let stop = Stop::new();
     let signalled = stop_on_signals(&stop)?;
     let clock = Clock::start();
 
-    let serving = if task.linger == Linger::Secs(0) {
-        None
-    } else {
-        let mut state = open_state(state, "get")?;
-        let name = choose_name(name.clone(), &mut state)?;
-        let settings = PeerSettings {
-            rs: rs.clone(),
-            transport,
-            central: modes.central,
-            listen,
-            advertise: None,
-            name,
-            directories: Vec::new(),
-            up_limit,
-            connections_max: PEER_CONNECTIONS,
-        };
-        let peer =
-            Peer::start(settings, state, clock, &stop).map_err(|error| Failure::io("listening", &error))?;
-        let listening = format!("listening on {}", peer.address());
+    let given = state.map(|state| open_state(Some(state), "get")).transpose()?;
+    let serving = Serving {
+        rs: rs.clone(),
+        transport,
+        central: modes.central,
+        listen,
+        name: name.clone(),
+        state: Mutex::new(Cell::new(given)),
+        up_limit,
+        clock,
+        stop: stop.clone(),
+        peer: OnceLock::new(),
+    };
+    if listens.is_some() || task.linger != Linger::Secs(0) {
+        let listening = format!("listening on {}", serving.begin_now()?.address());
         if task.showing == Showing::Events {
             say::note(&listening);
         } else {
             say::result(&listening);
         }
-        if let Some(member) = peer.member() {
-            member.want(true);
-        }
-        Some(peer)
-    };
+    }
 
     let client = rs.map(|rs| RsClient::new(RsLink::new(rs, transport, clock, stop.clone())));
     let me = name
@@ -150,17 +148,13 @@ pub(super) fn run(mut line: Line) -> Result<(), Failure> {
         stop.clone(),
     );
     let down = Pacer::new(clock, down_limit);
-    let by_peer = serving.clone().map(ByPeer);
     let fetcher = Fetcher::new(task.out.clone(), &down, stop.clone()).by(task.strategy);
     let mut getting = Getting {
         locator: RefCell::new(locator),
-        fetcher: match &by_peer {
-            Some(by_peer) => fetcher.sharing(by_peer),
-            None => fetcher,
-        },
+        fetcher: fetcher.sharing(&serving),
         showing: task.showing,
         why: task.why,
-        serving: serving.clone(),
+        serving: &serving,
     };
     let ended = getting
         .get_all(&task)
@@ -171,7 +165,7 @@ pub(super) fn run(mut line: Line) -> Result<(), Failure> {
             ),
             false => failure,
         });
-    if let Some(peer) = serving {
+    if let Some(peer) = serving.peer() {
         if ended.is_ok() {
             wait(task.linger, &stop);
         }
@@ -196,10 +190,10 @@ struct Getting<'a> {
     fetcher: Fetcher<'a>,
     showing: Showing,
     why: bool,
-    serving: Option<Arc<Peer>>,
+    serving: &'a Serving,
 }
 
-impl Getting<'_> {
+impl<'a> Getting<'a> {
     /// Gets everything; one that fails does not keep the others. The heaviest failure is the command's.
     fn get_all(&mut self, task: &Task) -> Result<(), Failure> {
         let mut worst: Option<Failure> = None;
@@ -222,59 +216,88 @@ impl Getting<'_> {
                 .all()
                 .map_err(|fault| locate_failure("--all", fault))?;
             let mut names = std::collections::BTreeSet::new();
+            let mut first = Vec::new();
             for located in found {
                 if names.insert(located.info.name.clone()) {
-                    self.get_one(located).unwrap_or_else(&mut note);
+                    first.push(located);
                 } else {
                     let (name, id) = (&located.info.name, short_id(located.info.id));
                     let text = format!("{name}: a second content has this name; get it apart as {name}@{id}");
                     note(Failure::new(Exit::Refused, text));
                 }
             }
+            self.get_located(first, &mut note);
         }
+        let mut found = Vec::new();
         for request in &task.requests {
             let located = self.locator.get_mut().locate(request);
-            let located = located.map_err(|fault| locate_failure(request.text(), fault));
-            located
-                .and_then(|located| self.get_one(located))
-                .unwrap_or_else(&mut note);
+            match located.map_err(|fault| locate_failure(request.text(), fault)) {
+                Ok(located) => found.push(located),
+                Err(failure) => note(failure),
+            }
         }
+        self.get_located(found, &mut note);
         worst.map_or(Ok(()), Err)
     }
 
-    fn get_one(&mut self, located: Located) -> Result<(), Failure> {
-        let info = located.info;
-        let mut progress = Progress::new(self.showing, &info, located.holders.len());
-        let mut holders = Holders {
-            known: located.holders,
-            locator: &self.locator,
-            id: info.id,
-        };
-        let fetched = self.fetcher.fetch(&info, &mut holders, &mut progress);
-        progress.finish();
-        match fetched {
-            Ok(fetched) => {
-                self.report_lost(&fetched.holders);
-                if let Some(peer) = &self.serving {
-                    peer.add_fetched(&fetched.path, &info, &fetched.manifest);
-                }
-                self.show(&info, &fetched);
-                Ok(())
-            }
-            Err(fault) => {
-                if let FetchFault::NoHolderLeft(_, accounts) = &fault {
-                    self.report_lost(accounts);
-                }
-                Err(fetch_failure(&info, fault))
-            }
+    fn holders(&self, id: p2pdi::id::ContentId, known: Vec<HostPort>) -> Holders<'_, 'a> {
+        let locator = &self.locator;
+        Holders { known, locator, id }
+    }
+
+    /// Gets a content that comes by pieces.
+    fn get_large(&self, order: Order, of_tree: Option<&RefCell<Come>>) -> Result<(), Failure> {
+        let info = order.info;
+        let mut holders = self.holders(info.id, order.holders);
+        let mut told = self.told(&info, holders.known.len());
+        let fetched = self.fetcher.fetch(&info, &mut holders, &mut told);
+        told.progress.finish();
+        let fetched = fetched.map_err(|fault| fetch_failure(&info, fault))?;
+        if let Some(executable) = order.executable {
+            let mended = self.fetcher.set_executable(&info.name, executable);
+            mended.map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
+        }
+        self.got(&info, &fetched, of_tree);
+        Ok(())
+    }
+
+    /// What a directory consists of.
+    fn fetch_tree(&self, located: &Located) -> Result<Tree, Failure> {
+        let info = &located.info;
+        let mut holders = self.holders(info.id, located.holders.clone());
+        let mut told = self.told(info, holders.known.len());
+        let tree = self.fetcher.fetch_tree(info, &mut holders, &mut told);
+        told.progress.finish();
+        tree.map_err(|fault| fetch_failure(info, fault))
+    }
+
+    fn told(&self, info: &ContentInfo, holders: usize) -> Told<'_, 'a> {
+        Told {
+            progress: Progress::new(self.showing, info, holders),
+            getting: self,
         }
     }
 
-    /// Tells the RS which holders did not serve: it looks after them.
-    fn report_lost(&self, accounts: &[HolderAccount]) {
-        for account in accounts.iter().filter(|account| !account.failures.is_empty()) {
-            self.locator.borrow_mut().report(&account.address);
+    /// A content is there: it is shared on, by itself or with its directory, and told of.
+    fn got(&self, info: &ContentInfo, fetched: &Fetched, of_tree: Option<&RefCell<Come>>) {
+        if let Some(peer) = self.serving.peer() {
+            match of_tree {
+                None => peer.add_fetched(&fetched.path, info, &fetched.manifest),
+                Some(_) if info.bytes > SMALL_BYTES_MAX => peer.withdraw_part(info),
+                Some(_) => {}
+            }
         }
+        if let Some(come) = of_tree {
+            come.borrow_mut().add(fetched);
+        }
+        if of_tree.is_none() || self.showing == Showing::Events {
+            self.show(info, fetched);
+        }
+    }
+
+    /// Tells the RS at once that a holder did not serve: it looks after it.
+    fn report(&self, holder: &HostPort) {
+        self.locator.borrow_mut().report(holder);
     }
 
     fn show(&self, info: &ContentInfo, fetched: &Fetched) {
@@ -306,6 +329,23 @@ impl Getting<'_> {
     }
 }
 
+/// Shows one fetch, and tells the RS who fails as it happens.
+struct Told<'t, 'g> {
+    progress: Progress,
+    getting: &'t Getting<'g>,
+}
+
+impl Watcher for Told<'_, '_> {
+    fn advanced(&mut self, standing: &Standing) {
+        self.progress.advanced(standing);
+    }
+
+    fn failed(&mut self, holder: &HostPort, why: &str) {
+        self.progress.failed(holder, why);
+        self.getting.report(holder);
+    }
+}
+
 /// The holders of a content: those known, and when they have failed, whoever else can be found.
 struct Holders<'l, 'a> {
     known: Vec<HostPort>,
@@ -326,27 +366,6 @@ impl HolderSource for Holders<'_, '_> {
             .collect();
         self.known.extend(new.iter().cloned());
         new
-    }
-}
-
-/// Offers what has come of a content by the peer that serves meanwhile.
-struct ByPeer(Arc<Peer>);
-
-impl Sharing for ByPeer {
-    fn port(&self) -> u16 {
-        self.0.address().port()
-    }
-
-    fn uplink(&self) -> Arc<Uplink> {
-        Arc::clone(self.0.uplink())
-    }
-
-    fn begin(&self, info: &ContentInfo, offer: &Arc<Offer>) {
-        self.0.offer_part(info, offer);
-    }
-
-    fn give_up(&self, info: &ContentInfo) {
-        self.0.withdraw_part(info);
     }
 }
 

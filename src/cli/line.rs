@@ -152,8 +152,13 @@ impl Line {
 
     /// An address of this machine to listen on.
     pub(super) fn listen(&mut self, default: &str) -> Result<SocketAddr, Failure> {
-        let wanted = self.address("--listen")?.or_else(|| HostPort::parse(default));
-        let Some(wanted) = wanted else {
+        let given = self.address("--listen")?;
+        Self::listen_at(given, default)
+    }
+
+    /// The address that was given to listen on, or else the default one.
+    pub(super) fn listen_at(given: Option<HostPort>, default: &str) -> Result<SocketAddr, Failure> {
+        let Some(wanted) = given.or_else(|| HostPort::parse(default)) else {
             return Err(Failure::usage("--listen: not HOST:PORT"));
         };
         let found =

@@ -116,7 +116,7 @@ fn short(name: &str) -> String {
 
 impl Watcher for Progress {
     fn advanced(&mut self, standing: &Standing) {
-        if standing.pieces_all == 0 {
+        if standing.pieces_all == 0 && standing.bytes == 0 {
             return;
         }
         let first = self.found.is_none();

@@ -44,7 +44,7 @@ pub(super) enum AttemptFault {
     Lie(String),
     /// It has proven that the content has this size, and not the one that was listed.
     OtherSize(u64),
-    /// It serves contents whole, and not by pieces.
+    /// It serves no pieces: it is none of ours.
     NoPieces,
     /// It sent nothing for too long.
     Silent,
@@ -134,6 +134,21 @@ impl Accounts {
         if failures.last() != Some(&why) {
             failures.push(why);
         }
+    }
+
+    /// Takes over the accounts of those who were asked before.
+    pub(super) fn merge(&mut self, others: Vec<HolderAccount>, heaviest: Option<Weight>) {
+        self.heaviest = self.heaviest.max(heaviest);
+        for other in others {
+            let mine = self.of(&other.address);
+            mine.bytes += other.bytes;
+            mine.failures.extend(other.failures);
+        }
+    }
+
+    /// Everyone who was asked, so far.
+    pub(super) fn all(&self) -> &[HolderAccount] {
+        &self.all
     }
 
     /// The heaviest failure so far.

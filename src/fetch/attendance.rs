@@ -67,7 +67,6 @@ impl State {
                 self.lines.values().for_each(|line| line.writer.shut());
                 self.true_bytes = Some(bytes);
             }
-            AttemptFault::NoPieces => self.whole_only.push(holder.clone()),
             AttemptFault::Interrupted => {}
             fault => {
                 self.failed.push((holder.clone(), fault.to_string()));

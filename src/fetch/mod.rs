@@ -7,28 +7,30 @@
 
 mod account;
 mod attendance;
+mod lane;
 mod links;
+mod many;
 mod oversee;
 mod parts;
-mod single;
 mod source;
 mod stopwatch;
 mod swarm;
+mod tree;
 mod watch;
 
 pub use account::{HolderAccount, Weight};
+pub use many::{Order, Receiving};
 pub use watch::{Standing, Watcher};
 
-use crate::id::{ContentId, RequestNumber};
-use crate::limits::HAVE_MAP_BYTES_MAX;
+use crate::limits::{HAVE_MAP_BYTES_MAX, SMALL_BYTES_MAX};
 use crate::name::HostPort;
-use crate::net::{Conn, Offer, Pacer, Stop, Uplink};
+use crate::net::{Offer, Pacer, Stop, Uplink};
 use crate::proto::transfer::{Bound, Manifest, piece_count};
-use crate::storage::{Stamp, hash_file};
+use crate::storage::{Group, HashOrder, Hashers, Landing};
 use crate::time::Span;
 use crate::wire::ContentInfo;
 use account::Accounts;
-use std::collections::BTreeMap;
+use core::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -93,25 +95,24 @@ impl HolderSource for Vec<HostPort> {
 pub trait Sharing: Sync {
     /// The port others reach us at.
     fn port(&self) -> u16;
-    /// What our pieces are sent by.
-    fn uplink(&self) -> Arc<Uplink>;
+    /// What our pieces are sent by; none if they are not.
+    fn uplink(&self) -> Option<Arc<Uplink>>;
     /// A fetch has begun: these pieces can be had.
     fn begin(&self, info: &ContentInfo, offer: &Arc<Offer>);
     /// It ended without the whole content.
     fn give_up(&self, info: &ContentInfo);
 }
 
-/// Fetches contents one after the other, keeping connections to their holders.
+/// How often a wait asks whether to stop.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Fetches contents into one directory: large ones one after the other, small ones in numbers.
 pub struct Fetcher<'a> {
     out: PathBuf,
     down: &'a Pacer,
     sharing: Option<&'a dyn Sharing>,
     strategy: Strategy,
     stop: Stop,
-    /// Connections kept for contents of one piece.
-    conns: BTreeMap<HostPort, Conn>,
-    request: RequestNumber,
-    buffer: Vec<u8>,
 }
 
 impl<'a> Fetcher<'a> {
@@ -123,9 +124,6 @@ impl<'a> Fetcher<'a> {
             sharing: None,
             strategy: Strategy::Swarm,
             stop,
-            conns: BTreeMap::new(),
-            request: RequestNumber(0),
-            buffer: Vec::new(),
         }
     }
 
@@ -146,15 +144,18 @@ impl<'a> Fetcher<'a> {
     /// # Errors
     /// Nobody delivered it, our disk failed, or we were stopped.
     pub fn fetch(
-        &mut self,
+        &self,
         content: &ContentInfo,
         holders: &mut dyn HolderSource,
         watcher: &mut dyn Watcher,
     ) -> Result<Fetched, FetchFault> {
+        if content.bytes <= SMALL_BYTES_MAX {
+            return self.fetch_small(content, holders, watcher);
+        }
         let begun = Instant::now();
         let mut accounts = Accounts::default();
-        if let Some(manifest) = self.already_here(content) {
-            let path = self.out.join(content.name.as_str());
+        if let Some((path, manifest)) = self.already_here(content).map_err(FetchFault::Disk)? {
+            Landing::tidy(&self.out, content).map_err(FetchFault::Disk)?;
             return Ok(Fetched {
                 path,
                 took: begun.elapsed(),
@@ -174,11 +175,7 @@ impl<'a> Fetcher<'a> {
             )));
         }
         let known = holders.known();
-        let fetched = if piece_count(content.bytes) == 1 {
-            self.fetch_whole(content, known, holders, &mut accounts, watcher)
-        } else {
-            self.fetch_pieces(content, known, holders, &mut accounts, watcher)
-        };
+        let fetched = self.fetch_pieces(content, known, holders, &mut accounts, watcher);
         let (holders, took) = (accounts.heaviest(), begun.elapsed());
         match fetched {
             Ok((path, manifest)) => Ok(Fetched {
@@ -193,34 +190,76 @@ impl<'a> Fetcher<'a> {
         }
     }
 
-    /// True if the content lies under its name already. Only a regular file inside `out` counts.
-    fn already_here(&self, content: &ContentInfo) -> Option<Arc<Manifest>> {
-        let root = self.out.canonicalize().ok()?;
-        let path = root.join(content.name.as_str());
-        if path.canonicalize().ok()? != path {
-            return None;
+    /// The content, if it lies under its name already. Only a regular file counts that no link leads to.
+    fn already_here(&self, content: &ContentInfo) -> io::Result<Option<(PathBuf, Arc<Manifest>)>> {
+        let group = Group::open(&self.out)?;
+        let Some(stamp) = group
+            .find(&content.name)?
+            .filter(|stamp| stamp.bytes == content.bytes)
+        else {
+            return Ok(None);
+        };
+        let path = group.path(&content.name);
+        let (hashers, results) = Hashers::new(HashOrder::AsGiven);
+        hashers.hash([(path.clone(), stamp)])?;
+        while !self.stop.is_set() {
+            if let Ok(hashed) = results.recv_timeout(LOOK) {
+                let right = hashed.result.ok().filter(|manifest| manifest.id() == content.id);
+                return Ok(right.map(|manifest| (path, Arc::new(manifest))));
+            }
         }
-        let metadata = path.symlink_metadata().ok()?;
-        if !metadata.is_file() || metadata.len() != content.bytes {
-            return None;
-        }
-        let manifest = hash_file(&path, Stamp::of(&metadata)).ok()?;
-        (manifest.id() == content.id).then(|| Arc::new(manifest))
+        Ok(None)
+    }
+
+    /// Fetches one small content.
+    fn fetch_small(
+        &self,
+        content: &ContentInfo,
+        holders: &mut dyn HolderSource,
+        watcher: &mut dyn Watcher,
+    ) -> Result<Fetched, FetchFault> {
+        let order = Order {
+            info: content.clone(),
+            holders: holders.known(),
+            executable: None,
+        };
+        let mut one = One {
+            holders,
+            watcher,
+            ended: None,
+        };
+        self.fetch_many(&[order], &mut one);
+        one.ended.unwrap_or(Err(FetchFault::Interrupted))
     }
 }
 
-impl core::fmt::Debug for Fetcher<'_> {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(
-            f,
-            "Fetcher({}, {} connections)",
-            self.out.display(),
-            self.conns.len()
-        )
+/// A batch of one.
+struct One<'o> {
+    holders: &'o mut dyn HolderSource,
+    watcher: &'o mut dyn Watcher,
+    ended: Option<Result<Fetched, FetchFault>>,
+}
+
+impl Receiving for One<'_> {
+    fn more(&mut self, _order: usize) -> Vec<HostPort> {
+        self.holders.more()
+    }
+
+    fn failed(&mut self, holder: &HostPort, why: &str) {
+        self.watcher.failed(holder, why);
+    }
+
+    fn advanced(&mut self, bytes: u64) {
+        self.watcher.advanced(&Standing::of_bytes(bytes));
+    }
+
+    fn ended(&mut self, _order: usize, result: Result<Fetched, FetchFault>) {
+        self.ended = Some(result);
     }
 }
 
-/// True if the bytes hashed so far are the content's.
-fn is_content(hasher: &blake3::Hasher, id: ContentId) -> bool {
-    ContentId(*hasher.finalize().as_bytes()) == id
+impl fmt::Debug for Fetcher<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Fetcher({})", self.out.display())
+    }
 }

@@ -9,7 +9,6 @@ use crate::name::HostPort;
 use crate::net::Clock;
 use crate::proto::transfer::Manifest;
 use crate::storage::Landing;
-use crate::storage::LandingKind::ByPieces;
 use crate::time::{Instant, Span};
 use crate::wire::ContentInfo;
 use parking_lot::{Condvar, Mutex};
@@ -24,14 +23,14 @@ const LOOK: Duration = Duration::from_millis(100);
 impl Fetcher<'_> {
     /// Fetches a content by pieces, from as many holders as there are.
     pub(super) fn fetch_pieces(
-        &mut self,
+        &self,
         content: &ContentInfo,
         known: Vec<HostPort>,
         more: &mut dyn HolderSource,
         accounts: &mut Accounts,
         watcher: &mut dyn Watcher,
     ) -> Result<(PathBuf, Arc<Manifest>), FetchFault> {
-        let landing = Landing::open(&self.out, content, ByPieces).map_err(FetchFault::Disk)?;
+        let landing = Landing::open(&self.out, content).map_err(FetchFault::Disk)?;
         let state = State {
             taker: None,
             lines: BTreeMap::new(),
@@ -42,7 +41,6 @@ impl Fetcher<'_> {
             accounts: core::mem::take(accounts),
             running: 0,
             failed: Vec::new(),
-            whole_only: Vec::new(),
             disk: None,
             bytes_here: 0,
             heard_at: Instant::ZERO,
@@ -103,10 +101,6 @@ impl Fetcher<'_> {
         match state.disk {
             Some(error) => Err(FetchFault::Disk(error)),
             None if self.stop.is_set() => Err(FetchFault::Interrupted),
-            None if !state.whole_only.is_empty() => {
-                drop(landing);
-                self.fetch_whole(content, state.whole_only, more, accounts, watcher)
-            }
             None => Err(FetchFault::NoHolderLeft(None, Vec::new())),
         }
     }

@@ -59,8 +59,6 @@ pub(super) struct State {
     pub(super) running: usize,
     /// Holders that failed since the fetching thread last looked.
     pub(super) failed: Vec<(HostPort, String)>,
-    /// Holders that serve contents only whole.
-    pub(super) whole_only: Vec<HostPort>,
     pub(super) disk: Option<io::Error>,
     pub(super) bytes_here: u64,
     /// When a holder last sent anything of the content.
@@ -166,16 +164,13 @@ impl<'a> Swarm<'a> {
     }
 
     fn offer_part(&self, sharing: &dyn Sharing, manifest: Arc<Manifest>, present: Pieces) -> io::Result<()> {
+        let Some(uplink) = sharing.uplink() else {
+            return Ok(());
+        };
         let mapped = Mapped::of_part(self.landing.share()?, self.content.bytes)?;
         // Holders of a part break ties differently, each by the port it has.
         let seed = u64::from(sharing.port()) << 16 | u64::from(std::process::id());
-        let offer = Arc::new(Offer::new(
-            &sharing.uplink(),
-            manifest,
-            mapped,
-            present,
-            Some(seed),
-        ));
+        let offer = Arc::new(Offer::new(&uplink, manifest, mapped, present, Some(seed)));
         sharing.begin(self.content, &offer);
         let _ = self.offer.set(offer);
         Ok(())

@@ -15,6 +15,18 @@ pub struct Standing {
     pub holders: usize,
 }
 
+impl Standing {
+    /// That of contents that come whole.
+    pub const fn of_bytes(bytes: u64) -> Self {
+        Self {
+            bytes,
+            pieces: 0,
+            pieces_all: 0,
+            holders: 0,
+        }
+    }
+}
+
 /// Told how far a fetch is.
 pub trait Watcher {
     /// It is so far.

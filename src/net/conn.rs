@@ -165,12 +165,38 @@ impl ConnWriter {
         self.send_by_deadline(message, CONTROL_DEADLINE)
     }
 
+    /// Sends several frames in one go.
+    ///
+    /// # Errors
+    /// As [`ConnWriter::send`].
+    pub fn send_all(&self, messages: &[Message]) -> io::Result<()> {
+        self.send_frames(messages, SEND_DEADLINE)
+    }
+
     fn send_by_deadline(&self, message: &Message, within: Span) -> io::Result<()> {
+        self.send_frames(core::slice::from_ref(message), within)
+    }
+
+    fn send_frames(&self, messages: &[Message], within: Span) -> io::Result<()> {
         let mut out = self.out.lock();
         out.clear();
-        encode_frame(message, &mut out);
+        messages
+            .iter()
+            .for_each(|message| encode_frame(message, &mut out));
+        self.write(&out, within)
+    }
+
+    /// Sends frames that were put together elsewhere.
+    ///
+    /// # Errors
+    /// As [`ConnWriter::send`].
+    pub fn send_frames_of(&self, bytes: &[u8]) -> io::Result<()> {
+        let _turn = self.out.lock();
+        self.write(bytes, SEND_DEADLINE)
+    }
+
+    fn write(&self, mut left: &[u8], within: Span) -> io::Result<()> {
         let deadline = Instant::now() + within.to_std();
-        let mut left = out.as_slice();
         let mut calls = 0;
         while !left.is_empty() {
             self.limit_write(deadline, &mut calls)?;
@@ -417,7 +443,15 @@ impl Conn {
     /// # Errors
     /// Silence or a broken connection.
     pub fn read_payload(&mut self, buffer: &mut [u8]) -> io::Result<()> {
-        self.reader.get_mut().deadline = Instant::now() + SEND_DEADLINE.to_std();
+        self.read_payload_within(buffer, SEND_DEADLINE)
+    }
+
+    /// The same, in less time.
+    ///
+    /// # Errors
+    /// Silence or a broken connection.
+    pub fn read_payload_within(&mut self, buffer: &mut [u8], within: Span) -> io::Result<()> {
+        self.reader.get_mut().deadline = Instant::now() + within.to_std();
         self.rest_of_frame(buffer)
     }
 

@@ -4,7 +4,7 @@
 //! and the RS (`mod.rs`), hashing itself. Invariant: a look never waits for a file to be hashed, so what is gone
 //! or changed is noticed at the next look whatever else goes on, and each file is shared as soon as it is done.
 
-use super::shares::{Kept, Known, Pending, Table};
+use super::shares::{Kept, Known, Listed, Pending, Table};
 use super::{Share, ShareBody, Shares};
 use crate::id::ContentId;
 use crate::name::ContentName;
@@ -55,7 +55,8 @@ impl Shares {
         self.table.lock().added.clear();
         let mut look = Look::default();
         let mut scans: Vec<(Option<ContentName>, Scanned)> = Vec::new();
-        for directory in &self.directories {
+        let directories = self.directories.lock().clone();
+        for directory in &directories {
             let mut scanned = scan(directory);
             let hidden = self.table.lock().hidden.clone();
             scanned.files.retain(|_, (path, _)| !hidden.contains(path));
@@ -305,7 +306,7 @@ impl Shares {
             new: new.map(|(_, share)| share.info.clone()).collect(),
             gone: gone.cloned().collect(),
         };
-        table.shares = now_shared;
+        table.shares = Listed::of(now_shared);
         table
             .hashed
             .retain(|path, _| seen.contains(path) || kept.contains(path));

@@ -234,6 +234,11 @@ impl Peer {
         }
     }
 
+    /// Shares a directory that was fetched, as whoever has it by `--dir` does.
+    pub fn add_directory(&self, directory: PathBuf, known: Vec<(PathBuf, Arc<Manifest>)>) {
+        self.shares.add_directory(directory, known);
+    }
+
     fn scan_until_stop(&self) {
         while !self.stop.is_set() {
             self.follow(self.shares.rescan());

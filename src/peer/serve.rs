@@ -3,17 +3,18 @@
 use super::exchange::Exchange;
 use super::{Peer, Share, ShareBody, operating_system};
 use crate::id::{PieceIndex, RequestNumber};
-use crate::limits::PEER_IDLE;
+use crate::limits::{CHUNK_BYTES_MAX, PEER_IDLE, SMALL_BYTES_MAX};
 use crate::net::{Conn, ConnError, Incoming, is_silence};
 use crate::proto::{Asker, Chunk, chunks, refusal, resolve_range};
-use crate::storage::Mapped;
+use crate::storage::{Mapped, Stamp, read_small};
 use crate::time::Span;
 use crate::wire::{
     Content, ContentInfo, ContentLabel, Download, Final, Message, Part, Refusal, Rest, Text, content_prefix,
-    features,
+    encode_frame, features,
 };
 use std::io;
 use std::net::{TcpListener, TcpStream};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -160,14 +161,22 @@ fn serve_download(peer: &Peer, conn: &mut Conn, download: &Download) -> Result<(
         let text = format!("{} has {} bytes", share.info.name, share.info.bytes);
         return Ok(conn.send(&refusal(request, Refusal::BadRange, text))?);
     };
+    let is_small = share.info.bytes <= SMALL_BYTES_MAX && peer.up.step_bytes() == CHUNK_BYTES_MAX;
+    let last = final_of(peer, request, &share.info);
     let sent = match &share.body {
+        ShareBody::File(path, stamp, _) if is_small => {
+            match send_small(conn, request, path, *stamp, range, &last) {
+                Ok(()) => return Ok(()),
+                lost => lost,
+            }
+        }
         ShareBody::File(path, stamp, _) => {
             Mapped::open(path, *stamp).and_then(|mapped| send_file(peer, conn, request, &mapped, range))
         }
         ShareBody::Tree(bytes) => send_bytes(peer, conn, request, bytes, range),
     };
     match sent {
-        Ok(()) => Ok(conn.send(&final_of(peer, request, &share.info))?),
+        Ok(()) => Ok(conn.send(&last)?),
         Err(error) if is_lost(&error) => {
             peer.lost(&share.info.key());
             let text = format!("{} has changed or vanished", share.info.name);
@@ -244,6 +253,31 @@ fn send_file(
             .send_by(|socket, allow| mapped.send(socket, &prefix, chunk.offset, chunk.bytes, allow))?;
     }
     mapped.check()
+}
+
+/// Sends a small file, read in one go, and its end with one write: most of what such a file costs is system calls.
+fn send_small(
+    conn: &Conn,
+    request: RequestNumber,
+    path: &Path,
+    stamp: Stamp,
+    range: core::ops::Range<u64>,
+    last: &Message,
+) -> io::Result<()> {
+    let mut content = Vec::new();
+    read_small(path, stamp, &mut content)?;
+    let mut frames = Vec::with_capacity(content.len() + 512);
+    for chunk in chunks(stamp.bytes, range, CHUNK_BYTES_MAX) {
+        let start = usize::try_from(chunk.offset).unwrap_or(usize::MAX);
+        content_prefix(
+            label(request, chunk.piece, chunk.offset),
+            chunk.bytes,
+            &mut frames,
+        );
+        frames.extend_from_slice(&content[start..start + chunk.bytes]);
+    }
+    encode_frame(last, &mut frames);
+    conn.writer().send_frames_of(&frames)
 }
 
 fn send_bytes(

@@ -3,6 +3,7 @@
 //! Belongs here: the table of shares, and what is asked of it and told to it. Does not: looking at the directories
 //! and filling the table (`look.rs`). Invariant: a share's values are those of its file in the state of its stamp.
 
+use crate::id::ContentId;
 use crate::name::ContentName;
 use crate::proto::transfer::Manifest;
 use crate::storage::{HashCache, HashOrder, HashProgress, Hashed, Hashers, Stamp};
@@ -58,9 +59,60 @@ pub(super) struct Pending {
     pub(super) names: BTreeSet<ContentName>,
 }
 
+/// Contents by name and id, found as quickly by the id alone: getters of many ask by it.
+#[derive(Debug, Default)]
+pub(super) struct Listed {
+    by_key: BTreeMap<ContentKey, Share>,
+    names: BTreeMap<ContentId, BTreeSet<ContentName>>,
+}
+
+impl Listed {
+    pub(super) fn of(shares: BTreeMap<ContentKey, Share>) -> Self {
+        let mut names: BTreeMap<ContentId, BTreeSet<ContentName>> = BTreeMap::new();
+        for key in shares.keys() {
+            names.entry(key.id).or_default().insert(key.name.clone());
+        }
+        Self {
+            by_key: shares,
+            names,
+        }
+    }
+
+    pub(super) fn insert(&mut self, key: ContentKey, share: Share) {
+        self.names.entry(key.id).or_default().insert(key.name.clone());
+        self.by_key.insert(key, share);
+    }
+
+    fn remove(&mut self, key: &ContentKey) -> Option<Share> {
+        if let Some(names) = self.names.get_mut(&key.id) {
+            names.remove(&key.name);
+            if names.is_empty() {
+                self.names.remove(&key.id);
+            }
+        }
+        self.by_key.remove(key)
+    }
+
+    fn of_id(&self, id: ContentId) -> impl Iterator<Item = &Share> {
+        let names = self.names.get(&id).into_iter().flatten();
+        names.filter_map(move |name| {
+            let name = name.clone();
+            self.by_key.get(&ContentKey { name, id })
+        })
+    }
+}
+
+impl core::ops::Deref for Listed {
+    type Target = BTreeMap<ContentKey, Share>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.by_key
+    }
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Table {
-    pub(super) shares: BTreeMap<ContentKey, Share>,
+    pub(super) shares: Listed,
     /// The piece values of every file hashed, as it was then.
     pub(super) hashed: BTreeMap<PathBuf, Known>,
     /// Files seen once in their present state: hashed when they are still the same at the next look.
@@ -83,7 +135,7 @@ pub(super) struct Table {
 /// The shares of one peer.
 #[derive(Debug)]
 pub struct Shares {
-    pub(super) directories: Vec<PathBuf>,
+    pub(super) directories: Mutex<Vec<PathBuf>>,
     pub(super) table: Mutex<Table>,
     pub(super) hashers: Hashers,
     pub(super) results: Receiver<Hashed>,
@@ -97,7 +149,7 @@ impl Shares {
     pub fn new(directories: Vec<PathBuf>) -> Self {
         let (hashers, results) = Hashers::new(HashOrder::SmallestFirst);
         Self {
-            directories,
+            directories: Mutex::new(directories),
             table: Mutex::default(),
             hashers,
             results,
@@ -107,19 +159,42 @@ impl Shares {
     }
 
     /// The directory downloads are put into, so that they are shared at once.
-    pub fn first_directory(&self) -> Option<&Path> {
-        self.directories.first().map(PathBuf::as_path)
+    pub fn first_directory(&self) -> Option<PathBuf> {
+        self.directories.lock().first().cloned()
+    }
+
+    /// Shares a directory that was fetched, from the next look on; what is known of its files is not hashed again.
+    pub(super) fn add_directory(&self, directory: PathBuf, known: Vec<(PathBuf, Arc<Manifest>)>) {
+        let mut table = self.table.lock();
+        for (path, manifest) in known {
+            let Ok(metadata) = path.metadata() else { continue };
+            let (stamp, kept) = (Stamp::of(&metadata), Kept::WhileRunning);
+            if stamp.bytes == manifest.bytes() {
+                let known = Known {
+                    stamp,
+                    manifest,
+                    kept,
+                };
+                table.hashed.insert(path, known);
+            }
+        }
+        drop(table);
+        self.directories.lock().push(directory);
+        self.wake();
     }
 
     /// The shares that match.
     pub fn find(&self, wanted: &Wanted) -> Vec<Share> {
         let table = self.table.lock();
-        let matching = table.shares.values().filter(|share| match wanted {
-            Wanted::Id(id) => share.info.id == *id,
-            Wanted::Name(name) => share.info.name == *name,
-            Wanted::Number(number) => share.info.number == Some(*number),
-        });
-        matching.cloned().collect()
+        let all = table.shares.values();
+        match wanted {
+            Wanted::Id(id) => table.shares.of_id(*id).cloned().collect(),
+            Wanted::Name(name) => all.filter(|share| share.info.name == *name).cloned().collect(),
+            Wanted::Number(number) => {
+                let numbered = all.filter(|share| share.info.number == Some(*number));
+                numbered.cloned().collect()
+            }
+        }
     }
 
     /// Everything shared.
@@ -138,6 +213,7 @@ impl Shares {
         table.hidden.remove(&path);
         if !self
             .directories
+            .lock()
             .iter()
             .any(|directory| path.starts_with(directory))
         {

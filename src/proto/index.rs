@@ -381,11 +381,23 @@ impl Index {
             Wanted::Id(id) => info.id == *id,
             Wanted::Number(number) => info.number == Some(*number),
         };
-        let found = self
-            .learned
-            .values()
-            .filter(|learned| matches(&learned.info))
-            .map(|learned| {
+        self.found(now, matches).collect()
+    }
+
+    /// Every content learned of, with the holders that may be asked.
+    pub fn all(&self, now: Instant) -> impl Iterator<Item = FoundContent> {
+        self.found(now, |_| true)
+    }
+
+    fn found(
+        &self,
+        now: Instant,
+        matches: impl Fn(&ContentInfo) -> bool,
+    ) -> impl Iterator<Item = FoundContent> {
+        let learned = self.learned.values();
+        let found = learned
+            .filter(move |learned| matches(&learned.info))
+            .map(move |learned| {
                 let mut holders: Vec<(Holder, u32)> = learned
                     .claims
                     .iter()
@@ -409,7 +421,7 @@ impl Index {
                     holders,
                 }
             });
-        found.filter(|content| !content.holders.is_empty()).collect()
+        found.filter(|content| !content.holders.is_empty())
     }
 
     /// Every content learned of that somebody is said to hold.

@@ -3,14 +3,16 @@
 //! A record is appended after its piece's bytes were written. Within one boot of the machine that order holds
 //! whatever kills the process, for both go through the same page cache; after a reboot it does not, so the
 //! records of another boot only say which pieces to hash again. Invariant: a record that is damaged, of another
-//! content or of another boot never makes a piece count.
+//! content or of another boot never makes a piece count; whoever kills us at any moment leaves a journal that is
+//! whole, for it is only ever appended to, or replaced by a rename.
 
 use super::boot::boot;
 use crate::id::{ContentId, PieceIndex};
 use crate::proto::transfer::Pieces;
 use byteorder::{BE, ByteOrder as _};
+use cap_std::fs::{Dir, MetadataExt as _, OpenOptions};
 use std::fs::File;
-use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::{self, Read as _, Write as _};
 
 /// What the journal begins with, its kind and version.
 const MAGIC: &[u8; 8] = b"P2PDIjn1";
@@ -22,6 +24,8 @@ const RECORD_BYTES: usize = 4 + 8;
 /// The journal of one unfinished content.
 #[derive(Debug)]
 pub(super) struct Journal {
+    directory: Dir,
+    name: String,
     file: File,
     id: ContentId,
 }
@@ -45,8 +49,18 @@ fn record(id: ContentId, piece: PieceIndex) -> [u8; RECORD_BYTES] {
 }
 
 impl Journal {
-    /// Takes over the journal in `file`, or begins one.
-    pub(super) fn open(mut file: File, id: ContentId, count: u32) -> io::Result<(Self, Told)> {
+    /// Takes over the journal of this name, or begins one: anew, if what lies there tells of nothing.
+    pub(super) fn open(
+        directory: &Dir,
+        name: &str,
+        id: ContentId,
+        count: u32,
+        anew: bool,
+    ) -> io::Result<(Self, Told)> {
+        let mut file = open_held(directory, name)?;
+        if anew {
+            file.set_len(0)?;
+        }
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes)?;
         let mut head = MAGIC.to_vec();
@@ -62,16 +76,24 @@ impl Journal {
                 }
             }
         }
-        let mut journal = Self { file, id };
+        let mut journal = Self {
+            directory: directory.try_clone()?,
+            name: name.to_owned(),
+            file,
+            id,
+        };
         if same_boot {
-            journal.begin(&pieces)?;
+            // Undamaged, it is gone on with.
+            if bytes.len() != HEAD_BYTES + RECORD_BYTES * pieces.len() as usize {
+                journal.begin(&pieces)?;
+            }
             return Ok((journal, Told::Sure(pieces)));
         }
         // It stays as it is until the pieces have been hashed, however often that is put off.
         Ok((journal, Told::Unsure(pieces)))
     }
 
-    /// Writes it anew: these pieces are there, in this boot.
+    /// Writes it anew, beside the old one: these pieces are there, in this boot.
     pub(super) fn begin(&mut self, pieces: &Pieces) -> io::Result<()> {
         let mut bytes = MAGIC.to_vec();
         bytes.extend_from_slice(&self.id.0);
@@ -79,14 +101,36 @@ impl Journal {
         pieces
             .iter()
             .for_each(|piece| bytes.extend_from_slice(&record(self.id, piece)));
-        self.file.set_len(0)?;
-        self.file.seek(SeekFrom::Start(0))?;
-        self.file.write_all(&bytes)
+        let anew = self.name.replace(".journal.", ".journal-new.");
+        let mut file = open_held(&self.directory, &anew)?;
+        file.set_len(0)?;
+        file.write_all(&bytes)?;
+        self.directory.rename(&anew, &self.directory, &self.name)?;
+        self.file = file;
+        Ok(())
     }
 
     /// Notes that a piece's bytes have been written.
     pub(super) fn add(&mut self, piece: PieceIndex) -> io::Result<()> {
         self.file.write_all(&record(self.id, piece))
+    }
+}
+
+/// Opens a journal and holds it, so that whoever tidies up leaves it alone: only such a one can hold it now, and
+/// not for long, for the file beside it is ours.
+fn open_held(directory: &Dir, name: &str) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true);
+    loop {
+        let file = directory.open_with(name, &options)?.into_std();
+        file.lock()?;
+        let inode = std::os::unix::fs::MetadataExt::ino(&file.metadata()?);
+        match directory.metadata(name) {
+            Ok(named) if named.ino() == inode => return Ok(file),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
     }
 }
 
@@ -97,14 +141,9 @@ mod tests {
     const ID: ContentId = ContentId([5; 32]);
 
     fn reopen(path: &std::path::Path, id: ContentId) -> (Journal, Told) {
-        let file = File::options()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path)
-            .expect("open");
-        Journal::open(file, id, 20).expect("a journal")
+        let authority = cap_std::ambient_authority();
+        let directory = Dir::open_ambient_dir(path.parent().expect("a parent"), authority).expect("open");
+        Journal::open(&directory, ".x.journal.p2pdi-part", id, 20, false).expect("a journal")
     }
 
     fn pieces(numbers: &[u32]) -> Pieces {
@@ -118,13 +157,14 @@ mod tests {
     #[test]
     fn what_was_written_is_told() {
         let place = tempfile::tempdir().expect("a directory");
-        let path = place.path().join("journal");
+        let path = place.path().join(".x.journal.p2pdi-part");
         let (mut journal, told) = reopen(&path, ID);
         assert_eq!(told, Told::Unsure(pieces(&[])));
         journal.begin(&pieces(&[])).expect("begun");
         for piece in [3, 0, 19] {
             journal.add(PieceIndex(piece)).expect("added");
         }
+        drop(journal);
         assert_eq!(reopen(&path, ID).1, Told::Sure(pieces(&[0, 3, 19])));
         assert_eq!(
             reopen(&path, ContentId([6; 32])).1,
@@ -136,11 +176,12 @@ mod tests {
     #[test]
     fn damage_costs_pieces_and_never_adds_any() {
         let place = tempfile::tempdir().expect("a directory");
-        let path = place.path().join("journal");
+        let path = place.path().join(".x.journal.p2pdi-part");
         let (mut journal, _) = reopen(&path, ID);
         journal.begin(&pieces(&[])).expect("begun");
         journal.add(PieceIndex(1)).expect("added");
         journal.add(PieceIndex(2)).expect("added");
+        drop(journal);
         let whole = std::fs::read(&path).expect("read");
         for at in HEAD_BYTES..whole.len() {
             let mut damaged = whole.clone();
@@ -161,10 +202,11 @@ mod tests {
     #[test]
     fn another_boot_makes_it_unsure() {
         let place = tempfile::tempdir().expect("a directory");
-        let path = place.path().join("journal");
+        let path = place.path().join(".x.journal.p2pdi-part");
         let (mut journal, _) = reopen(&path, ID);
         journal.begin(&pieces(&[])).expect("begun");
         journal.add(PieceIndex(1)).expect("added");
+        drop(journal);
         let mut bytes = std::fs::read(&path).expect("read");
         bytes[HEAD_BYTES - 1] ^= 1;
         std::fs::write(&path, &bytes).expect("written");

@@ -16,15 +16,6 @@ use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
-/// How a content comes: that decides what an earlier run may have left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LandingKind {
-    /// Piece by piece, each verified, with a journal.
-    ByPieces,
-    /// From its first byte to its last, verified at the end.
-    Whole,
-}
-
 /// One content on its way into a directory. Threads may write different parts of it at once.
 #[derive(Debug)]
 pub struct Landing {
@@ -36,8 +27,7 @@ pub struct Landing {
     path: PathBuf,
     file: File,
     bytes: u64,
-    /// None for a content of one piece: it is fetched whole or not at all.
-    journal: Option<Mutex<Journal>>,
+    journal: Mutex<Journal>,
     told: Told,
 }
 
@@ -48,18 +38,18 @@ fn at<T>(path: &Path, result: io::Result<T>) -> io::Result<T> {
 
 impl Landing {
     /// Opens the unfinished file of a content below `out`, which is created if need be. What an earlier run
-    /// has left of the same content and kind is kept: [`Landing::present`] says what.
+    /// has left of the same content is kept: [`Landing::present`] says what.
     ///
     /// # Errors
     /// The file system's, or `ResourceBusy` while another fetch writes the same content; the error names it.
-    pub fn open(out: &Path, content: &ContentInfo, kind: LandingKind) -> io::Result<Self> {
+    pub fn open(out: &Path, content: &ContentInfo) -> io::Result<Self> {
         at(out, std::fs::create_dir_all(out))?;
         let root = at(out, Dir::open_ambient_dir(out, ambient_authority()))?;
         let path = out.join(content.name.as_str());
-        at(&path, Self::open_below(root, content, kind, path.clone()))
+        at(&path, Self::open_below(root, content, path.clone()))
     }
 
-    fn open_below(root: Dir, content: &ContentInfo, kind: LandingKind, path: PathBuf) -> io::Result<Self> {
+    fn open_below(root: Dir, content: &ContentInfo, path: PathBuf) -> io::Result<Self> {
         let (id, bytes) = (content.id, content.bytes);
         let parent = match Path::new(content.name.as_str()).parent() {
             Some(parent) if !parent.as_os_str().is_empty() => {
@@ -67,27 +57,13 @@ impl Landing {
             }
             _ => root,
         };
-        // Hidden, unique by content and kind, and short enough whatever the name is.
-        let short = &id.to_string()[..32];
-        let part_name = match kind {
-            LandingKind::ByPieces => format!(".{short}.p2pdi-part"),
-            LandingKind::Whole => format!(".{short}.whole.p2pdi-part"),
-        };
-        let journal_name = format!(".{short}.journal.p2pdi-part");
+        let [part_name, journal_name, _] = hidden_names(content);
         let file = open_alone(&parent, &part_name)?;
         // Without its file, or with one of another length, a journal tells of nothing.
         let fresh = file.metadata()?.len() != bytes;
         file.set_len(bytes)?;
-        let count = piece_count(bytes);
-        let (journal, told) = if kind == LandingKind::Whole || count == 1 {
-            (None, Told::Sure(Pieces::none(count)))
-        } else {
-            let mut options = OpenOptions::new();
-            options.read(true).write(true).create(true).truncate(fresh);
-            let (journal, told) =
-                Journal::open(parent.open_with(&journal_name, &options)?.into_std(), id, count)?;
-            (Some(Mutex::new(journal)), told)
-        };
+        let (journal, told) = Journal::open(&parent, &journal_name, id, piece_count(bytes), fresh)?;
+        let journal = Mutex::new(journal);
         let final_name = content.name.file_name().to_owned();
         Ok(Self {
             parent,
@@ -100,6 +76,36 @@ impl Landing {
             journal,
             told,
         })
+    }
+
+    /// Removes what a fetch has left that was killed when the content had its name already. Nothing is created, and
+    /// what another fetch is at work on is left alone.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub fn tidy(out: &Path, content: &ContentInfo) -> io::Result<()> {
+        let path = out.join(content.name.as_str());
+        let Some(above) = path.parent() else { return Ok(()) };
+        let parent = at(above, Dir::open_ambient_dir(above, ambient_authority()))?;
+        let [part, journal, anew] = hidden_names(content);
+        let mut held = Vec::new();
+        for name in [&part, &journal, &anew] {
+            let mut options = OpenOptions::new();
+            match parent.open_with(name, options.read(true)) {
+                Ok(file) => {
+                    let file = file.into_std();
+                    if file.try_lock().is_err() {
+                        return Ok(());
+                    }
+                    held.push((name, file));
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return at(&path, Err(error)),
+            }
+        }
+        // Whoever begins now waits for the lock, and then finds that what it has locked has no name.
+        held.iter()
+            .try_for_each(|(name, _)| at(&path, parent.remove_file(name)))
     }
 
     /// The final path.
@@ -133,9 +139,7 @@ impl Landing {
                 present.insert(piece);
             }
         }
-        if let Some(journal) = &self.journal {
-            at(&self.path, journal.lock().begin(&present))?;
-        }
+        at(&self.path, self.journal.lock().begin(&present))?;
         Ok(present)
     }
 
@@ -152,9 +156,7 @@ impl Landing {
     /// # Errors
     /// The file system's; the error names the file.
     pub fn piece_done(&self, piece: PieceIndex) -> io::Result<()> {
-        self.journal
-            .as_ref()
-            .map_or(Ok(()), |journal| at(&self.path, journal.lock().add(piece)))
+        at(&self.path, self.journal.lock().add(piece))
     }
 
     /// The unfinished file, to serve its pieces from; it stays the same file under the final name.
@@ -180,9 +182,7 @@ impl Landing {
             self.parent
                 .rename(&self.part_name, &self.parent, &self.final_name),
         )?;
-        if self.journal.is_some() {
-            at(&self.path, self.parent.remove_file(&self.journal_name))?;
-        }
+        at(&self.path, self.parent.remove_file(&self.journal_name))?;
         // The rename itself lives in the directory.
         at(
             &self.path,
@@ -193,11 +193,16 @@ impl Landing {
 
     /// Removes what was written.
     pub fn discard(&self) {
-        if self.journal.is_some() {
-            let _ = self.parent.remove_file(&self.journal_name);
-        }
+        let _ = self.parent.remove_file(&self.journal_name);
         let _ = self.parent.remove_file(&self.part_name);
     }
+}
+
+/// What is not finished goes by these: the file, its journal, and a journal that is written anew. Hidden, unique by
+/// content, and short enough whatever its name is.
+fn hidden_names(content: &ContentInfo) -> [String; 3] {
+    let short = &content.id.to_string()[..32];
+    ["", ".journal", ".journal-new"].map(|what| format!(".{short}{what}.p2pdi-part"))
 }
 
 /// Opens a file that no other process writes. One that was given its final name while we waited for the lock is
@@ -247,7 +252,7 @@ mod tests {
             .collect();
         let open = || {
             let info = content("a/b.txt", bytes.len() as u64);
-            Landing::open(out.path(), &info, LandingKind::ByPieces).expect("open")
+            Landing::open(out.path(), &info).expect("open")
         };
         let values = vec![[0; 32]; 4];
         let manifest = Manifest::of_values(bytes.len() as u64, values);
@@ -283,15 +288,15 @@ mod tests {
         let out = tempfile::tempdir().expect("a directory");
         let elsewhere = tempfile::tempdir().expect("a directory");
         std::os::unix::fs::symlink(elsewhere.path(), out.path().join("a")).expect("a link");
-        assert!(Landing::open(out.path(), &content("a/b.txt", 9), LandingKind::ByPieces).is_err());
+        assert!(Landing::open(out.path(), &content("a/b.txt", 9)).is_err());
         assert_eq!(std::fs::read_dir(elsewhere.path()).expect("listed").count(), 0);
     }
 
     #[test]
     fn two_fetches_do_not_write_one_file() {
         let out = tempfile::tempdir().expect("a directory");
-        let _first = Landing::open(out.path(), &content("a", 9), LandingKind::ByPieces).expect("open");
-        let second = Landing::open(out.path(), &content("a", 9), LandingKind::ByPieces)
+        let _first = Landing::open(out.path(), &content("a", 9)).expect("open");
+        let second = Landing::open(out.path(), &content("a", 9))
             .map(|_| ())
             .map_err(|error| error.kind());
         assert_eq!(second, Err(io::ErrorKind::ResourceBusy));

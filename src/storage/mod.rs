@@ -6,6 +6,7 @@
 #![allow(clippy::disallowed_types, reason = "this floor is where files live")]
 
 mod boot;
+mod group;
 mod hash_cache;
 mod hashers;
 mod hashing;
@@ -18,12 +19,14 @@ mod scan;
 mod stamp;
 mod state;
 
+pub use group::{Group, Part};
 pub use hash_cache::HashCache;
 pub use hashers::{HashOrder, HashProgress, Hashed, Hashers};
 pub use hashing::{HashFault, hash_file};
 pub use heading::{Heading, read_heading};
-pub use landing::{Landing, LandingKind};
+pub use landing::Landing;
 pub use mapped::Mapped;
+pub use open::read_small;
 pub use scan::{Scanned, describe, scan, tree_of};
 pub use stamp::Stamp;
 pub use state::State;

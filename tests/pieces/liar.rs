@@ -35,6 +35,8 @@ pub enum Lie {
     LateBytes,
     /// It takes the have-map and never says anything.
     Silence,
+    /// It sends the head of a content, and then next to nothing.
+    Drip,
     /// It serves no pieces; whole, it sends rubbish and breaks off.
     WholeRubbish,
 }
@@ -92,6 +94,8 @@ fn answer(stream: TcpStream, stop: &Stop, content: &[u8], lie: Lie, port: u16) {
     while let Ok(Some(Incoming::Message(message))) = conn.receive(Span::from_secs(30)) {
         let sent = match message {
             Message::IndexQuery(query) => conn.send(&index(query.request, content, port)),
+            Message::Download(download) if lie == Lie::WrongBytes => whole(&conn, download.request, content),
+            Message::Download(download) if lie == Lie::Drip => drip(&conn, download.request, content.len()),
             Message::Download(download) => {
                 let rubbish = vec![9; 65_536];
                 for number in 0..8 {
@@ -119,7 +123,7 @@ fn answer(stream: TcpStream, stop: &Stop, content: &[u8], lie: Lie, port: u16) {
                     .into(),
                 )
             }
-            Message::Credit(_) if lie == Lie::Silence => Ok(()),
+            Message::Credit(_) if matches!(lie, Lie::Silence | Lie::Drip) => Ok(()),
             Message::Credit(credit) => (0..credit.pieces).try_for_each(|_| {
                 let piece = PieceIndex(next);
                 next += 1;
@@ -191,6 +195,47 @@ fn part(content: &[u8], piece: PieceIndex) -> &[u8] {
     &content[usize::try_from(span.start).expect("small")..usize::try_from(span.end).expect("small")]
 }
 
+/// A small content of which one bit is another.
+fn whole(conn: &Conn, request: RequestNumber, content: &[u8]) -> std::io::Result<()> {
+    let mut payload = content.to_vec();
+    payload[9] ^= 1;
+    let (piece, offset) = (PieceIndex(0), 0);
+    let chunk = Content {
+        request,
+        piece,
+        offset,
+        payload: Rest(payload),
+    };
+    conn.send(&chunk.into())?;
+    let last = p2pdi::wire::Final {
+        request,
+        id: ContentId(*blake3::hash(content).as_bytes()),
+        bytes: content.len() as u64,
+        modified: 0,
+        date: 0,
+        media_type: Text::cut("text/plain"),
+        os: Text::cut("none"),
+    };
+    conn.send(&last.into())
+}
+
+fn drip(conn: &Conn, request: RequestNumber, bytes: usize) -> std::io::Result<()> {
+    let (piece, offset) = (PieceIndex(0), 0);
+    let label = p2pdi::wire::ContentLabel {
+        request,
+        piece,
+        offset,
+    };
+    let mut head = Vec::new();
+    p2pdi::wire::content_prefix(label, bytes, &mut head);
+    conn.writer().send_frames_of(&head)?;
+    for _ in 0..40 {
+        std::thread::park_timeout(std::time::Duration::from_millis(1_000));
+        conn.writer().send_frames_of(&[0])?;
+    }
+    Ok(())
+}
+
 fn give(
     conn: &Conn,
     request: RequestNumber,
@@ -203,7 +248,7 @@ fn give(
     match lie {
         Lie::WrongBytes | Lie::LateBytes => payload[9] ^= 1,
         Lie::WrongOffset => offset += 1,
-        Lie::WrongSize | Lie::Nothing | Lie::Silence | Lie::WholeRubbish => {}
+        Lie::WrongSize | Lie::Nothing | Lie::Silence | Lie::Drip | Lie::WholeRubbish => {}
     }
     conn.send(
         &Choice {

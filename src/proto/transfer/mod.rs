@@ -1,10 +1,12 @@
 //! Bringing contents here, piece by piece, from many holders at once (`rfcs/0004-transfer.txt`).
 //!
 //! Belongs here: which piece goes where next, at the holder ([`Giver`]) and at the getter ([`Taker`]), whose turn it
-//! is at an uplink ([`Uplink`], [`Departures`], [`Lanes`]), the proof that pieces make up a content ([`Manifest`]),
-//! and what bounded it ([`Bound`]). Does not: the bytes themselves, connections, files.
+//! is at an uplink ([`Uplink`], [`Departures`], [`Lanes`]), what is asked of whom where contents come whole
+//! ([`Batch`]), the proof that pieces make up a content ([`Manifest`]), and what bounded it ([`Bound`]). Does not: the
+//! bytes themselves, connections, files.
 //! Invariant: a piece counts only when its bytes have the value that the content's id proves.
 
+mod batch;
 mod bound;
 mod departures;
 mod give;
@@ -15,6 +17,7 @@ mod pieces;
 mod take;
 mod uplink;
 
+pub use batch::{Batch, BatchHolder, BatchItem};
 pub use bound::{Bound, Cause, Measured, Spent};
 pub use departures::{Departure, Departures};
 pub use give::{Chosen, Giver, Reader};

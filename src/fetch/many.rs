@@ -1,0 +1,457 @@
+//! Many small contents at once: asked for ahead over a few connections, verified in memory, named in groups.
+//!
+//! Belongs here: what is here already, the fetching thread, and what is told of each content. Does not: which
+//! content is asked of whom (`proto/transfer/batch.rs`), one connection (`lane.rs`), the files (`storage/group.rs`).
+//! Invariant: every content is told of exactly once, and a file appears only if its bytes have the id.
+
+use super::account::{Accounts, AttemptFault, HolderAccount};
+use super::{FetchFault, Fetched, Fetcher};
+use crate::id::ContentId;
+use crate::limits::{SMALL_GROUP_FILES, SOURCES_MAX};
+use crate::name::HostPort;
+use crate::net::{Clock, ConnWriter, Pacer, Stop};
+use crate::proto::transfer::{Batch, BatchHolder, BatchItem, Manifest, Source};
+use crate::storage::{Group, HashOrder, Hashers, Part};
+use crate::time::Span;
+use crate::wire::ContentInfo;
+use parking_lot::{Condvar, Mutex};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// A content that is wanted, and who is said to hold it.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// The content.
+    pub info: ContentInfo,
+    /// Its holders, the best first.
+    pub holders: Vec<HostPort>,
+    /// Whether its owner may execute it, if that is known.
+    pub executable: Option<bool>,
+}
+
+/// Told what becomes of many contents; an order is meant by its place.
+pub trait Receiving {
+    /// Others who may hold a content, after everybody known has failed.
+    fn more(&mut self, order: usize) -> Vec<HostPort>;
+    /// This holder failed; others are tried.
+    fn failed(&mut self, holder: &HostPort, why: &str);
+    /// So many bytes of all have come.
+    fn advanced(&mut self, bytes: u64);
+    /// A content is there, or is not to be had.
+    fn ended(&mut self, order: usize, result: Result<Fetched, FetchFault>);
+}
+
+/// The fetching thread looks around this often.
+const LOOK: Duration = Duration::from_millis(100);
+/// What has come is given its name after this, however little it is.
+const NAMED_WITHIN: Span = Span::from_millis(1_000);
+/// Contents for each connection, or it is not worth opening.
+const WORTH_A_LANE: usize = 4;
+/// And for a second one to a lone holder.
+const WORTH_A_SECOND: usize = 16;
+
+/// A content that has come.
+pub(super) struct Landed {
+    order: usize,
+    item: BatchItem,
+    part: Part,
+    manifest: Arc<Manifest>,
+}
+
+pub(super) struct State {
+    pub(super) batch: Batch,
+    pub(super) accounts: BTreeMap<BatchItem, Accounts>,
+    /// Written, and without their names yet.
+    pub(super) landed: Vec<Landed>,
+    /// Contents of which our own disk wants nothing, by order.
+    pub(super) refused: Vec<(usize, io::Error)>,
+    /// What is kept in memory.
+    pub(super) kept: Option<Vec<u8>>,
+    /// Holders that failed since the fetching thread last looked.
+    pub(super) failed: Vec<(HostPort, String)>,
+    /// Those who were given up, and why.
+    pub(super) gone: Vec<(BatchHolder, AttemptFault)>,
+    pub(super) lines: BTreeMap<Source, Arc<ConnWriter>>,
+    pub(super) lanes: Vec<usize>,
+    pub(super) running: usize,
+    pub(super) next: u64,
+    pub(super) bytes: u64,
+    pub(super) disk: Option<io::Error>,
+    pub(super) over: bool,
+}
+
+/// A batch on its way here.
+pub(super) struct Work<'a> {
+    pub(super) orders: &'a [Order],
+    /// The content of each item, and the orders that want it.
+    pub(super) items: Vec<(&'a ContentInfo, Vec<usize>)>,
+    pub(super) holders: Vec<HostPort>,
+    /// None where contents are kept in memory.
+    pub(super) group: Option<&'a Group>,
+    pub(super) state: Mutex<State>,
+    pub(super) changed: Condvar,
+    pub(super) clock: Clock,
+    pub(super) down: &'a Pacer,
+    pub(super) stop: &'a Stop,
+}
+
+impl Fetcher<'_> {
+    /// Fetches contents of which each is small, whatever becomes of the others.
+    pub fn fetch_many(&self, orders: &[Order], receiving: &mut dyn Receiving) {
+        let begun = Instant::now();
+        let group = match Group::open(&self.out) {
+            Ok(group) => group,
+            Err(error) => {
+                for order in 0..orders.len() {
+                    receiving.ended(order, Err(FetchFault::Disk(same(&error))));
+                }
+                return;
+            }
+        };
+        let mut left: Vec<(usize, Vec<HostPort>)> = Vec::new();
+        for order in self.missing(orders, &group, begun, receiving) {
+            left.push((order, orders[order].holders.clone()));
+        }
+        let mut asked: Vec<Vec<HostPort>> = vec![Vec::new(); orders.len()];
+        let mut accounts: BTreeMap<usize, Accounts> = BTreeMap::new();
+        while !left.is_empty() {
+            for (order, holders) in &left {
+                asked[*order].extend(holders.iter().cloned());
+            }
+            let unhad = self.fetch_batch(orders, &left, &group, begun, receiving);
+            left.clear();
+            for (order, fault) in unhad {
+                let FetchFault::NoHolderLeft(heaviest, failed) = fault else {
+                    receiving.ended(order, Err(fault));
+                    continue;
+                };
+                let all = accounts.entry(order).or_default();
+                all.merge(failed, heaviest);
+                let mut more = receiving.more(order);
+                more.retain(|holder| !asked[order].contains(holder));
+                if more.is_empty() || self.stop.is_set() {
+                    let all = core::mem::take(all);
+                    let fault = FetchFault::NoHolderLeft(all.heaviest(), all.into_all());
+                    receiving.ended(order, Err(fault));
+                } else {
+                    left.push((order, more));
+                }
+            }
+        }
+    }
+
+    /// Tells of what is here already, or cannot be; the orders that are left.
+    fn missing(
+        &self,
+        orders: &[Order],
+        group: &Group,
+        begun: Instant,
+        receiving: &mut dyn Receiving,
+    ) -> Vec<usize> {
+        let mut missing = BTreeSet::new();
+        let mut here = BTreeMap::new();
+        for (order, wanted) in orders.iter().enumerate() {
+            match group.find(&wanted.info.name) {
+                Err(error) => receiving.ended(order, Err(FetchFault::Disk(error))),
+                Ok(Some(stamp)) if stamp.bytes == wanted.info.bytes => {
+                    here.insert(group.path(&wanted.info.name), (order, stamp));
+                }
+                Ok(_) => drop(missing.insert(order)),
+            }
+        }
+        let (hashers, results) = Hashers::new(HashOrder::AsGiven);
+        let files = here.iter().map(|(path, (_, stamp))| (path.clone(), *stamp));
+        if here.is_empty() || hashers.hash(files).is_err() {
+            missing.extend(here.into_values().map(|(order, _)| order));
+            return missing.into_iter().collect();
+        }
+        let total: u64 = here.values().map(|(_, stamp)| stamp.bytes).sum();
+        let mut bytes = 0;
+        while !here.is_empty() && !self.stop.is_set() {
+            let Ok(hashed) = results.recv_timeout(LOOK) else {
+                continue;
+            };
+            let Some((order, stamp)) = here.remove(&hashed.path) else {
+                continue;
+            };
+            bytes += stamp.bytes;
+            let wanted = &orders[order];
+            let right = hashed
+                .result
+                .ok()
+                .filter(|manifest| manifest.id() == wanted.info.id);
+            let Some(manifest) = right else {
+                missing.insert(order);
+                continue;
+            };
+            receiving.advanced(bytes.min(total));
+            let mended = wanted
+                .executable
+                .filter(|executable| *executable != stamp.executable)
+                .map_or(Ok(()), |executable| {
+                    group.set_executable(&wanted.info.name, executable)
+                });
+            let fetched = Fetched {
+                path: hashed.path,
+                took: begun.elapsed(),
+                holders: Vec::new(),
+                manifest: Arc::new(manifest),
+                bound: None,
+            };
+            receiving.ended(order, mended.map(|()| fetched).map_err(FetchFault::Disk));
+        }
+        missing.extend(here.into_values().map(|(order, _)| order));
+        missing.into_iter().collect()
+    }
+
+    /// Asks these holders for these orders; those that are not to be had from them, and why.
+    fn fetch_batch(
+        &self,
+        orders: &[Order],
+        wanted: &[(usize, Vec<HostPort>)],
+        group: &Group,
+        begun: Instant,
+        receiving: &mut dyn Receiving,
+    ) -> Vec<(usize, FetchFault)> {
+        let work = self.work(orders, wanted, Some(group));
+        let named = std::thread::scope(|scope| work.oversee(scope, begun, receiving));
+        let stopped = self.stop.is_set();
+        let Work {
+            items,
+            holders,
+            state,
+            ..
+        } = work;
+        let mut state = state.into_inner();
+        let mut unhad = Vec::new();
+        for (order, error) in state.refused {
+            unhad.push((order, FetchFault::Disk(error)));
+        }
+        let ended: BTreeSet<usize> = unhad.iter().map(|(order, _)| *order).chain(named).collect();
+        let offered: BTreeMap<usize, &Vec<HostPort>> =
+            wanted.iter().map(|(order, holders)| (*order, holders)).collect();
+        for (item, (_, orders)) in items.iter().enumerate() {
+            for order in orders.iter().filter(|order| !ended.contains(order)) {
+                let fault = match &state.disk {
+                    Some(error) => FetchFault::Disk(same(error)),
+                    None if stopped => FetchFault::Interrupted,
+                    None => {
+                        let accounts = state.accounts.entry(item).or_default();
+                        for (holder, why) in &state.gone {
+                            let holder = &holders[*holder];
+                            if offered.get(order).is_some_and(|offered| offered.contains(holder)) {
+                                accounts.failed(holder, why);
+                            }
+                        }
+                        FetchFault::NoHolderLeft(accounts.heaviest(), accounts.all().to_vec())
+                    }
+                };
+                unhad.push((*order, fault));
+            }
+        }
+        unhad
+    }
+
+    pub(super) fn work<'w>(
+        &'w self,
+        orders: &'w [Order],
+        wanted: &[(usize, Vec<HostPort>)],
+        group: Option<&'w Group>,
+    ) -> Work<'w> {
+        let mut holders: Vec<HostPort> = Vec::new();
+        let mut numbers: BTreeMap<&HostPort, BatchHolder> = BTreeMap::new();
+        // One content under several names, or in several places of a tree, comes once.
+        let mut by_id: BTreeMap<(ContentId, u64), BatchItem> = BTreeMap::new();
+        let mut items: Vec<(&ContentInfo, Vec<usize>)> = Vec::new();
+        let mut held: Vec<Vec<BatchHolder>> = Vec::new();
+        for (order, from) in wanted {
+            let info = &orders[*order].info;
+            let item = *by_id.entry((info.id, info.bytes)).or_insert_with(|| {
+                items.push((info, Vec::new()));
+                held.push(Vec::new());
+                items.len() - 1
+            });
+            items[item].1.push(*order);
+            for holder in from {
+                let number = *numbers.entry(holder).or_insert_with(|| {
+                    holders.push(holder.clone());
+                    holders.len() - 1
+                });
+                if !held[item].contains(&number) {
+                    held[item].push(number);
+                }
+            }
+        }
+        let contents = items.iter().zip(held).map(|((info, _), held)| (info.bytes, held));
+        let state = State {
+            batch: Batch::new(holders.len(), contents),
+            accounts: BTreeMap::new(),
+            landed: Vec::new(),
+            refused: Vec::new(),
+            kept: None,
+            failed: Vec::new(),
+            gone: Vec::new(),
+            lines: BTreeMap::new(),
+            lanes: vec![0; holders.len()],
+            running: 0,
+            next: 0,
+            bytes: 0,
+            disk: None,
+            over: false,
+        };
+        Work {
+            orders,
+            items,
+            holders,
+            group,
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+            clock: Clock::start(),
+            down: self.down,
+            stop: &self.stop,
+        }
+    }
+}
+
+/// An error that is told of several contents.
+fn same(error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), error.to_string())
+}
+
+impl Landed {
+    pub(super) const fn new(order: usize, item: BatchItem, part: Part, manifest: Arc<Manifest>) -> Self {
+        Self {
+            order,
+            item,
+            part,
+            manifest,
+        }
+    }
+}
+
+impl Work<'_> {
+    /// Starts the connections, gives names to what has come, and ends when all is settled; which orders have ended.
+    pub(super) fn oversee<'scope>(
+        &'scope self,
+        scope: &'scope std::thread::Scope<'scope, '_>,
+        begun: Instant,
+        receiving: &mut dyn Receiving,
+    ) -> Vec<usize> {
+        let mut ended = Vec::new();
+        let mut named_at = self.clock.at();
+        loop {
+            let mut state = self.state.lock();
+            while let Some(holder) = self.worth_a_lane(&mut state) {
+                self.start(scope, &mut state, holder);
+            }
+            let settled =
+                |state: &State| state.batch.is_settled() || state.running == 0 || state.disk.is_some();
+            if !settled(&state) && state.landed.len() < SMALL_GROUP_FILES && state.failed.is_empty() {
+                self.changed.wait_for(&mut state, LOOK);
+            }
+            if self.stop.is_set() || settled(&state) && self.worth_a_lane(&mut state).is_none() {
+                state.over = true;
+                state.lines.values().for_each(|line| line.shut());
+                self.changed.notify_all();
+                // Whoever is writing what has just come says so yet.
+                while !state.lines.is_empty() {
+                    self.changed.wait(&mut state);
+                }
+            }
+            let over = state.over;
+            let now = self.clock.at();
+            let landed =
+                if over || state.landed.len() >= SMALL_GROUP_FILES || now.since(named_at) > NAMED_WITHIN {
+                    named_at = now;
+                    core::mem::take(&mut state.landed)
+                } else {
+                    Vec::new()
+                };
+            let accounts: Vec<Vec<HolderAccount>> = landed
+                .iter()
+                .map(|landed| {
+                    let accounts = state.accounts.get(&landed.item);
+                    accounts.map_or_else(Vec::new, |accounts| accounts.all().to_vec())
+                })
+                .collect();
+            let (failed, bytes) = (core::mem::take(&mut state.failed), state.bytes);
+            drop(state);
+            self.changed.notify_all();
+            failed
+                .iter()
+                .for_each(|(holder, why)| receiving.failed(holder, why));
+            ended.extend(give_names(landed, accounts, begun, receiving));
+            receiving.advanced(bytes);
+            if over {
+                return ended;
+            }
+        }
+    }
+
+    /// A holder to open a connection to, if one is worth it now.
+    fn worth_a_lane(&self, state: &mut State) -> Option<BatchHolder> {
+        if state.over || state.running >= SOURCES_MAX || state.disk.is_some() {
+            return None;
+        }
+        let (now, waiting, running) = (self.clock.at(), state.batch.waiting(), state.running);
+        (0..self.holders.len()).find(|holder| match state.lanes[*holder] {
+            0 => {
+                let waits =
+                    state.batch.waits_for(*holder) && (running == 0 || waiting >= WORTH_A_LANE * running);
+                waits || running > 0 && state.batch.late_for(now, *holder).is_some()
+            }
+            1 => self.holders.len() == 1 && waiting >= WORTH_A_SECOND,
+            _ => false,
+        })
+    }
+
+    fn start<'scope>(
+        &'scope self,
+        scope: &'scope std::thread::Scope<'scope, '_>,
+        state: &mut State,
+        holder: BatchHolder,
+    ) {
+        state.running += 1;
+        state.lanes[holder] += 1;
+        let thread = std::thread::Builder::new().name("fetch-small".to_owned());
+        if let Err(error) = thread.spawn_scoped(scope, move || self.run_lane(holder)) {
+            log::warn!("no thread for a holder: {error}");
+            state.running -= 1;
+            state.lanes[holder] -= 1;
+            let none = AttemptFault::from(error);
+            state.batch.give_up(holder);
+            state.gone.push((holder, none));
+        }
+    }
+}
+
+fn give_names(
+    landed: Vec<Landed>,
+    accounts: Vec<Vec<HolderAccount>>,
+    begun: Instant,
+    receiving: &mut dyn Receiving,
+) -> Vec<usize> {
+    let mut orders = Vec::new();
+    let mut parts = Vec::new();
+    for landed in landed {
+        orders.push((landed.order, landed.manifest));
+        parts.push(landed.part);
+    }
+    let named: Vec<io::Result<PathBuf>> = Group::name(parts);
+    let mut ended = Vec::new();
+    for (((order, manifest), holders), path) in orders.into_iter().zip(accounts).zip(named) {
+        let fetched = path.map(|path| Fetched {
+            path,
+            took: begun.elapsed(),
+            holders,
+            manifest,
+            bound: None,
+        });
+        receiving.ended(order, fetched.map_err(FetchFault::Disk));
+        ended.push(order);
+    }
+    ended
+}
