@@ -266,16 +266,16 @@ const HITS: &[(&str, Hit)] = &[
     ),
     (
         "HEARD_HOLDERS_MAX",
-        Not("hearsay beyond it is passed over, which nobody can tell from outside"),
+        Not("hearsay beyond it is passed over unseen"),
     ),
     (
         "TWO_STREAMS_BYTES",
-        Not("it changes how fast a content comes, which benches/transfer.rs shows"),
+        Not("it changes only how fast a content comes"),
     ),
     ("OFFERS_KEPT_MAX", Not("what is not kept is mapped again")),
     (
         "UNSENT_BYTES_MAX",
-        Not("the kernel keeps it; it changes how early a piece is chosen"),
+        Not("it changes only how early a piece is chosen"),
     ),
     (
         "SMALL_BYTES_MAX",
@@ -347,13 +347,10 @@ const HITS: &[(&str, Hit)] = &[
         "PACE_STEP_BYTES_MIN",
         By("src/proto/pace.rs", "steps_stay_within_a_frame"),
     ),
-    (
-        "SIMULATED_PEERS_MAX",
-        Not("the command line's own bound; the refusal is that of every number out of range"),
-    ),
+    ("SIMULATED_PEERS_MAX", Not("refused as every number out of range")),
     (
         "SIMULATED_PIECES_MAX",
-        Not("the command line's own bound; the refusal is that of every number out of range"),
+        Not("refused as every number out of range"),
     ),
 ];
 

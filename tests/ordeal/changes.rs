@@ -53,7 +53,7 @@ fn harm(path: &Path, round: usize) {
 
 #[test]
 fn files_that_change_while_eight_peers_fetch_them() {
-    let rounds = amount(12, 200);
+    let rounds = amount(4, 200);
     let place = tempfile::tempdir().expect("a directory");
     let at = |name: &str| place.path().join(name);
     let name = |round: usize| format!("doc-{round}.bin");
