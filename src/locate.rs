@@ -218,9 +218,14 @@ impl<'a> Locator<'a> {
         holders
     }
 
-    /// Notes that a holder was not reached, and tells the RS, which looks after it.
-    pub fn report(&mut self, holder: &HostPort) {
+    /// Notes that a holder was not reached.
+    pub fn lost(&mut self, holder: &HostPort) {
         self.index.mark_unreachable(holder);
+    }
+
+    /// The same, and tells the RS, which looks after it.
+    fn report(&mut self, holder: &HostPort) {
+        self.lost(holder);
         if let Some(rs) = self.rs
             && let Err(error) = rs.report(holder)
         {

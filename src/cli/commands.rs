@@ -128,7 +128,7 @@ pub(super) const COMMANDS: &[CommandRow] = &[
     CommandRow {
         name: "get",
         operands: "WHAT...",
-        help: "fetch contents by name, id, name@id-prefix or RFC number",
+        help: "fetch files and directories by name, id, name@id-prefix or RFC number",
         options: &[
             switch("--all", "everything there is, instead of WHAT"),
             RS,
@@ -143,7 +143,7 @@ pub(super) const COMMANDS: &[CommandRow] = &[
             takes(
                 "--listen",
                 "HOST:PORT",
-                "where to serve with --linger (default 0.0.0.0:0)",
+                "where to serve meanwhile, at once (default 0.0.0.0:0)",
             ),
             NAME,
             STATE,

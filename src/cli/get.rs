@@ -14,6 +14,7 @@ use super::show::{fetched_json, short_id, size};
 use super::signals::stop_on_signals;
 use super::why::why_text;
 use core::cell::{Cell, RefCell};
+use crossbeam_channel::{Sender, unbounded};
 use p2pdi::fetch::{FetchFault, Fetched, Fetcher, HolderSource, Order, Standing, Strategy, Watcher, Weight};
 use p2pdi::limits::SMALL_BYTES_MAX;
 use p2pdi::locate::{LocateFault, Located, Locator, Request};
@@ -155,9 +156,10 @@ pub(super) fn run(mut line: Line) -> Result<(), Failure> {
         showing: task.showing,
         why: task.why,
         serving: &serving,
+        lost: None,
     };
     let ended = getting
-        .get_all(&task)
+        .get_telling(client.as_ref(), &task)
         .map_err(|failure| match signalled.is_set() {
             true => Failure::new(
                 Exit::Interrupted,
@@ -191,9 +193,34 @@ struct Getting<'a> {
     showing: Showing,
     why: bool,
     serving: &'a Serving,
+    /// Holders that failed, on their way to the RS.
+    lost: Option<Sender<HostPort>>,
 }
 
 impl<'a> Getting<'a> {
+    /// Gets everything, and tells the RS at once who does not serve: it looks after them. A thread of its own waits
+    /// for it, so that an RS that does not answer holds up no fetch.
+    fn get_telling(&mut self, rs: Option<&RsClient>, task: &Task) -> Result<(), Failure> {
+        let (sender, lost) = unbounded();
+        self.lost = Some(sender);
+        std::thread::scope(|scope| {
+            let thread = std::thread::Builder::new().name("get-report".to_owned());
+            let tell = move || {
+                for holder in lost {
+                    if let Some(Err(error)) = rs.map(|rs| rs.report(&holder)) {
+                        log::debug!("reporting {holder}: {error}");
+                    }
+                }
+            };
+            if let Err(error) = thread.spawn_scoped(scope, tell) {
+                log::warn!("no thread to tell the RS of holders that fail: {error}");
+            }
+            let ended = self.get_all(task);
+            self.lost = None;
+            ended
+        })
+    }
+
     /// Gets everything; one that fails does not keep the others. The heaviest failure is the command's.
     fn get_all(&mut self, task: &Task) -> Result<(), Failure> {
         let mut worst: Option<Failure> = None;
@@ -295,9 +322,12 @@ impl<'a> Getting<'a> {
         }
     }
 
-    /// Tells the RS at once that a holder did not serve: it looks after it.
+    /// A holder did not serve: it is not named again, and the RS is told.
     fn report(&self, holder: &HostPort) {
-        self.locator.borrow_mut().report(holder);
+        self.locator.borrow_mut().lost(holder);
+        if let Some(lost) = &self.lost {
+            let _ = lost.send(holder.clone());
+        }
     }
 
     fn show(&self, info: &ContentInfo, fetched: &Fetched) {

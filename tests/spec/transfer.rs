@@ -25,6 +25,14 @@ pub(crate) fn timers() -> String {
         ("TURN_FOR_UNKNOWN", TURN_FOR_UNKNOWN.to_string()),
         ("PIECES_ON_TRUST", PIECES_ON_TRUST.to_string()),
         ("PIECES_PER_GIVEN", PIECES_PER_GIVEN.to_string()),
+        ("SMALL_BYTES_MAX", format!("{} KiB", SMALL_BYTES_MAX >> 10)),
+        ("SMALL_AHEAD_MAX", SMALL_AHEAD_MAX.to_string()),
+        (
+            "SMALL_AHEAD_BYTES_MAX",
+            format!("{} MiB", SMALL_AHEAD_BYTES_MAX >> 20),
+        ),
+        ("SMALL_AHEAD_SPAN", millis(SMALL_AHEAD_SPAN)),
+        ("SMALL_RATE_MIN", format!("{} KiB/s", SMALL_RATE_MIN >> 10)),
     ] {
         out += &row(widths, &[name, &value, &reason(name)]);
     }
