@@ -158,6 +158,8 @@ pub const RELAY_PATIENCE: Span = Span::from_millis(20);
 pub const ANNOUNCE_AHEAD: Span = Span::from_millis(40);
 /// And a relay's no later than this: the time in which a getter that expects the piece from another says so.
 pub const ANNOUNCED_BEFORE: Span = Span::from_millis(15);
+/// Words that wait for a getter that takes none: a whole window of choices and as many refusals, and it is stuck.
+pub const WORDS_WAITING_MAX: usize = 256;
 /// A getter that waits for an announced piece hears at least so often that its holder lives.
 pub const WORD_TO_WAITING: Span = Span::from_secs(2);
 /// How long an uplink is watched before and after it is tried with another number of lanes.

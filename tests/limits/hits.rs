@@ -326,4 +326,8 @@ pub(crate) const HITS: &[(&str, Hit)] = &[
         "SIMULATED_PIECES_MAX",
         Not("refused as every number out of range"),
     ),
+    (
+        "WORDS_WAITING_MAX",
+        By("tests/uplink.rs", "who_reads_nothing_is_cut_off"),
+    ),
 ];
