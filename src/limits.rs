@@ -138,6 +138,9 @@ pub const WINDOW_SPAN: Span = Span::from_millis(40);
 pub const WINDOW_PIECES_MAX: u32 = 16;
 /// Pieces a holder may have announced and not begun to send: all that it ever has credit for, twice.
 pub const ANNOUNCED_MAX: usize = 32;
+/// Pieces' worth of bytes a holder may send since it last brought one that was needed: others are quicker now and then,
+/// but whoever is so for long only costs.
+pub const UNNEEDED_PIECES_MAX: u64 = 32;
 /// At a contended uplink every so manieth turn goes to the getter served least, whatever it gives: nobody
 /// starves, and those who only take cost the others an eighth at most.
 pub const TURN_FOR_ALL: u64 = 8;

@@ -48,6 +48,8 @@ pub(super) enum AttemptFault {
     NoPieces,
     /// It sent nothing for too long.
     Silent,
+    /// It sent only what was not needed.
+    Unneeded,
     Disk(io::Error),
     Interrupted,
 }
@@ -86,6 +88,7 @@ impl fmt::Display for AttemptFault {
             Self::OtherSize(bytes) => write!(f, "the content has {bytes} bytes"),
             Self::NoPieces => f.write_str("serves no pieces"),
             Self::Silent => f.write_str("sent nothing for too long"),
+            Self::Unneeded => f.write_str("sent much that was not needed, and nothing else"),
             Self::Disk(error) => write!(f, "{error}"),
             Self::Interrupted => f.write_str("interrupted"),
         }

@@ -2,13 +2,14 @@
 
 use super::account::AttemptFault;
 use super::swarm::Swarm;
-use crate::id::{ContentId, PieceIndex, RequestNumber};
+use crate::id::{ContentId, PieceIndex, RequestNumber, piece_bytes};
 use crate::limits::{
     ANNOUNCED_MAX, ANSWER_TIMEOUT, CHUNK_BYTES_MAX, HAVE_MAP_BYTES_MAX, PAGES_MAX, PEER_IDLE,
+    UNNEEDED_PIECES_MAX,
 };
 use crate::name::HostPort;
 use crate::net::{Conn, ConnError, Incoming, is_silence};
-use crate::proto::transfer::{Manifest, PieceHasher, Source, piece_count, piece_span};
+use crate::proto::transfer::{Manifest, PieceHasher, Pieces, Source, piece_count, piece_span};
 use crate::wire::{ByteRange, ContentLabel, Download, ManifestQuery, Message, Part, Wanted, features};
 use std::io;
 
@@ -156,6 +157,10 @@ fn take_pieces(
     let mut buffer = vec![0; CHUNK_BYTES_MAX];
     let mut arriving: Option<Arriving> = None;
     let mut announced: Vec<Announced> = Vec::new();
+    let mut brought = Pieces::none(piece_count(swarm.content().bytes));
+    // Bytes since the last piece that counted.
+    let mut unneeded = 0;
+    let unneeded_max = piece_bytes(swarm.content().bytes).saturating_mul(UNNEEDED_PIECES_MAX);
     loop {
         let incoming = match conn.receive(PEER_IDLE) {
             Err(_) | Ok(None) if swarm.is_over() => return Ok(()),
@@ -174,10 +179,15 @@ fn take_pieces(
                         piece.0
                     )));
                 }
-                if announced.len() >= ANNOUNCED_MAX {
+                if brought.contains(piece) {
+                    return Err(AttemptFault::Lie(format!("chose piece {} again", piece.0)));
+                }
+                if announced.len() >= ANNOUNCED_MAX || !swarm.is_asked(source) {
                     return Err(AttemptFault::Lie("chose more than it was asked for".to_owned()));
                 }
                 announced.retain(|other| other.piece != piece);
+                // What came of it before is void: others may have written there since.
+                arriving = arriving.filter(|here| here.piece != piece);
                 announced.push(Announced {
                     piece,
                     needed: swarm.chosen(source, piece),
@@ -207,6 +217,10 @@ fn take_pieces(
                     conn.read_payload(part)?;
                     swarm.received(source, holder, part.len())?;
                 }
+                unneeded += bytes as u64;
+                if unneeded > unneeded_max {
+                    return Err(AttemptFault::Unneeded);
+                }
                 here.hasher.update(&buffer[..bytes]);
                 here.needed = here.needed
                     && swarm
@@ -223,10 +237,13 @@ fn take_pieces(
                             piece.0
                         )));
                     }
-                    if needed {
-                        swarm
+                    if needed
+                        && swarm
                             .verified(source, holder, piece, first)
-                            .map_err(AttemptFault::Disk)?;
+                            .map_err(AttemptFault::Disk)?
+                    {
+                        brought.insert(piece);
+                        unneeded = 0;
                     }
                 }
             }

@@ -198,7 +198,7 @@ impl<'a> Swarm<'a> {
             port,
             map: Rest(taker.settled().to_map()),
         };
-        conn.send(&map.into())?;
+        conn.writer().send_promptly(&map.into())?;
         state.lines.insert(
             source,
             Line {
@@ -226,6 +226,12 @@ impl<'a> Swarm<'a> {
         silent
     }
 
+    /// True if a holder may choose a piece now.
+    pub(super) fn is_asked(&self, source: Source) -> bool {
+        let state = self.state.lock();
+        state.taker.as_ref().is_some_and(|taker| taker.is_asked(source))
+    }
+
     /// A holder has chosen a piece; true if it is needed from it.
     pub(super) fn chosen(&self, source: Source, piece: PieceIndex) -> bool {
         stopwatch::lap(Phase::Idle);
@@ -244,7 +250,7 @@ impl<'a> Swarm<'a> {
         needed
     }
 
-    /// True if this piece is still to come from this holder.
+    /// True if this piece may still come from this holder.
     pub(super) fn expects(&self, source: Source, piece: PieceIndex) -> bool {
         self.state
             .lock()
@@ -304,18 +310,19 @@ impl<'a> Swarm<'a> {
         Ok(expected)
     }
 
-    /// All bytes of a piece were written and are right. It counts if it was still to come from this holder.
+    /// All bytes of a piece were written and are right. It counts, and this is true, if it could still come from this
+    /// holder.
     pub(super) fn verified(
         &self,
         source: Source,
         holder: &HostPort,
         piece: PieceIndex,
         first: bool,
-    ) -> io::Result<()> {
+    ) -> io::Result<bool> {
         stopwatch::lap(Phase::Hashing);
         let _turn = self.turns[piece.0 as usize % self.turns.len()].lock();
         if !self.expects(source, piece) {
-            return Ok(());
+            return Ok(false);
         }
         self.landing.piece_done(piece)?;
         if let Some(offer) = self.offer.get() {
@@ -333,7 +340,7 @@ impl<'a> Swarm<'a> {
         state.accounts.lulls.end(now, source);
         self.pump(&mut state);
         stopwatch::lap(Phase::Writing);
-        Ok(())
+        Ok(true)
     }
 
     /// A holder has taken back a piece it had chosen, for it had heard that it is settled.
@@ -404,16 +411,14 @@ impl<'a> Swarm<'a> {
                     let Some(line) = state.lines.get_mut(&source) else {
                         continue;
                     };
-                    // What it has not been told is settled, it need not be told is wanted.
-                    let untold = line.settled.len();
-                    line.settled.retain(|settled| *settled != piece);
-                    if line.settled.len() == untold {
-                        let (request, pieces) = (line.request, List::first_of([piece]));
-                        frames
-                            .entry(source)
-                            .or_default()
-                            .push(Want { request, pieces }.into());
+                    let (request, frames) = (line.request, frames.entry(source).or_default());
+                    // In this order: it may be on its way, chosen before anybody else did.
+                    if line.settled.contains(&piece) {
+                        let pieces = List::first_of(line.settled.drain(..));
+                        frames.push(Settled { request, pieces }.into());
                     }
+                    let pieces = List::first_of([piece]);
+                    frames.push(Want { request, pieces }.into());
                 }
             }
         }

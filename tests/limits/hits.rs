@@ -15,6 +15,7 @@ const BATCH: &str = "src/proto/transfer/batch_tests.rs";
 const HASHERS: &str = "src/storage/hashers_tests.rs";
 const WIRE: &str = "tests/wire/bounds.rs";
 const STUCK: &str = "tests/hostile/stuck.rs";
+const LIARS: &str = "tests/liars.rs";
 const CROWD: &str = "tests/hostile/crowd.rs";
 const CLI: &str = "tests/hostile/cli.rs";
 const LANES: &str = "src/proto/transfer/lanes.rs";
@@ -187,6 +188,10 @@ pub(crate) const HITS: &[(&str, Hit)] = &[
     (
         "ANNOUNCED_MAX",
         Not("such a liar is also given up for its silence"),
+    ),
+    (
+        "UNNEEDED_PIECES_MAX",
+        By(LIARS, "who_takes_back_all_that_it_begins_is_given_up"),
     ),
     (
         "TURN_FOR_ALL",
