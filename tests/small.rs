@@ -96,6 +96,33 @@ fn small_files_come_in_numbers() {
     assert_eq!(gave(&again.json()).values().sum::<u64>(), (1 + 2 + 3) * 37);
 }
 
+/// Empty files, say: they come once, and each is an open file until it has its name.
+#[test]
+fn one_content_under_very_many_names() {
+    let place = tempfile::tempdir().expect("a directory");
+    let (dir, out) = (place.path().join("dir"), place.path().join("out"));
+    let files: BTreeMap<String, Vec<u8>> = (0..700)
+        .map(|number| (format!("f{number}"), b"the same".to_vec()))
+        .collect();
+    files.iter().for_each(|(name, content)| {
+        let path = dir.join(name);
+        std::fs::create_dir_all(&dir).expect("a directory");
+        std::fs::write(path, content).expect("written");
+    });
+    let holder = holder(place.path(), "a", &dir, &[]);
+    until_all_hashed(&holder, 701);
+    let script = "ulimit -n 400 && exec \"$0\" \"$@\"";
+    let get = get_all(&out, &[&holder]).command();
+    let mut limited = std::process::Command::new("sh");
+    limited
+        .args(["-c", script])
+        .arg(get.get_program())
+        .args(get.get_args());
+    let got = limited.output().expect("a shell");
+    assert!(got.status.success(), "{}", String::from_utf8_lossy(&got.stderr));
+    same(&out, &files);
+}
+
 #[test]
 fn what_cannot_have_its_name_does_not_keep_the_others() {
     let place = tempfile::tempdir().expect("a directory");

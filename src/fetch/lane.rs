@@ -49,12 +49,12 @@ impl Work<'_> {
             let owed = state.batch.close(source);
             let again = match ended {
                 Ok(end) => end == End::Again,
-                Err(_) if state.over || self.stop.is_set() => false,
                 Err(AttemptFault::Disk(error)) => {
                     state.disk.get_or_insert(error);
                     false
                 }
                 Err(AttemptFault::Interrupted) => false,
+                Err(_) if state.over || self.stop.is_set() => false,
                 Err(fault) => {
                     state.failed.push((address.clone(), fault.to_string()));
                     if let Some(item) = owed.first() {
@@ -92,10 +92,6 @@ impl Work<'_> {
         loop {
             let (asks, owed) = {
                 let mut state = self.state.lock();
-                // What has come is given its name before more is taken: each is an open file.
-                while state.landed.len() >= 2 * SMALL_GROUP_FILES && !state.over {
-                    self.changed.wait(&mut state);
-                }
                 if state.over {
                     return Ok(End::Done);
                 }
@@ -237,6 +233,7 @@ impl Work<'_> {
         }
         let manifest = Arc::new(manifest);
         for order in orders {
+            self.wait_for_room()?;
             let wanted = &self.orders[*order];
             let executable = wanted.executable.unwrap_or(false);
             let put = group.put(&wanted.info.name, content.id, executable, bytes);
@@ -249,11 +246,24 @@ impl Work<'_> {
                 Err(error) if is_of_one_file(&error) => state.refused.push((*order, error)),
                 Err(error) => return Err(AttemptFault::Disk(error)),
             }
-            if state.landed.len() == SMALL_GROUP_FILES {
+            if state.landed.len() >= SMALL_GROUP_FILES {
                 self.changed.notify_all();
             }
         }
         Ok(())
+    }
+
+    /// What has come is given its name before more is written: each is an open file.
+    fn wait_for_room(&self) -> Result<(), AttemptFault> {
+        let mut state = self.state.lock();
+        while state.landed.len() >= 2 * SMALL_GROUP_FILES {
+            self.changed.wait(&mut state);
+        }
+        if state.disk.is_some() || self.stop.is_set() {
+            Err(AttemptFault::Interrupted)
+        } else {
+            Ok(())
+        }
     }
 }
 

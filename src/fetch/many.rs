@@ -349,27 +349,29 @@ impl Work<'_> {
             }
             let settled =
                 |state: &State| state.batch.is_settled() || state.running == 0 || state.disk.is_some();
-            if !settled(&state) && state.landed.len() < SMALL_GROUP_FILES && state.failed.is_empty() {
+            let is_full = |state: &State| state.landed.len() >= SMALL_GROUP_FILES;
+            if !state.over && !settled(&state) && !is_full(&state) && state.failed.is_empty() {
                 self.changed.wait_for(&mut state, LOOK);
             }
-            if self.stop.is_set() || settled(&state) && self.worth_a_lane(&mut state).is_none() {
+            if !state.over
+                && (self.stop.is_set() || settled(&state) && self.worth_a_lane(&mut state).is_none())
+            {
                 state.over = true;
                 state.lines.values().for_each(|line| line.shut());
                 self.changed.notify_all();
-                // Whoever is writing what has just come says so yet.
-                while !state.lines.is_empty() {
-                    self.changed.wait(&mut state);
-                }
             }
-            let over = state.over;
+            // Whoever is writing what has just come says so yet.
+            while state.over && !state.lines.is_empty() && !is_full(&state) {
+                self.changed.wait(&mut state);
+            }
+            let finished = state.over && state.lines.is_empty();
             let now = self.clock.at();
-            let landed =
-                if over || state.landed.len() >= SMALL_GROUP_FILES || now.since(named_at) > NAMED_WITHIN {
-                    named_at = now;
-                    core::mem::take(&mut state.landed)
-                } else {
-                    Vec::new()
-                };
+            let landed = if finished || is_full(&state) || now.since(named_at) > NAMED_WITHIN {
+                named_at = now;
+                core::mem::take(&mut state.landed)
+            } else {
+                Vec::new()
+            };
             let accounts: Vec<Vec<HolderAccount>> = landed
                 .iter()
                 .map(|landed| {
@@ -385,7 +387,7 @@ impl Work<'_> {
                 .for_each(|(holder, why)| receiving.failed(holder, why));
             ended.extend(give_names(landed, accounts, begun, receiving));
             receiving.advanced(bytes);
-            if over {
+            if finished {
                 return ended;
             }
         }
