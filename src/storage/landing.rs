@@ -4,6 +4,7 @@
 //! lies in `--out` leads out of it; the final name is only ever given by a rename of a synced file.
 
 use super::journal::{Journal, Told};
+use super::unfinished::{refuse_unfinished, unfinished};
 use crate::id::PieceIndex;
 use crate::limits::CHUNK_BYTES_MAX;
 use crate::proto::transfer::{Manifest, PieceHasher, Pieces, piece_count, piece_span};
@@ -50,6 +51,7 @@ impl Landing {
     }
 
     fn open_below(root: Dir, content: &ContentInfo, path: PathBuf) -> io::Result<Self> {
+        refuse_unfinished(&content.name)?;
         let (id, bytes) = (content.id, content.bytes);
         let parent = match Path::new(content.name.as_str()).parent() {
             Some(parent) if !parent.as_os_str().is_empty() => {
@@ -202,7 +204,7 @@ impl Landing {
 /// content, and short enough whatever its name is.
 fn hidden_names(content: &ContentInfo) -> [String; 3] {
     let short = &content.id.to_string()[..32];
-    ["", ".journal", ".journal-new"].map(|what| format!(".{short}{what}.p2pdi-part"))
+    ["", ".journal", ".journal-new"].map(|what| unfinished(&format!("{short}{what}")))
 }
 
 /// Opens a file that no other process writes. One that was given its final name while we waited for the lock is
