@@ -306,7 +306,12 @@ impl<'a> Getting<'a> {
     }
 
     /// A content is there: it is shared on, by itself or with its directory, and told of.
-    fn got(&self, info: &ContentInfo, fetched: &Fetched, of_tree: Option<&RefCell<Come>>) {
+    fn got(&self, listed: &ContentInfo, fetched: &Fetched, of_tree: Option<&RefCell<Come>>) {
+        // The id proves the length; what was listed may have been another.
+        let info = &ContentInfo {
+            bytes: fetched.manifest.bytes(),
+            ..listed.clone()
+        };
         if let Some(peer) = self.serving.peer() {
             match of_tree {
                 None => peer.add_fetched(&fetched.path, info, &fetched.manifest),

@@ -48,6 +48,10 @@ pub(super) enum AttemptFault {
     NoPieces,
     /// It sent nothing for too long.
     Silent,
+    /// It says that the content has more bytes than can be fetched.
+    TooLong(u64),
+    /// It sent more of a content than may come whole.
+    Longer,
     /// It sent only what was not needed.
     Unneeded,
     Disk(io::Error),
@@ -73,7 +77,7 @@ impl AttemptFault {
             Self::Conn(ConnError::Refused(Refusal::NotFound | Refusal::ContentLost | Refusal::Busy, _)) => {
                 Weight::Lost
             }
-            Self::Conn(ConnError::Refused(..)) | Self::NoPieces => Weight::Refused,
+            Self::Conn(ConnError::Refused(..)) | Self::NoPieces | Self::TooLong(_) => Weight::Refused,
             Self::Lie(_) => Weight::Unverified,
             _ => Weight::Lost,
         }
@@ -88,6 +92,11 @@ impl fmt::Display for AttemptFault {
             Self::OtherSize(bytes) => write!(f, "the content has {bytes} bytes"),
             Self::NoPieces => f.write_str("serves no pieces"),
             Self::Silent => f.write_str("sent nothing for too long"),
+            Self::TooLong(bytes) => write!(
+                f,
+                "says that it has {bytes} bytes, more than this version can fetch"
+            ),
+            Self::Longer => f.write_str("sent more bytes than were listed"),
             Self::Unneeded => f.write_str("sent much that was not needed, and nothing else"),
             Self::Disk(error) => write!(f, "{error}"),
             Self::Interrupted => f.write_str("interrupted"),

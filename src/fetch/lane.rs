@@ -6,7 +6,7 @@
 use super::account::AttemptFault;
 use super::many::{Landed, Work};
 use crate::id::{PieceIndex, RequestNumber};
-use crate::limits::{ANSWER_TIMEOUT, SMALL_GROUP_FILES, SMALL_RATE_MIN};
+use crate::limits::{ANSWER_TIMEOUT, SMALL_BYTES_MAX, SMALL_GROUP_FILES, SMALL_RATE_MIN};
 use crate::net::{Conn, ConnError, Incoming};
 use crate::proto::transfer::{
     BatchHolder, BatchItem, Manifest, PieceHasher, Source, piece_count, piece_span,
@@ -28,8 +28,8 @@ enum End {
 enum Answer {
     /// So many bytes of it are in the buffer.
     Whole(usize),
-    /// The holder has not got it; the connection goes on or not.
-    Lacking(ConnError, End),
+    /// It does not come from this holder, or not in this way; the connection goes on or not.
+    Lacking(AttemptFault, End),
 }
 
 impl Work<'_> {
@@ -125,12 +125,16 @@ impl Work<'_> {
                     *came += 1;
                     self.keep(holder, source, item, &buffer[..bytes])?;
                 }
-                Answer::Lacking(error, end) => {
-                    let fault = AttemptFault::Conn(error);
+                Answer::Lacking(fault, end) => {
                     let mut state = self.state.lock();
-                    let address = &self.holders[holder];
-                    state.accounts.entry(item).or_default().failed(address, &fault);
-                    state.failed.push((address.clone(), fault.to_string()));
+                    if matches!(fault, AttemptFault::Longer) {
+                        // Nobody's fault: it may well be what was asked for.
+                        state.longer.insert(item);
+                    } else {
+                        let address = &self.holders[holder];
+                        state.accounts.entry(item).or_default().failed(address, &fault);
+                        state.failed.push((address.clone(), fault.to_string()));
+                    }
                     state.batch.lacks(source);
                     drop(state);
                     self.changed.notify_all();
@@ -162,10 +166,12 @@ impl Work<'_> {
                         let text = format!("sent bytes of another place ({})", label.offset);
                         return Err(AttemptFault::Lie(text));
                     }
-                    if (filled + bytes) as u64 > content.bytes {
-                        let text = format!("sent more than the {} bytes there are", content.bytes);
-                        return Err(AttemptFault::Lie(text));
+                    // What is listed proves nothing, and the id does.
+                    let end = (filled + bytes) as u64;
+                    if end > content.bytes.max(SMALL_BYTES_MAX) {
+                        return Ok(Answer::Lacking(AttemptFault::Longer, End::Again));
                     }
+                    left.allow(end.saturating_sub(content.bytes.max(filled as u64)));
                     if buffer.len() < filled + bytes {
                         buffer.resize(filled + bytes, 0);
                     }
@@ -178,11 +184,8 @@ impl Work<'_> {
                     filled += bytes;
                 }
                 Some(Incoming::Message(Message::Final(last))) if last.request == request => {
-                    if last.id != content.id || last.bytes != content.bytes {
+                    if last.id != content.id || last.bytes != filled as u64 {
                         return Err(AttemptFault::Lie("ended with another id or size".to_owned()));
-                    }
-                    if filled as u64 != content.bytes {
-                        return Err(AttemptFault::Lie("ended before the content's end".to_owned()));
                     }
                     return Ok(Answer::Whole(filled));
                 }
@@ -192,10 +195,10 @@ impl Work<'_> {
                         ConnError::Refused(Refusal::ContentLost, text) if is_ours => {
                             // It cuts the connection: what was on its way may be of either state.
                             let error = ConnError::Refused(Refusal::ContentLost, text);
-                            Ok(Answer::Lacking(error, End::Again))
+                            Ok(Answer::Lacking(error.into(), End::Again))
                         }
                         ConnError::Refused(code, text) if is_ours && filled == 0 => {
-                            Ok(Answer::Lacking(ConnError::Refused(code, text), End::Done))
+                            Ok(Answer::Lacking(ConnError::Refused(code, text).into(), End::Done))
                         }
                         error => Err(error.into()),
                     };
@@ -295,7 +298,14 @@ struct Patience(Span);
 
 impl Patience {
     fn of(bytes: u64) -> Self {
-        Self(Span(ANSWER_TIMEOUT.0 + Span::from_secs(bytes / SMALL_RATE_MIN).0))
+        let mut patience = Self(ANSWER_TIMEOUT);
+        patience.allow(bytes);
+        patience
+    }
+
+    /// So many bytes more may come.
+    const fn allow(&mut self, bytes: u64) {
+        self.0 = Span(self.0.0.saturating_add(Span::from_secs(bytes / SMALL_RATE_MIN).0));
     }
 
     /// Waits for no longer than is left, and counts it.

@@ -68,6 +68,8 @@ pub(super) struct State {
     pub(super) landed: Vec<Landed>,
     /// Contents of which our own disk wants nothing, by order.
     pub(super) refused: Vec<(usize, io::Error)>,
+    /// Contents that are longer than was listed, so that they do not come whole.
+    pub(super) longer: BTreeSet<BatchItem>,
     /// What is kept in memory.
     pub(super) kept: Option<Vec<u8>>,
     /// Holders that failed since the fetching thread last looked.
@@ -124,6 +126,10 @@ impl Fetcher<'_> {
             let unhad = self.fetch_batch(orders, &left, &group, begun, receiving);
             left.clear();
             for (order, fault) in unhad {
+                let Some(fault) = fault else {
+                    self.fetch_longer(order, &orders[order], receiving);
+                    continue;
+                };
                 let FetchFault::NoHolderLeft(heaviest, failed) = fault else {
                     receiving.ended(order, Err(fault));
                     continue;
@@ -207,7 +213,8 @@ impl Fetcher<'_> {
         missing.into_iter().collect()
     }
 
-    /// Asks these holders for these orders; those that are not to be had from them, and why.
+    /// Asks these holders for these orders; those that are not to be had from them, and why: none if they are longer
+    /// than was listed.
     fn fetch_batch(
         &self,
         orders: &[Order],
@@ -215,7 +222,7 @@ impl Fetcher<'_> {
         group: &Group,
         begun: Instant,
         receiving: &mut dyn Receiving,
-    ) -> Vec<(usize, FetchFault)> {
+    ) -> Vec<(usize, Option<FetchFault>)> {
         let work = self.work(orders, wanted, Some(group));
         let named = std::thread::scope(|scope| work.oversee(scope, begun, receiving));
         let stopped = self.stop.is_set();
@@ -228,7 +235,7 @@ impl Fetcher<'_> {
         let mut state = state.into_inner();
         let mut unhad = Vec::new();
         for (order, error) in state.refused {
-            unhad.push((order, FetchFault::Disk(error)));
+            unhad.push((order, Some(FetchFault::Disk(error))));
         }
         let ended: BTreeSet<usize> = unhad.iter().map(|(order, _)| *order).chain(named).collect();
         let offered: BTreeMap<usize, &Vec<HostPort>> =
@@ -236,8 +243,9 @@ impl Fetcher<'_> {
         for (item, (_, orders)) in items.iter().enumerate() {
             for order in orders.iter().filter(|order| !ended.contains(order)) {
                 let fault = match &state.disk {
-                    Some(error) => FetchFault::Disk(same(error)),
-                    None if stopped => FetchFault::Interrupted,
+                    Some(error) => Some(FetchFault::Disk(same(error))),
+                    None if stopped => Some(FetchFault::Interrupted),
+                    None if state.longer.contains(&item) => None,
                     None => {
                         let accounts = state.accounts.entry(item).or_default();
                         for (holder, why) in &state.gone {
@@ -246,7 +254,8 @@ impl Fetcher<'_> {
                                 accounts.failed(holder, why);
                             }
                         }
-                        FetchFault::NoHolderLeft(accounts.heaviest(), accounts.all().to_vec())
+                        let failed = accounts.all().to_vec();
+                        Some(FetchFault::NoHolderLeft(accounts.heaviest(), failed))
                     }
                 };
                 unhad.push((*order, fault));
@@ -291,6 +300,7 @@ impl Fetcher<'_> {
             accounts: BTreeMap::new(),
             landed: Vec::new(),
             refused: Vec::new(),
+            longer: BTreeSet::new(),
             kept: None,
             failed: Vec::new(),
             gone: Vec::new(),

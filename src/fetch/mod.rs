@@ -9,6 +9,7 @@ mod account;
 mod attendance;
 mod lane;
 mod links;
+mod longer;
 mod many;
 mod oversee;
 mod parts;
@@ -22,15 +23,16 @@ pub use account::{HolderAccount, Weight};
 pub use many::{Order, Receiving};
 pub use watch::{Standing, Watcher};
 
-use crate::limits::{HAVE_MAP_BYTES_MAX, SMALL_BYTES_MAX};
+use crate::limits::SMALL_BYTES_MAX;
 use crate::name::HostPort;
 use crate::net::{Offer, Pacer, Stop, Uplink};
-use crate::proto::transfer::{Bound, Manifest, piece_count};
+use crate::proto::transfer::{Bound, Manifest};
 use crate::storage::{Group, HashOrder, Hashers, Landing};
 use crate::time::Span;
 use crate::wire::ContentInfo;
 use account::Accounts;
 use core::fmt;
+use oversee::Brought;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -149,9 +151,21 @@ impl<'a> Fetcher<'a> {
         holders: &mut dyn HolderSource,
         watcher: &mut dyn Watcher,
     ) -> Result<Fetched, FetchFault> {
+        let known = holders.known();
         if content.bytes <= SMALL_BYTES_MAX {
-            return self.fetch_small(content, holders, watcher);
+            return self.fetch_small(content, known, holders, watcher);
         }
+        self.fetch_large(content, known, holders, watcher)
+    }
+
+    /// Fetches a content by pieces, unless it is here.
+    fn fetch_large(
+        &self,
+        content: &ContentInfo,
+        known: Vec<HostPort>,
+        more: &mut dyn HolderSource,
+        watcher: &mut dyn Watcher,
+    ) -> Result<Fetched, FetchFault> {
         let begun = Instant::now();
         let mut accounts = Accounts::default();
         if let Some((path, manifest)) = self.already_here(content).map_err(FetchFault::Disk)? {
@@ -164,21 +178,21 @@ impl<'a> Fetcher<'a> {
                 bound: None,
             });
         }
-        if piece_count(content.bytes) as usize > HAVE_MAP_BYTES_MAX * 8 {
-            let text = format!(
-                "{}: {} bytes are more than this version can fetch",
-                content.name, content.bytes
-            );
-            return Err(FetchFault::Disk(io::Error::new(
-                io::ErrorKind::FileTooLarge,
-                text,
-            )));
-        }
-        let known = holders.known();
-        let fetched = self.fetch_pieces(content, known, holders, &mut accounts, watcher);
+        let fetched = self.fetch_pieces(content, known.clone(), more, &mut accounts, watcher);
         let (holders, took) = (accounts.heaviest(), begun.elapsed());
         match fetched {
-            Ok((path, manifest)) => Ok(Fetched {
+            Ok(Brought::OtherSize(bytes)) => {
+                let content = ContentInfo {
+                    bytes,
+                    ..content.clone()
+                };
+                if bytes <= SMALL_BYTES_MAX {
+                    self.fetch_small(&content, known, more, watcher)
+                } else {
+                    self.fetch_large(&content, known, more, watcher)
+                }
+            }
+            Ok(Brought::All(path, manifest)) => Ok(Fetched {
                 path,
                 took,
                 bound: accounts.bound(Span(u64::try_from(took.as_micros()).unwrap_or(u64::MAX))),
@@ -215,16 +229,17 @@ impl<'a> Fetcher<'a> {
     fn fetch_small(
         &self,
         content: &ContentInfo,
-        holders: &mut dyn HolderSource,
+        known: Vec<HostPort>,
+        more: &mut dyn HolderSource,
         watcher: &mut dyn Watcher,
     ) -> Result<Fetched, FetchFault> {
         let order = Order {
             info: content.clone(),
-            holders: holders.known(),
+            holders: known,
             executable: None,
         };
         let mut one = One {
-            holders,
+            holders: more,
             watcher,
             ended: None,
         };

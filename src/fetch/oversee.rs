@@ -20,6 +20,14 @@ use std::time::Duration;
 /// The fetching thread looks around this often, for progress and for holders that stall.
 const LOOK: Duration = Duration::from_millis(100);
 
+/// What came of the fetching by pieces.
+pub(super) enum Brought {
+    /// The content, and where it lies.
+    All(PathBuf, Arc<Manifest>),
+    /// Nothing: it is proven that the content has this length, and not the one that was listed.
+    OtherSize(u64),
+}
+
 impl Fetcher<'_> {
     /// Fetches a content by pieces, from as many holders as there are.
     pub(super) fn fetch_pieces(
@@ -29,8 +37,7 @@ impl Fetcher<'_> {
         more: &mut dyn HolderSource,
         accounts: &mut Accounts,
         watcher: &mut dyn Watcher,
-    ) -> Result<(PathBuf, Arc<Manifest>), FetchFault> {
-        let landing = Landing::open(&self.out, content).map_err(FetchFault::Disk)?;
+    ) -> Result<Brought, FetchFault> {
         let state = State {
             taker: None,
             lines: BTreeMap::new(),
@@ -51,7 +58,9 @@ impl Fetcher<'_> {
         };
         let swarm = Swarm {
             content,
-            landing,
+            out: &self.out,
+            landing: OnceLock::new(),
+            beginning: Mutex::new(()),
             manifest: OnceLock::new(),
             offer: OnceLock::new(),
             sharing: self.sharing,
@@ -63,7 +72,6 @@ impl Fetcher<'_> {
             stop: &self.stop,
         };
         let links = Links::read();
-        let first_known = known.clone();
         match self.strategy {
             Strategy::Swarm => std::thread::scope(|scope| oversee(&swarm, scope, known, more, watcher)),
             Strategy::Parts => parts::oversee(&swarm, known, more, watcher),
@@ -80,20 +88,20 @@ impl Fetcher<'_> {
         let state = state.into_inner();
         *accounts = state.accounts;
         accounts.link_full = links.were_full();
+        let landing = landing.into_inner();
         if let Some(bytes) = state.true_bytes {
-            landing.discard();
-            let content = ContentInfo {
-                bytes,
-                ..content.clone()
-            };
-            return self.fetch_pieces(&content, first_known, more, accounts, watcher);
+            landing.iter().for_each(Landing::discard);
+            return Ok(Brought::OtherSize(bytes));
         }
         let whole = state.taker.is_some_and(|taker| taker.verified().is_all());
-        if whole && let Some(manifest) = manifest.get() {
+        if whole
+            && let Some(manifest) = manifest.get()
+            && let Some(landing) = &landing
+        {
             let finishing = Clock::start();
             let path = landing.finish().map_err(FetchFault::Disk)?;
             accounts.syncing = finishing.at().since(Instant::ZERO);
-            return Ok((path, Arc::clone(manifest)));
+            return Ok(Brought::All(path, Arc::clone(manifest)));
         }
         if let Some(sharing) = sharing {
             sharing.give_up(content);

@@ -12,6 +12,7 @@ use crate::net::{Conn, ConnError, Incoming, is_silence};
 use crate::proto::transfer::{Manifest, PieceHasher, Pieces, Source, piece_count, piece_span};
 use crate::wire::{ByteRange, ContentLabel, Download, ManifestQuery, Message, Part, Wanted, features};
 use std::io;
+use std::time::Instant;
 
 /// The piece that is arriving.
 struct Arriving {
@@ -45,7 +46,12 @@ pub(super) fn take_from(swarm: &Swarm<'_>, holder: &HostPort) -> Result<(), Atte
     if swarm.is_to_ask() {
         let asked = ask_manifest(swarm, &mut conn);
         swarm.has_asked();
+        let begun = Instant::now();
         swarm.set_manifest(asked?).map_err(AttemptFault::Disk)?;
+        if begun.elapsed() >= PEER_IDLE.to_std() / 2 {
+            // What was left took long to hash: the holder may have thought that we are gone.
+            return take_from(swarm, holder);
+        }
     } else {
         check_size(swarm, &mut conn)?;
     }
@@ -68,8 +74,10 @@ pub(super) fn ask_manifest(swarm: &Swarm<'_>, conn: &mut Conn) -> Result<Manifes
         match conn.call(&ManifestQuery { request, id, first }.into())? {
             Message::Manifest(page) => {
                 let told = *bytes.get_or_insert(page.bytes);
-                let too_long = piece_count(told) as usize > HAVE_MAP_BYTES_MAX * 8;
-                if page.bytes != told || page.first != first || page.values.is_empty() || too_long {
+                if piece_count(told) as usize > HAVE_MAP_BYTES_MAX * 8 {
+                    return Err(AttemptFault::TooLong(told));
+                }
+                if page.bytes != told || page.first != first || page.values.is_empty() {
                     return Err(other_size());
                 }
                 values.extend(page.values.into_vec());

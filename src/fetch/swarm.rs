@@ -19,6 +19,7 @@ use crate::wire::{ContentInfo, Credit, HaveMap, List, Message, Rest, Settled, Wa
 use parking_lot::{Condvar, Mutex};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 /// A holder's connection, as the others see it.
@@ -85,7 +86,12 @@ impl State {
 /// One content on its way here.
 pub(super) struct Swarm<'a> {
     pub(super) content: &'a ContentInfo,
-    pub(super) landing: Landing,
+    /// Where it lands.
+    pub(super) out: &'a Path,
+    /// Opened when the piece values, and with them the length, are proven.
+    pub(super) landing: OnceLock<Landing>,
+    /// Held by whoever looks what is here when they are.
+    pub(super) beginning: Mutex<()>,
     pub(super) manifest: OnceLock<Arc<Manifest>>,
     pub(super) offer: OnceLock<Arc<Offer>>,
     pub(super) sharing: Option<&'a dyn Sharing>,
@@ -146,16 +152,20 @@ impl<'a> Swarm<'a> {
 
     /// The piece values are proven: what an earlier run has left can be counted, and offered to others.
     pub(super) fn set_manifest(&self, manifest: Manifest) -> io::Result<()> {
-        let mut state = self.state.lock();
-        if state.taker.is_some() {
+        // Hashing what was left may take long; nobody else is kept from anything but this meanwhile.
+        let turn = self.beginning.lock();
+        if self.landing.get().is_some() {
             return Ok(());
         }
-        let present = self.landing.present(&manifest)?;
+        let landing = Landing::open(self.out, self.content)?;
+        let present = landing.present(&manifest, || !self.stop.is_set())?;
+        let _ = self.landing.set(landing);
         let manifest = Arc::clone(self.manifest.get_or_init(|| Arc::new(manifest)));
+        let mut state = self.state.lock();
         state.bytes_here = present.iter().map(|piece| self.piece_bytes(piece)).sum();
         state.over |= present.is_all();
         state.taker = Some(Taker::new(present.clone()));
-        drop(state);
+        drop((state, turn));
         if let Some(sharing) = self.sharing {
             self.offer_part(sharing, manifest, present)?;
         }
@@ -167,13 +177,18 @@ impl<'a> Swarm<'a> {
         let Some(uplink) = sharing.uplink() else {
             return Ok(());
         };
-        let mapped = Mapped::of_part(self.landing.share()?, self.content.bytes)?;
+        let mapped = Mapped::of_part(self.landing()?.share()?, self.content.bytes)?;
         // Holders of a part break ties differently, each by the port it has.
         let seed = u64::from(sharing.port()) << 16 | u64::from(std::process::id());
         let offer = Arc::new(Offer::new(&uplink, manifest, mapped, present, Some(seed)));
         sharing.begin(self.content, &offer);
         let _ = self.offer.set(offer);
         Ok(())
+    }
+
+    fn landing(&self) -> io::Result<&Landing> {
+        let unproven = || io::Error::other("bytes came before the piece values were proven");
+        self.landing.get().ok_or_else(unproven)
     }
 
     fn piece_bytes(&self, piece: PieceIndex) -> u64 {
@@ -209,7 +224,10 @@ impl<'a> Swarm<'a> {
                 silent: false,
             },
         );
-        taker.open(self.clock.at(), source);
+        let now = self.clock.at();
+        taker.open(now, source);
+        // It has its time to send, however long nobody else has.
+        state.heard_at = now;
         self.pump(state);
         Ok(source)
     }
@@ -304,7 +322,7 @@ impl<'a> Swarm<'a> {
         let _turn = self.turns[piece.0 as usize % self.turns.len()].lock();
         let expected = self.expects(source, piece);
         if expected {
-            self.landing.write_at(offset, bytes)?;
+            self.landing()?.write_at(offset, bytes)?;
         }
         stopwatch::lap(Phase::Writing);
         Ok(expected)
@@ -324,7 +342,7 @@ impl<'a> Swarm<'a> {
         if !self.expects(source, piece) {
             return Ok(false);
         }
-        self.landing.piece_done(piece)?;
+        self.landing()?.piece_done(piece)?;
         if let Some(offer) = self.offer.get() {
             offer.gain(piece, first, holder);
         }

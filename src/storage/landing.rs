@@ -115,11 +115,11 @@ impl Landing {
         &self.path
     }
 
-    /// The pieces an earlier run has left. Those it is not sure of are hashed again.
+    /// The pieces an earlier run has left. Those it is not sure of are hashed again, as long as it may `go_on`.
     ///
     /// # Errors
-    /// The file system's.
-    pub fn present(&self, manifest: &Manifest) -> io::Result<Pieces> {
+    /// The file system's; `Interrupted` if it may not go on.
+    pub fn present(&self, manifest: &Manifest, go_on: impl Fn() -> bool) -> io::Result<Pieces> {
         let claimed = match &self.told {
             Told::Sure(pieces) => return Ok(pieces.clone()),
             Told::Unsure(pieces) => pieces,
@@ -131,6 +131,9 @@ impl Landing {
             let span = piece_span(self.bytes, piece);
             let mut offset = span.start;
             while offset < span.end {
+                if !go_on() {
+                    return Err(io::ErrorKind::Interrupted.into());
+                }
                 let step =
                     usize::try_from(span.end - offset).map_or(buffer.len(), |left| left.min(buffer.len()));
                 at(&self.path, self.file.read_exact_at(&mut buffer[..step], offset))?;
@@ -259,7 +262,7 @@ mod tests {
         let values = vec![[0; 32]; 4];
         let manifest = Manifest::of_values(bytes.len() as u64, values);
         let landing = open();
-        assert!(landing.present(&manifest).expect("present").is_empty());
+        assert!(landing.present(&manifest, || true).expect("present").is_empty());
         landing
             .write_at(65_536, &bytes[65_536..131_072])
             .expect("written");
@@ -268,7 +271,7 @@ mod tests {
         assert!(!out.path().join("a/b.txt").exists());
         drop(landing);
         let landing = open();
-        let present = landing.present(&manifest).expect("present");
+        let present = landing.present(&manifest, || true).expect("present");
         assert_eq!(
             present.iter().collect::<Vec<_>>(),
             [PieceIndex(1)],

@@ -278,7 +278,12 @@ fn nothing_takes_the_name_of_what_is_not_finished() {
     });
     let out = place.path().join("out");
     let got = Words::get("--all", &out).from([&*liar.address()]).run();
-    assert_eq!(std::fs::read(out.join("z.txt")).expect("read"), right, "{}", got.stdout);
+    assert_eq!(
+        std::fs::read(out.join("z.txt")).expect("read"),
+        right,
+        "{}",
+        got.stdout
+    );
     assert_eq!(got.code, 1, "{}", got.stderr);
     assert!(got.stderr.contains(&part), "{}", got.stderr);
     assert_eq!(std::fs::read_dir(&out).expect("listed").count(), 1);

@@ -66,7 +66,9 @@ impl Getting<'_> {
         }
         let (files, bytes) = (
             orders.len(),
-            orders.iter().map(|order| order.info.bytes).sum::<u64>(),
+            orders
+                .iter()
+                .fold(0_u64, |sum, order| sum.saturating_add(order.info.bytes)),
         );
         let (small, large): (Vec<Order>, Vec<Order>) = orders
             .into_iter()
