@@ -1,5 +1,6 @@
 //! Who gave what, and how holders fail.
 
+use super::{FetchFault, Unfetched};
 use crate::name::HostPort;
 use crate::net::ConnError;
 use crate::proto::transfer::{Bound, Lulls, Measured, Spent};
@@ -7,6 +8,7 @@ use crate::time::{Instant, Span};
 use crate::wire::Refusal;
 use core::fmt;
 use std::io;
+use std::time::Duration;
 
 /// What one holder gave, and how it failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,8 +106,30 @@ impl fmt::Display for AttemptFault {
     }
 }
 
+/// How a fetch went.
+#[derive(Clone, Debug)]
+pub struct Account {
+    /// How long it took.
+    pub took: Duration,
+    /// Everyone who was asked.
+    pub holders: Vec<HolderAccount>,
+    /// What bounded it; none if too little came to tell.
+    pub bound: Option<Bound>,
+}
+
+impl Account {
+    /// Of what came whole, of which nothing was measured.
+    pub(super) const fn of(holders: Vec<HolderAccount>, took: Duration) -> Self {
+        Self {
+            took,
+            holders,
+            bound: None,
+        }
+    }
+}
+
 /// The accounts of everyone who was asked for one content.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Accounts {
     all: Vec<HolderAccount>,
     heaviest: Option<Weight>,
@@ -149,12 +173,12 @@ impl Accounts {
     }
 
     /// Takes over the accounts of those who were asked before.
-    pub(super) fn merge(&mut self, others: Vec<HolderAccount>, heaviest: Option<Weight>) {
-        self.heaviest = self.heaviest.max(heaviest);
-        for other in others {
+    pub(super) fn merge(&mut self, others: &Self) {
+        self.heaviest = self.heaviest.max(others.heaviest);
+        for other in &others.all {
             let mine = self.of(&other.address);
             mine.bytes += other.bytes;
-            mine.failures.extend(other.failures);
+            mine.failures.extend(other.failures.iter().cloned());
         }
     }
 
@@ -175,7 +199,7 @@ impl Accounts {
     }
 
     /// What bounded the transfer that took so long; none if no thread measured it.
-    pub(super) fn bound(&self, took: Span) -> Option<Bound> {
+    fn bound(&self, took: Span) -> Option<Bound> {
         Bound::of(&Measured {
             took,
             syncing: self.syncing,
@@ -191,8 +215,25 @@ impl Accounts {
         })
     }
 
-    /// Everyone who was asked.
-    pub(super) fn into_all(self) -> Vec<HolderAccount> {
-        self.all
+    /// How it went, now that it is over.
+    pub(super) fn settled(self, took: Duration) -> Account {
+        let bound = self.bound(Span(u64::try_from(took.as_micros()).unwrap_or(u64::MAX)));
+        Account {
+            took,
+            bound,
+            holders: self.all,
+        }
+    }
+
+    /// The same, of what nobody is left to ask for.
+    pub(super) fn no_holder_left(self, took: Duration) -> Unfetched {
+        let fault = FetchFault::NoHolderLeft(self.heaviest);
+        self.unfetched(fault, took)
+    }
+
+    /// The same, of what could not be fetched.
+    pub(super) fn unfetched(self, fault: FetchFault, took: Duration) -> Unfetched {
+        let account = self.settled(took);
+        Unfetched { fault, account }
     }
 }

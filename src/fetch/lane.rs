@@ -4,7 +4,7 @@
 //! given up: what it owes next must come at a least rate, our own limit not counted.
 
 use super::account::AttemptFault;
-use super::many::{Landed, Work};
+use super::many::{Landed, State, Work};
 use crate::id::{PieceIndex, RequestNumber};
 use crate::limits::{ANSWER_TIMEOUT, SMALL_BYTES_MAX, SMALL_GROUP_FILES, SMALL_RATE_MIN};
 use crate::net::{Conn, ConnError, Incoming};
@@ -128,12 +128,10 @@ impl Work<'_> {
                 Answer::Lacking(fault, end) => {
                     let mut state = self.state.lock();
                     if matches!(fault, AttemptFault::Longer) {
-                        // Nobody's fault: it may well be what was asked for.
-                        state.longer.insert(item);
+                        state.longer.entry(item).or_default().push(holder);
+                        self.expose(&mut state, item);
                     } else {
-                        let address = &self.holders[holder];
-                        state.accounts.entry(item).or_default().failed(address, &fault);
-                        state.failed.push((address.clone(), fault.to_string()));
+                        self.failed(&mut state, holder, item, &fault);
                     }
                     state.batch.lacks(source);
                     drop(state);
@@ -225,7 +223,9 @@ impl Work<'_> {
             let accounts = state.accounts.entry(item).or_default();
             accounts.of(&self.holders[holder]).bytes += bytes.len() as u64;
             state.bytes += bytes.len() as u64;
-            state.batch.came(self.clock.at(), source)
+            let first = state.batch.came(self.clock.at(), source);
+            self.expose(&mut state, item);
+            first
         };
         let Some(group) = self.group else {
             self.state.lock().kept = Some(bytes.to_vec());
@@ -254,6 +254,24 @@ impl Work<'_> {
             }
         }
         Ok(())
+    }
+
+    fn failed(&self, state: &mut State, holder: BatchHolder, item: BatchItem, fault: &AttemptFault) {
+        let address = &self.holders[holder];
+        state.accounts.entry(item).or_default().failed(address, fault);
+        state.failed.push((address.clone(), fault.to_string()));
+    }
+
+    /// Once a content is here, who sent more than there is of it was wrong.
+    fn expose(&self, state: &mut State, item: BatchItem) {
+        if !state.batch.is_here(item) {
+            return;
+        }
+        for holder in state.longer.remove(&item).unwrap_or_default() {
+            let bytes = self.items[item].0.bytes;
+            let lie = AttemptFault::Lie(format!("sent more than the {bytes} bytes there are"));
+            self.failed(state, holder, item, &lie);
+        }
     }
 
     /// What has come is given its name before more is written: each is an open file.

@@ -3,7 +3,7 @@
 //! Belongs here: handing one order of many to the fetching by pieces. Does not: how pieces come.
 
 use super::many::{Order, Receiving};
-use super::{Fetcher, HolderSource, Standing, Watcher};
+use super::{FetchFault, Fetcher, HolderSource, Standing, Unfetched, Watcher};
 use crate::name::HostPort;
 use std::cell::RefCell;
 
@@ -41,13 +41,17 @@ impl Fetcher<'_> {
             receiving: &receiving,
         };
         let (known, mut more, mut watcher) = (wanted.holders.clone(), alone(), alone());
-        let mut fetched = self.fetch_large(&wanted.info, known, &mut more, &mut watcher);
-        if fetched.is_ok()
-            && let Some(executable) = wanted.executable
-            && let Err(error) = self.set_executable(&wanted.info.name, executable)
-        {
-            fetched = Err(super::FetchFault::Disk(error));
-        }
-        receiving.borrow_mut().ended(order, fetched);
+        let fetched = self.fetch_large(&wanted.info, known, &mut more, &mut watcher);
+        let mended = fetched.and_then(|fetched| {
+            let mend = |executable| self.set_executable(&wanted.info.name, executable);
+            match wanted.executable.map_or(Ok(()), mend) {
+                Ok(()) => Ok(fetched),
+                Err(error) => Err(Unfetched {
+                    fault: FetchFault::Disk(error),
+                    account: fetched.account,
+                }),
+            }
+        });
+        receiving.borrow_mut().ended(order, mended);
     }
 }

@@ -86,6 +86,7 @@ impl Fetcher<'_> {
         } = swarm;
         drop(offer);
         let state = state.into_inner();
+        let heaviest = state.accounts.heaviest();
         *accounts = state.accounts;
         accounts.link_full = links.were_full();
         let landing = landing.into_inner();
@@ -109,7 +110,7 @@ impl Fetcher<'_> {
         match state.disk {
             Some(error) => Err(FetchFault::Disk(error)),
             None if self.stop.is_set() => Err(FetchFault::Interrupted),
-            None => Err(FetchFault::NoHolderLeft(None, Vec::new())),
+            None => Err(FetchFault::NoHolderLeft(heaviest)),
         }
     }
 }

@@ -5,7 +5,7 @@ use super::swarm::Swarm;
 use crate::id::{ContentId, PieceIndex, RequestNumber, piece_bytes};
 use crate::limits::{
     ANNOUNCED_MAX, ANSWER_TIMEOUT, CHUNK_BYTES_MAX, HAVE_MAP_BYTES_MAX, PAGES_MAX, PEER_IDLE,
-    UNNEEDED_PIECES_MAX,
+    SMALL_BYTES_MAX, UNNEEDED_PIECES_MAX,
 };
 use crate::name::HostPort;
 use crate::net::{Conn, ConnError, Incoming, is_silence};
@@ -41,7 +41,7 @@ const EXCHANGE: RequestNumber = RequestNumber(1);
 pub(super) fn take_from(swarm: &Swarm<'_>, holder: &HostPort) -> Result<(), AttemptFault> {
     let mut conn = Conn::connect(holder, features::HOLDER | features::PIECES, swarm.stop())?;
     if conn.features() & features::PIECES == 0 {
-        return Err(AttemptFault::NoPieces);
+        return Err(no_pieces(swarm));
     }
     if swarm.is_to_ask() {
         let asked = ask_manifest(swarm, &mut conn);
@@ -61,6 +61,17 @@ pub(super) fn take_from(swarm: &Swarm<'_>, holder: &HostPort) -> Result<(), Atte
         return Err(AttemptFault::Silent);
     }
     ended
+}
+
+/// The fault of a holder that serves no pieces. Of a content that was listed as small they are asked for only when more
+/// bytes came than were listed, and who sent those has no other way to prove them.
+pub(super) fn no_pieces(swarm: &Swarm<'_>) -> AttemptFault {
+    match swarm.content().bytes {
+        bytes if bytes <= SMALL_BYTES_MAX => {
+            AttemptFault::Lie(format!("sent more than the {bytes} bytes there are"))
+        }
+        _ => AttemptFault::NoPieces,
+    }
 }
 
 /// The proven list of piece values. The content's length is what the proof says, whatever was listed.

@@ -24,7 +24,7 @@ pub(super) struct Come {
 
 impl Come {
     pub(super) fn add(&mut self, fetched: &Fetched) {
-        let gave = fetched.holders.iter().filter(|account| account.bytes > 0);
+        let gave = fetched.account.holders.iter().filter(|account| account.bytes > 0);
         self.from.extend(gave.map(|account| account.address.to_string()));
         self.files.push(fetched.clone());
     }
