@@ -205,6 +205,8 @@ pub const SMALL_GROUP_FILES: usize = 128;
 pub const RESCAN: Span = Span::from_secs(1);
 /// Waiting before the RS is tried again after it failed.
 pub const REJOIN_WAIT: Span = Span::from_secs(2);
+/// A getter that the RS did not answer asks it for more holders, and tells it of lost ones, no earlier than after this.
+pub const RS_SILENT: Span = Span::from_secs(30);
 /// Between two rounds of asking other peers for their index, in mode gossip.
 pub const GOSSIP_ROUND: Span = Span::from_secs(60);
 /// Learned contents kept in mode gossip; the ones that end first go first.

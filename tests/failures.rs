@@ -47,6 +47,31 @@ fn a_download_outlives_the_rs() {
     assert_eq!(std::fs::read(at("out/big")).expect("read"), content);
 }
 
+/// Each of many contents has its holders asked for once more; an RS that hangs costs its time once, and not for each.
+#[test]
+fn an_rs_that_hangs_holds_up_no_list_of_files() {
+    let place = tempfile::tempdir().expect("a directory");
+    let at = |name: &str| place.path().join(name);
+    for number in 0..20 {
+        write_random(&at(&format!("shared/f{number}")), 20_000, number);
+    }
+    let server = rs(&[]);
+    let mut holder = peer(
+        &server,
+        "holder",
+        &at("shared"),
+        &at("state"),
+        &["--up-limit", "40KB"],
+    );
+    until_listed(&server, 20);
+    let mut get = Words::get("--all", at("out")).rs(&server).spawn();
+    while serde_json::from_str::<Value>(&get.line()).expect("JSON")["event"] != "done" {}
+    server.signal("-STOP");
+    holder.kill();
+    assert_eq!(get.end().code(), Some(3), "{}", get.stderr());
+    server.signal("-CONT");
+}
+
 #[test]
 fn a_download_moves_on_when_its_holder_dies() {
     let place = tempfile::tempdir().expect("a directory");

@@ -1,8 +1,11 @@
 //! `p2pdi get`.
 
 mod batch;
+mod failing;
 mod serving;
 mod tree;
+
+pub(super) use failing::{fetch_failure, locate_failure};
 
 use super::failure::{Exit, Failure};
 use super::line::Line;
@@ -15,11 +18,9 @@ use super::signals::stop_on_signals;
 use super::why::{why_json, why_text};
 use core::cell::{Cell, RefCell};
 use crossbeam_channel::{Sender, unbounded};
-use p2pdi::fetch::{
-    FetchFault, Fetched, Fetcher, HolderSource, Order, Standing, Strategy, Unfetched, Watcher, Weight,
-};
+use p2pdi::fetch::{Fetched, Fetcher, HolderSource, Order, Standing, Strategy, Unfetched, Watcher};
 use p2pdi::limits::SMALL_BYTES_MAX;
-use p2pdi::locate::{LocateFault, Located, Locator, Request};
+use p2pdi::locate::{Located, Locator, Request};
 use p2pdi::name::{ContentName, HostPort, PeerName, printable};
 use p2pdi::net::{Clock, Pacer, RsClient, RsLink, Stop};
 use p2pdi::wire::{ContentInfo, Tree};
@@ -211,7 +212,8 @@ impl<'a> Getting<'a> {
             let thread = std::thread::Builder::new().name("get-report".to_owned());
             let tell = move || {
                 for holder in lost {
-                    if let Some(Err(error)) = rs.map(|rs| rs.report(&holder)) {
+                    let answering = rs.filter(|rs| !rs.is_silent());
+                    if let Some(Err(error)) = answering.map(|rs| rs.report(&holder)) {
                         log::debug!("reporting {holder}: {error}");
                     }
                 }
@@ -430,69 +432,5 @@ impl HolderSource for Holders<'_, '_> {
             .collect();
         self.known.extend(new.iter().cloned());
         new
-    }
-}
-
-/// What could not be located, and why.
-pub(super) fn locate_failure(what: &str, fault: LocateFault) -> Failure {
-    let what = printable(what);
-    let reasons = |said: Vec<String>| {
-        if said.is_empty() {
-            String::new()
-        } else {
-            format!(" ({})", said.join("; "))
-        }
-    };
-    match fault {
-        LocateFault::NotFound(said) => Failure::new(
-            Exit::NotFound,
-            format!("{what}: nobody active has it{}", reasons(said)),
-        ),
-        LocateFault::Unreachable(said) => Failure::new(
-            Exit::Failed,
-            format!("{what}: nobody could be asked{}", reasons(said)),
-        ),
-        LocateFault::Ambiguous(contents) => {
-            let choices: Vec<String> = contents
-                .iter()
-                .map(|info| format!("{}@{} ({})", info.name, short_id(info.id), size(info.bytes)))
-                .collect();
-            Failure::new(
-                Exit::Refused,
-                format!("{what} means several contents: ask for {}", choices.join(" or ")),
-            )
-        }
-    }
-}
-
-/// What could not be fetched, who was tried, and why each failed.
-pub(super) fn fetch_failure(info: &ContentInfo, unfetched: &Unfetched) -> Failure {
-    let name = &info.name;
-    match &unfetched.fault {
-        FetchFault::Interrupted => Failure::new(
-            Exit::Interrupted,
-            format!("{name}: interrupted; what has come is kept"),
-        ),
-        FetchFault::Disk(error) => Failure::new(Exit::Failed, error.to_string()),
-        FetchFault::NoHolderLeft(heaviest) => {
-            let exit = match heaviest {
-                Some(Weight::Unverified) => Exit::Unverified,
-                Some(Weight::Refused) => Exit::Refused,
-                Some(Weight::Lost) | None => Exit::NotFound,
-            };
-            let tried = unfetched.account.holders.iter();
-            let tried: Vec<String> = tried
-                .map(|account| format!("{}: {}", account.address, account.failures.join(", ")))
-                .collect();
-            let tried = if tried.is_empty() {
-                "it has no active holder".to_owned()
-            } else {
-                tried.join("; ")
-            };
-            Failure::new(
-                exit,
-                format!("{name}: no holder is left; what has come is kept ({tried})"),
-            )
-        }
     }
 }

@@ -233,7 +233,7 @@ impl Accounts {
 
     /// The same, of what could not be fetched.
     pub(super) fn unfetched(self, fault: FetchFault, took: Duration) -> Unfetched {
-        let account = self.settled(took);
+        let account = Box::new(self.settled(took));
         Unfetched { fault, account }
     }
 }

@@ -48,7 +48,7 @@ impl Fetcher<'_> {
                 Ok(()) => Ok(fetched),
                 Err(error) => Err(Unfetched {
                     fault: FetchFault::Disk(error),
-                    account: fetched.account,
+                    account: Box::new(fetched.account),
                 }),
             }
         });

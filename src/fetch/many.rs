@@ -146,9 +146,12 @@ impl Fetcher<'_> {
                     Unhad::Fault(fault) => fault,
                     Unhad::Failed(failed) => {
                         all.merge(&failed);
-                        let mut more = receiving.more(order);
+                        let mut more = match self.stop.is_set() {
+                            true => Vec::new(),
+                            false => receiving.more(order),
+                        };
                         more.retain(|holder| !asked[order].contains(holder));
-                        if !more.is_empty() && !self.stop.is_set() {
+                        if !more.is_empty() {
                             left.push((order, more));
                             continue;
                         }
@@ -478,7 +481,7 @@ fn give_names(
             }),
             Err(error) => Err(Unfetched {
                 fault: FetchFault::Disk(error),
-                account,
+                account: Box::new(account),
             }),
         };
         receiving.ended(order, result);

@@ -16,6 +16,7 @@ mod parts;
 mod source;
 mod stopwatch;
 mod swarm;
+mod tell;
 mod tree;
 mod watch;
 
@@ -54,7 +55,7 @@ pub struct Unfetched {
     /// Why.
     pub fault: FetchFault,
     /// How it went until then.
-    pub account: Account,
+    pub account: Box<Account>,
 }
 
 /// Why a content could not be fetched.

@@ -2,7 +2,8 @@
 
 use super::account::Accounts;
 use super::links::Links;
-use super::swarm::{SETTLED_WAIT, State, Swarm};
+use super::swarm::{State, Swarm};
+use super::tell::SETTLED_WAIT;
 use super::{FetchFault, Fetcher, HolderSource, Strategy, Watcher, parts};
 use crate::limits::{HEARD_HOLDERS_MAX, SOURCES_MAX, STALL, STALL_GIVE_UP, TWO_STREAMS_BYTES};
 use crate::name::HostPort;

@@ -286,6 +286,10 @@ pub(crate) const HITS: &[(&str, Hit)] = &[
         By(CLI, "a_peer_waits_for_an_rs_that_is_not_there_yet"),
     ),
     (
+        "RS_SILENT",
+        By("tests/failures.rs", "an_rs_that_hangs_holds_up_no_list_of_files"),
+    ),
+    (
         "GOSSIP_ROUND",
         By(
             "src/proto/index_tests/gossip.rs",
