@@ -23,6 +23,8 @@ pub struct HolderAccount {
     pub spent: Spent,
     /// How many threads that were.
     pub threads: u32,
+    /// Pieces of it that counted.
+    pub(super) pieces: u32,
     /// When it last sent something.
     pub(super) heard: Option<Instant>,
 }
@@ -73,6 +75,11 @@ impl From<io::Error> for AttemptFault {
 }
 
 impl AttemptFault {
+    /// True if the holder may be well, and only the way to it or the process was lost.
+    pub(super) const fn is_loss(&self) -> bool {
+        matches!(self, Self::Conn(ConnError::Io(_)) | Self::Silent)
+    }
+
     pub(super) const fn weight(&self) -> Weight {
         match self {
             // It no longer has it, or no place for us: gone, as far as this content goes.
@@ -155,6 +162,7 @@ impl Accounts {
                 failures: Vec::new(),
                 spent: Spent::default(),
                 threads: 0,
+                pieces: 0,
                 heard: None,
             });
             self.all.len() - 1

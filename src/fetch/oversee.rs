@@ -43,6 +43,7 @@ impl Fetcher<'_> {
             taker: None,
             lines: BTreeMap::new(),
             next: 0,
+            again: Vec::new(),
             heard: Vec::new(),
             partial: BTreeSet::new(),
             whole: BTreeMap::new(),
@@ -145,7 +146,7 @@ fn oversee<'scope>(
             start(swarm, scope, holder);
         }
         let mut state = swarm.state.lock();
-        let idle = state.running == 0 && state.heard.is_empty();
+        let idle = state.running == 0 && state.heard.is_empty() && state.again.is_empty();
         if !state.over && !idle && state.heard.is_empty() && state.failed.is_empty() {
             let wait = if state.untold { SETTLED_WAIT.to_std() } else { LOOK };
             swarm.changed.wait_for(&mut state, wait);
@@ -157,6 +158,7 @@ fn oversee<'scope>(
         }
         swarm.pump_with(&mut state, 1);
         known = core::mem::take(&mut state.heard);
+        waiting.extend(state.due_again(now));
         let (failed, standing) = (core::mem::take(&mut state.failed), state.standing(now));
         let silent = now.since(state.heard_at);
         if silent >= STALL_GIVE_UP && !state.over {
@@ -164,7 +166,8 @@ fn oversee<'scope>(
             state.give_up_silent();
         }
         let over = state.over || swarm.stop.is_set();
-        let nobody = state.running == 0 && known.is_empty() && waiting.is_empty();
+        let tried_all = known.is_empty() && waiting.is_empty() && state.again.is_empty();
+        let nobody = state.running == 0 && tried_all;
         drop(state);
         failed
             .iter()

@@ -9,6 +9,7 @@ use super::account::{Accounts, AttemptFault};
 use super::source::take_from;
 use super::stopwatch::{self, Phase};
 use crate::id::{PieceIndex, RequestNumber};
+use crate::limits::HOLDER_RETRY;
 use crate::name::HostPort;
 use crate::net::{Clock, Conn, ConnWriter, Offer, Pacer, Stop};
 use crate::proto::transfer::{Manifest, Pieces, Source, Taker, piece_span};
@@ -44,6 +45,8 @@ pub(super) struct State {
     pub(super) taker: Option<Taker>,
     pub(super) lines: BTreeMap<Source, Line>,
     pub(super) next: u64,
+    /// Holders that were lost after they had brought something, and when each is tried again.
+    pub(super) again: Vec<(Instant, HostPort)>,
     /// Addresses heard of and not yet tried.
     pub(super) heard: Vec<HostPort>,
     /// All that were ever heard of: getters, as far as is known.
@@ -349,6 +352,7 @@ impl<'a> Swarm<'a> {
             .is_some_and(|taker| taker.handle_piece(now, source, piece))
         {
             state.bytes_here += self.piece_bytes(piece);
+            state.accounts.of(holder).pieces += 1;
         }
         state.accounts.lulls.end(now, source);
         self.pump(&mut state);
@@ -387,7 +391,7 @@ impl<'a> Swarm<'a> {
 
     pub(super) fn run_source(&self, holder: &HostPort) {
         stopwatch::start();
-        self.state.lock().come(self.clock.at(), holder);
+        let before = self.state.lock().come(self.clock.at(), holder);
         let ended = take_from(self, holder);
         let spent = stopwatch::stop();
         let mut state = self.state.lock();
@@ -397,6 +401,11 @@ impl<'a> Swarm<'a> {
             && !state.over
             && !self.stop.is_set()
         {
+            // Whoever brings a piece each time may break off as often as there are pieces.
+            if fault.is_loss() && state.accounts.of(holder).pieces > before {
+                let then = self.clock.at().after(HOLDER_RETRY);
+                state.again.push((then, holder.clone()));
+            }
             state.ended_badly(holder, fault);
         }
         self.changed.notify_all();

@@ -174,7 +174,7 @@ pub(crate) const HITS: &[(&str, Hit)] = &[
     ),
     (
         "HOLDER_RETRY",
-        Not("only the simulated getter waits so before it asks a holder again"),
+        By("tests/failures.rs", "a_holder_that_comes_back_is_tried_again"),
     ),
     (
         "SLOW_PIECE",
