@@ -138,6 +138,9 @@ pub const WINDOW_SPAN: Span = Span::from_millis(40);
 pub const WINDOW_PIECES_MAX: u32 = 16;
 /// Pieces a holder may have announced and not begun to send: all that it ever has credit for, twice.
 pub const ANNOUNCED_MAX: usize = 32;
+/// Pieces' worth of bytes a holder may send since it last brought one that was needed: others are quicker now and then,
+/// but whoever is so for long only costs.
+pub const UNNEEDED_PIECES_MAX: u64 = 32;
 /// At a contended uplink every so manieth turn goes to the getter served least, whatever it gives: nobody
 /// starves, and those who only take cost the others an eighth at most.
 pub const TURN_FOR_ALL: u64 = 8;
@@ -204,6 +207,8 @@ pub const SMALL_GROUP_FILES: usize = 128;
 pub const RESCAN: Span = Span::from_secs(1);
 /// Waiting before the RS is tried again after it failed.
 pub const REJOIN_WAIT: Span = Span::from_secs(2);
+/// A getter that the RS did not answer asks it for more holders, and tells it of lost ones, no earlier than after this.
+pub const RS_SILENT: Span = Span::from_secs(30);
 /// Between two rounds of asking other peers for their index, in mode gossip.
 pub const GOSSIP_ROUND: Span = Span::from_secs(60);
 /// Learned contents kept in mode gossip; the ones that end first go first.
