@@ -232,3 +232,24 @@ pub const PACE_STEP_BYTES_MIN: u64 = 1_024;
 pub const SIMULATED_PEERS_MAX: u64 = 10_000;
 /// Pieces of a simulated content: that of 1 TiB has four times as many, and behaves no differently.
 pub const SIMULATED_PIECES_MAX: u64 = 16_384;
+
+// --- the load generator ---
+
+/// Threads of a load: more than an RS has workers.
+pub const LOAD_THREADS_MAX: u64 = 256;
+/// Connections of a load: as many as one address has ports towards one RS.
+pub const LOAD_CONNECTIONS_MAX: u64 = 60_000;
+/// Requests under way on one connection of a load.
+pub const LOAD_WINDOW_MAX: u64 = 4_096;
+/// How long a load may last: a day.
+pub const LOAD_SECS_MAX: u64 = 86_400;
+/// Requests a second of a load, far above what one machine sends.
+pub const LOAD_RATE_MAX: u64 = 100_000_000;
+/// Contents that a load registers before it begins.
+pub const LOAD_CONTENTS_MAX: u64 = 10_000_000;
+/// The longest latency that is told from longer ones.
+pub const LOAD_LATENCY_MAX: Span = Span::from_secs(120);
+/// After a load's time is over, answers that are still to come are waited for so long.
+pub const LOAD_DRAIN: Span = Span::from_secs(10);
+/// And while it gets ready, or takes back what it registered, for so long.
+pub const LOAD_SETUP: Span = Span::from_secs(600);

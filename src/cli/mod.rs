@@ -15,6 +15,7 @@ mod hash;
 mod hashing;
 mod lab;
 mod line;
+mod load;
 mod menu;
 mod peer;
 mod progress;
@@ -87,6 +88,7 @@ fn dispatch(args: Vec<OsString>) -> Result<(), Failure> {
         "hash" => hash::run(line),
         "lab" => lab::command(line),
         "sim" => sim::command(line),
+        "load" => load::run(line),
         other => Err(Failure::new(
             Exit::Failed,
             format!("{other} is in the table of commands and nowhere else"),

@@ -30,7 +30,7 @@ pub use link::{LinkTransport, RsLink};
 pub use offer::{Offer, OfferReader};
 pub use pacer::Pacer;
 pub use rs_pool::{PoolSettings, RsPool};
-pub use socket::{bind, bind_udp, connect, local_address, resolve};
+pub use socket::{bind, bind_udp, connect, connect_udp, local_address, resolve};
 pub use stop::{Stop, StopGuard};
 pub use uplink::Uplink;
 
