@@ -67,7 +67,7 @@ pub const PROBE_INTERVAL_MIN: Span = Span::from_secs(5);
 /// Probes that may wait for a prober; more reports are dropped, for their getters will report again.
 pub const PROBES_WAITING_MAX: usize = 1_024;
 /// The days over which registrations are counted.
-pub const REGISTRATIONS_DAYS: i64 = 30;
+pub const REGISTRATIONS_DAYS: u64 = 30;
 /// Time stamps of registrations kept per peer: the count is shown as this many when there were more.
 pub const REGISTRATIONS_KEPT_MAX: usize = 256;
 /// Peer records, active or not: ten times the cluster this is built for; the longest inactive goes first.
@@ -82,6 +82,8 @@ pub const RS_WORKERS_MAX: usize = 256;
 pub const RS_CONNECTIONS_MAX: usize = 16_384;
 /// Threads that probe reported peers.
 pub const RS_PROBERS: usize = 4;
+/// Answers to datagrams waiting for the store: a second of them on a fast disk; whoever is dropped asks again.
+pub const HELD_ANSWERS_MAX: usize = 65_536;
 /// Answers waiting for one slow reader, in bytes; its requests are not read until it has taken some.
 pub const RS_ANSWERS_WAITING_BYTES_MAX: usize = 512 * 1024;
 /// The queue of connections the kernel may hold before we accept them.

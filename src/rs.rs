@@ -1,25 +1,29 @@
 //! The registration server as a process: the machine, behind a lock, between its transports.
 #![allow(clippy::disallowed_types, reason = "a process is made of sockets and threads")]
 
-use crate::limits::{PROBE_TIMEOUT, PROBES_WAITING_MAX, RS_PROBERS};
+use crate::limits::{HELD_ANSWERS_MAX, PROBE_TIMEOUT, PROBES_WAITING_MAX, RS_PROBERS};
 use crate::name::HostPort;
 use crate::net::{
     Clock, Conn, ConnError, PoolSettings, RsPool, Service, Stop, bind, bind_udp, local_address,
-    serve_datagrams,
+    send_held, serve_datagrams,
 };
-use crate::proto::{AddressTokens, Asker, Probe, Registration, RegistrationSettings};
+use crate::proto::{
+    AddressTokens, Asker, Probe, Registration, RegistrationSettings, Restoring, changes_state,
+};
 use crate::rng::Rng;
-use crate::time::Span;
+use crate::storage::{ChangeCount, Commits, DiskStore, Store as _};
+use crate::time::{Now, Span};
 use crate::wire::{Message, features};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use parking_lot::Mutex;
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
 /// What an operator may set.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct RsSettings {
     /// Where to listen, over TCP and UDP; port 0 picks one.
     pub listen: SocketAddr,
@@ -27,6 +31,8 @@ pub struct RsSettings {
     pub pool: PoolSettings,
     /// Leases and policy.
     pub registration: RegistrationSettings,
+    /// Where to keep what must survive; without it, the end of the process is the end of all records.
+    pub data: Option<PathBuf>,
 }
 
 /// A running RS.
@@ -35,6 +41,8 @@ pub struct Rs {
     address: SocketAddr,
     pool: RsPool,
     threads: Vec<JoinHandle<()>>,
+    core: Arc<Core>,
+    writer: Option<JoinHandle<io::Result<()>>>,
 }
 
 #[derive(Debug)]
@@ -42,9 +50,17 @@ struct Core {
     machine: Mutex<Registration>,
     clock: Clock,
     probes: Sender<Probe>,
+    commits: Commits,
 }
 
 impl Core {
+    /// Hands on what the machine has decided, before anybody else asks it: changes, in their order, and probes.
+    fn hand_on(&self, now: Now, machine: &mut Registration) -> ChangeCount {
+        self.send_probes(machine);
+        self.commits
+            .hand_over(core::iter::from_fn(|| machine.poll_change(now)))
+    }
+
     /// Hands out the probes that the machine wants. When the probers are behind, a report is dropped: whoever
     /// finds the holder dead reports it again.
     fn send_probes(&self, machine: &mut Registration) {
@@ -55,12 +71,22 @@ impl Core {
 }
 
 impl Service for Core {
-    fn answer(&self, asker: &Asker, request: &Message) -> Message {
+    fn answer(&self, asker: &Asker, request: &Message) -> (Message, ChangeCount) {
         let now = self.clock.now();
         let mut machine = self.machine.lock();
         let answer = machine.handle_request(now, asker, request);
-        self.send_probes(&mut machine);
-        answer
+        let changes = self.hand_on(now, &mut machine);
+        // Also a repeated request waits: what it asks for may have been done and not be kept yet.
+        let after = if changes_state(request) { changes } else { ChangeCount::default() };
+        (answer, after)
+    }
+
+    fn settled(&self) -> ChangeCount {
+        self.commits.settled()
+    }
+
+    fn tell_settled(&self, told: Box<dyn Fn() + Send + Sync>) {
+        self.commits.tell(told);
     }
 }
 
@@ -72,32 +98,54 @@ impl Rs {
     pub fn start(settings: RsSettings, stop: &Stop) -> io::Result<Self> {
         let (listener, datagrams) = bind_both(settings.listen)?;
         let address = local_address(&listener)?;
-        let clock = Clock::start();
+        let clock = Clock::since_boot();
         let mut rng = Rng::from_os()?;
         let tokens = AddressTokens::new(&mut rng);
         let (probes, probes_out) = bounded(PROBES_WAITING_MAX);
-        let machine = Mutex::new(Registration::new(settings.registration, rng));
+        let (machine, store) = match &settings.data {
+            Some(directory) => {
+                let (machine, store) = restored(directory, settings.registration, rng, clock.now())?;
+                (machine, Some(store))
+            }
+            None => (Registration::new(settings.registration, rng), None),
+        };
         let core = Arc::new(Core {
-            machine,
+            machine: Mutex::new(machine),
             clock,
             probes,
+            commits: Commits::default(),
         });
         let service: Arc<dyn Service> = Arc::<Core>::clone(&core);
 
         let mut threads = Vec::new();
+        let mut writer = None;
         let mut spawn = |name: &str, work: Box<dyn FnOnce() + Send>| -> io::Result<()> {
             threads.push(std::thread::Builder::new().name(name.to_owned()).spawn(work)?);
             Ok(())
         };
-        let (udp_service, udp_stop) = (Arc::clone(&service), stop.clone());
+        let (held, held_out) = bounded(HELD_ANSWERS_MAX);
+        let datagrams = Arc::new(datagrams);
+        let (udp, udp_service, udp_stop) = (Arc::clone(&datagrams), Arc::clone(&service), stop.clone());
         spawn(
             "rs-udp",
             Box::new(move || {
-                let datagrams = Arc::new(datagrams);
-                let _guard = udp_stop.watch(&datagrams);
-                serve_datagrams(&datagrams, &*udp_service, &tokens, clock, &udp_stop);
+                let _guard = udp_stop.watch(&udp);
+                serve_datagrams(&udp, &*udp_service, &tokens, clock, &held, &udp_stop);
             }),
         )?;
+        if let Some(mut store) = store {
+            let (udp_service, udp_stop) = (Arc::clone(&service), stop.clone());
+            let send = move || send_held(&datagrams, &*udp_service, &held_out, &udp_stop);
+            spawn("rs-udp-held", Box::new(send))?;
+            let (core, stop) = (Arc::clone(&core), stop.clone());
+            let keep = move || {
+                let ended = core.commits.run(&mut store);
+                // Nobody may be told of what is not kept.
+                stop.trigger();
+                ended
+            };
+            writer = Some(std::thread::Builder::new().name("rs-store".to_owned()).spawn(keep)?);
+        }
         for _ in 0..RS_PROBERS {
             let (core, probes, stop) = (Arc::clone(&core), probes_out.clone(), stop.clone());
             spawn("rs-probe", Box::new(move || probe_all(&core, &probes, &stop)))?;
@@ -109,6 +157,8 @@ impl Rs {
             address,
             pool,
             threads,
+            core,
+            writer,
         })
     }
 
@@ -118,11 +168,19 @@ impl Rs {
     }
 
     /// Waits for the end, after the stop.
-    pub fn join(self) {
+    ///
+    /// # Errors
+    /// The store could not be written: then it stopped by itself.
+    pub fn join(self) -> io::Result<()> {
         self.pool.join();
         for thread in self.threads {
             let _ = thread.join();
         }
+        // Nobody asks any more: what is left to write is written.
+        self.core.commits.close();
+        self.writer
+            .and_then(|writer| writer.join().ok())
+            .unwrap_or(Ok(()))
     }
 }
 
@@ -140,6 +198,25 @@ fn bind_both(listen: SocketAddr) -> io::Result<(TcpListener, UdpSocket)> {
     }
 }
 
+/// The machine made of what is stored in a directory, and the store.
+fn restored(
+    directory: &Path,
+    settings: RegistrationSettings,
+    rng: Rng,
+    now: Now,
+) -> io::Result<(Registration, DiskStore)> {
+    let store = DiskStore::open(directory)?;
+    let mut restoring = Restoring::new(settings, rng, now, store.is_of_this_boot());
+    store.load(&mut |row| restoring.take(row))?;
+    let machine = restoring.finish();
+    let (known, active, contents) = machine.counts(now);
+    log::info!(
+        "{}: {known} peers, of them {active} active, and {contents} contents",
+        directory.display()
+    );
+    Ok((machine, store))
+}
+
 /// The longest the timer sleeps: a lease granted meanwhile may be shorter than the one it waits for.
 const TIMER_STEP: Span = Span::from_millis(500);
 
@@ -149,7 +226,7 @@ fn run_timer(core: &Core, stop: &Stop) {
         let deadline = {
             let mut machine = core.machine.lock();
             machine.handle_timeout(now);
-            core.send_probes(&mut machine);
+            core.hand_on(now, &mut machine);
             machine.deadline()
         };
         let latest = now.at.after(TIMER_STEP);
@@ -173,7 +250,9 @@ fn probe_all(core: &Core, probes: &Receiver<Probe>, stop: &Stop) {
             probe.address,
             if alive { "alive" } else { "no answer, hidden" }
         );
-        core.machine.lock().handle_probe(&probe, alive);
+        let mut machine = core.machine.lock();
+        machine.handle_probe(&probe, alive);
+        core.hand_on(core.clock.now(), &mut machine);
     }
 }
 

@@ -78,6 +78,11 @@ pub(super) const COMMANDS: &[CommandRow] = &[
                 "HOST:PORT",
                 "where to listen, TCP and UDP (default 0.0.0.0:65423; [::] takes IPv4 too)",
             ),
+            takes(
+                "--data",
+                "DIR",
+                "keep peers and contents here over restarts (default: nowhere)",
+            ),
             takes("--workers", "N", "threads that serve (default 8)"),
             takes(
                 "--lease",
@@ -90,7 +95,7 @@ pub(super) const COMMANDS: &[CommandRow] = &[
                 "which holder is named first (default least-used)",
             ),
         ],
-        examples: &["p2pdi rs", "p2pdi rs --listen 127.0.0.1:0 --policy rotate"],
+        examples: &["p2pdi rs --data /var/lib/p2pdi", "p2pdi rs --listen 127.0.0.1:0 --policy rotate"],
     },
     CommandRow {
         name: "peer",

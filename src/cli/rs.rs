@@ -24,6 +24,7 @@ pub(super) fn run(mut line: Line) -> Result<(), Failure> {
         ("rotate", Policy::Rotate),
     ];
     let policy = line.word("--policy", &policies)?.pop().unwrap_or_default();
+    let data = line.path("--data")?;
     let workers = workers.map_or(RS_WORKERS, |workers| {
         usize::try_from(workers).unwrap_or(RS_WORKERS)
     });
@@ -39,10 +40,10 @@ pub(super) fn run(mut line: Line) -> Result<(), Failure> {
         listen,
         pool: PoolSettings::of_workers(workers),
         registration,
+        data,
     };
-    let rs = Rs::start(settings, &stop).map_err(|error| Failure::io("listening", &error))?;
+    let rs = Rs::start(settings, &stop).map_err(|error| Failure::io("starting", &error))?;
     say::result(&format!("listening on {}", rs.address()));
     stop.wait();
-    rs.join();
-    Ok(())
+    rs.join().map_err(|error| Failure::io("stopped", &error))
 }

@@ -5,15 +5,27 @@
 use super::{Clock, Service, Stop};
 use crate::limits::DATAGRAM_BYTES_MAX;
 use crate::proto::{AddressTokens, Asker, answer_datagram};
+use crate::storage::ChangeCount;
+use crate::time::Span;
 use crate::wire::Message;
-use std::net::UdpSocket;
+use crossbeam_channel::{Receiver, Sender, bounded};
+use std::net::{SocketAddr, UdpSocket};
 
-/// Answers requests on `socket` until the stop.
+/// An answer that waits for the store.
+#[derive(Debug)]
+pub struct HeldAnswer {
+    after: ChangeCount,
+    to: SocketAddr,
+    bytes: Vec<u8>,
+}
+
+/// Answers requests on `socket` until the stop; answers that have to wait go to `held`.
 pub fn serve_datagrams(
     socket: &UdpSocket,
     service: &dyn Service,
     tokens: &AddressTokens,
     clock: Clock,
+    held: &Sender<HeldAnswer>,
     stop: &Stop,
 ) {
     let mut buffer = [0; DATAGRAM_BYTES_MAX + 1];
@@ -27,10 +39,48 @@ pub fn serve_datagrams(
             continue;
         }
         out.clear();
-        let serve = |asker: &Asker, request: &Message| service.answer(asker, request);
+        let mut after = ChangeCount::default();
+        let serve = |asker: &Asker, request: &Message| {
+            let (answer, wait) = service.answer(asker, request);
+            after = wait;
+            answer
+        };
         answer_datagram(tokens, clock.at(), from, &buffer[..bytes], serve, &mut out);
-        if !out.is_empty() {
+        if out.is_empty() {
+            continue;
+        }
+        if after > service.settled() {
+            // With the queue full the client asks again: its answer is kept.
+            let _ = held.try_send(HeldAnswer {
+                after,
+                to: from,
+                bytes: out.clone(),
+            });
+        } else {
             let _ = socket.send_to(&out, from);
         }
     }
 }
+
+/// Sends answers that have waited, until the stop.
+pub fn send_held(socket: &UdpSocket, service: &dyn Service, held: &Receiver<HeldAnswer>, stop: &Stop) {
+    let (told, more_settled) = bounded(1);
+    service.tell_settled(Box::new(move || {
+        let _ = told.try_send(());
+    }));
+    while !stop.is_set() {
+        let Ok(answer) = held.recv_timeout(LOOK.to_std()) else {
+            continue;
+        };
+        while answer.after > service.settled() {
+            if stop.is_set() {
+                return;
+            }
+            let _ = more_settled.recv_timeout(LOOK.to_std());
+        }
+        let _ = socket.send_to(&answer.bytes, answer.to);
+    }
+}
+
+/// Between two looks at the stop.
+const LOOK: Span = Span::from_millis(200);

@@ -24,7 +24,7 @@ mod uplink;
 pub use client::{RsClient, read_index};
 pub use clock::Clock;
 pub use conn::{Conn, ConnError, ConnWriter, Incoming, is_silence};
-pub use datagrams::serve_datagrams;
+pub use datagrams::{HeldAnswer, send_held, serve_datagrams};
 pub use descriptors::connections_within;
 pub use link::{LinkTransport, RsLink};
 pub use offer::{Offer, OfferReader};
@@ -35,10 +35,17 @@ pub use stop::{Stop, StopGuard};
 pub use uplink::Uplink;
 
 use crate::proto::Asker;
+use crate::storage::ChangeCount;
 use crate::wire::Message;
 
 /// What answers requests: the same over streams and datagrams.
 pub trait Service: Send + Sync {
-    /// The answer to a request.
-    fn answer(&self, asker: &Asker, request: &Message) -> Message;
+    /// The answer to a request, and what must be settled before anybody is told.
+    fn answer(&self, asker: &Asker, request: &Message) -> (Message, ChangeCount);
+
+    /// What is settled: answers that wait for no more may go.
+    fn settled(&self) -> ChangeCount;
+
+    /// Calls this whenever more is settled.
+    fn tell_settled(&self, told: Box<dyn Fn() + Send + Sync>);
 }

@@ -9,11 +9,12 @@ use super::socket::tune;
 use super::{Clock, Service, Stop};
 use crate::limits::{CHUNK_BYTES_MAX, FRAME_BYTES_MAX, RS_CONNECTIONS_MAX};
 use crate::proto::{Asker, refusal};
+use crate::storage::ChangeCount;
 use crate::time::{Instant, Span};
 use crate::wire::Refusal;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use mio::{Events, Interest, Poll, Token, Waker};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
@@ -91,6 +92,10 @@ impl RsPool {
                 idle_since: AtomicU64::new(u64::MAX),
             });
             faces.push(Arc::clone(&face));
+            let told = Arc::clone(&face);
+            service.tell_settled(Box::new(move || {
+                let _ = told.waker.wake();
+            }));
             let worker = Worker {
                 poll,
                 inbox,
@@ -98,6 +103,8 @@ impl RsPool {
                 sessions: BTreeMap::new(),
                 last_token: WAKE.0,
                 again: VecDeque::new(),
+                held: BTreeSet::new(),
+                settled: ChangeCount::default(),
                 service: Arc::clone(service),
                 clock,
                 stop: stop.clone(),
@@ -175,6 +182,9 @@ struct Worker {
     last_token: usize,
     /// Sessions that have more to do at once.
     again: VecDeque<usize>,
+    /// Sessions with answers that wait for the store.
+    held: BTreeSet<usize>,
+    settled: ChangeCount,
     service: Arc<dyn Service>,
     clock: Clock,
     stop: Stop,
@@ -195,6 +205,13 @@ impl Worker {
             let now = self.clock.at();
             for _ in 0..self.again.len() {
                 if let Some(token) = self.again.pop_front() {
+                    self.drive(token, now);
+                }
+            }
+            let settled = self.service.settled();
+            if settled != self.settled {
+                self.settled = settled;
+                for token in core::mem::take(&mut self.held) {
                     self.drive(token, now);
                 }
             }
@@ -258,7 +275,10 @@ impl Worker {
         match session.drive(now, &*self.service) {
             Progress::Waiting => {}
             Progress::Again => self.again.push_back(token),
-            Progress::Ended => self.close(token),
+            Progress::Ended => return self.close(token),
+        }
+        if session.is_held() {
+            self.held.insert(token);
         }
     }
 

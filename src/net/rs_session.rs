@@ -6,11 +6,13 @@
 use super::Service;
 use crate::limits::{FRAME_DEADLINE, RS_ANSWERS_WAITING_BYTES_MAX, SEND_DEADLINE};
 use crate::proto::{Asker, bad_bytes, refusal};
+use crate::storage::ChangeCount;
 use crate::time::Instant;
 use crate::wire::{
     DecodeError, Fault, FrameHeader, HEADER_BYTES, Message, Refusal, encode_frame, features, hello,
 };
 use mio::net::TcpStream;
+use std::collections::VecDeque;
 use std::io::{self, Read as _, Write as _};
 
 /// How a session stands after it was driven.
@@ -35,6 +37,8 @@ pub(super) struct Session {
     input: Vec<u8>,
     output: Vec<u8>,
     written: usize,
+    /// From this byte of the output on, answers wait until so much is settled.
+    held: VecDeque<(usize, ChangeCount)>,
     greeted: bool,
     /// After the output: close.
     ending: bool,
@@ -56,6 +60,7 @@ impl Session {
             input: Vec::new(),
             output: Vec::new(),
             written: 0,
+            held: VecDeque::new(),
             greeted: false,
             ending: false,
             closed: false,
@@ -68,6 +73,11 @@ impl Session {
     /// True while it neither asks nor is owed anything: it may be closed when its place is needed.
     pub(super) fn is_idle(&self) -> bool {
         self.input.is_empty() && self.output.is_empty()
+    }
+
+    /// True while answers wait for the store: drive it when more is settled.
+    pub(super) fn is_held(&self) -> bool {
+        !self.held.is_empty()
     }
 
     /// True when it has been in the middle of something for too long.
@@ -95,7 +105,7 @@ impl Session {
     }
 
     fn turn(&mut self, now: Instant, service: &dyn Service) -> io::Result<Progress> {
-        self.write(now)?;
+        self.write(now, service)?;
         let had_backlog = self.backlog;
         let mut progress = Progress::Waiting;
         if !self.ending && !self.is_full() {
@@ -103,7 +113,7 @@ impl Session {
                 progress = self.read()?;
             }
             self.answer_frames(now, service);
-            self.write(now)?;
+            self.write(now, service)?;
         }
         let all_asked = self.ending || self.closed && !self.backlog;
         if all_asked && self.output.is_empty() {
@@ -195,7 +205,13 @@ impl Session {
                     text,
                 ));
             }
-            request => encode_frame(&service.answer(&self.asker, request), &mut self.output),
+            request => {
+                let (answer, after) = service.answer(&self.asker, request);
+                if after > service.settled() {
+                    self.held.push_back((self.output.len(), after));
+                }
+                encode_frame(&answer, &mut self.output);
+            }
         }
     }
 
@@ -205,9 +221,15 @@ impl Session {
         self.ending = true;
     }
 
-    fn write(&mut self, now: Instant) -> io::Result<()> {
-        while self.written < self.output.len() {
-            match self.stream.write(&self.output[self.written..]) {
+    fn write(&mut self, now: Instant, service: &dyn Service) -> io::Result<()> {
+        while self
+            .held
+            .pop_front_if(|(_, after)| *after <= service.settled())
+            .is_some()
+        {}
+        let end = self.held.front().map_or(self.output.len(), |(from, _)| *from);
+        while self.written < end {
+            match self.stream.write(&self.output[self.written..end]) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(bytes) => {
                     self.written += bytes;
@@ -218,8 +240,10 @@ impl Session {
                 Err(error) => return Err(error),
             }
         }
-        self.output.clear();
-        self.written = 0;
+        if self.written == self.output.len() {
+            self.output.clear();
+            self.written = 0;
+        }
         Ok(())
     }
 }

@@ -4,6 +4,7 @@
 //! (`registry.rs`). Invariant: a holder stands at most once under a key, every holder's keys are listed
 //! under it, and a content without holders is forgotten.
 
+use super::change::{Change, HolderRow};
 use super::registry::{Peer, Registry};
 use crate::id::{ContentId, PeerNumber, RfcNumber};
 use crate::limits::RECORDS_PER_PEER_MAX;
@@ -11,7 +12,7 @@ use crate::name::ContentName;
 use crate::time::Instant;
 use crate::wire::{ContentInfo, ContentKey, ContentKind, Wanted};
 use core::ops::Bound;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Which holder the RS names first when several hold a content.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -63,6 +64,8 @@ pub(super) struct Catalog {
     by_number: BTreeMap<RfcNumber, BTreeSet<ContentKey>>,
     by_peer: BTreeMap<PeerNumber, BTreeSet<ContentKey>>,
     order: u64,
+    /// What has changed since the store was told; nothing is noted without one.
+    changes: Option<VecDeque<Change>>,
 }
 
 impl Catalog {
@@ -75,6 +78,7 @@ impl Catalog {
             by_number: BTreeMap::new(),
             by_peer: BTreeMap::new(),
             order: 0,
+            changes: None,
         }
     }
 
@@ -145,11 +149,48 @@ impl Catalog {
                 uses: fewest,
             }),
         }
+        if let Some(changes) = &mut self.changes {
+            let content = entry.info.clone();
+            let row = HolderRow {
+                content,
+                complete,
+                order,
+            };
+            changes.push_back(Change::Holder(number, row));
+        }
         Ok(())
     }
 
-    /// Removes one record; false if there was none.
-    pub(super) fn deregister(&mut self, number: PeerNumber, key: &ContentKey) -> bool {
+    /// Takes a record back from a store. What a holder said of a content while others held it was not believed, so
+    /// all rows of a content say the same of it.
+    pub(super) fn restore(&mut self, number: PeerNumber, row: &HolderRow) {
+        let before = self.order;
+        self.order = row.order.saturating_sub(1);
+        let _ = self.register(number, &row.content, row.complete, |_| false);
+        self.order = self.order.max(before);
+    }
+
+    /// From now on [`Catalog::poll_change`] tells what has changed.
+    pub(super) fn keep_changes(&mut self) {
+        self.changes = Some(VecDeque::new());
+    }
+
+    /// The next row that a store has to write.
+    pub(super) fn poll_change(&mut self) -> Option<Change> {
+        self.changes.as_mut()?.pop_front()
+    }
+
+    /// Removes one record, if there is one.
+    pub(super) fn deregister(&mut self, number: PeerNumber, key: &ContentKey) {
+        if self.remove(number, key)
+            && let Some(changes) = &mut self.changes
+        {
+            changes.push_back(Change::HolderGone(number, key.clone()));
+        }
+    }
+
+    /// False if there was no such record.
+    fn remove(&mut self, number: PeerNumber, key: &ContentKey) -> bool {
         let Some(keys) = self.by_peer.get_mut(&number) else {
             return false;
         };
@@ -176,8 +217,12 @@ impl Catalog {
 
     /// Removes every record of a peer.
     pub(super) fn deregister_all(&mut self, number: PeerNumber) {
-        for key in self.by_peer.get(&number).cloned().into_iter().flatten() {
-            self.deregister(number, &key);
+        let keys = self.by_peer.get(&number).cloned().unwrap_or_default();
+        if let Some(changes) = self.changes.as_mut().filter(|_| !keys.is_empty()) {
+            changes.push_back(Change::HoldersGone(number));
+        }
+        for key in keys {
+            self.remove(number, &key);
         }
     }
 

@@ -8,6 +8,7 @@
 
 mod asker;
 mod catalog;
+mod change;
 mod exchange;
 mod gate;
 mod index;
@@ -22,12 +23,13 @@ mod upload;
 
 pub use asker::Asker;
 pub use catalog::Policy;
+pub use change::{Activity, Change, HolderRow, LeaseRow, PeerRow, answer_kept, key_bytes};
 pub use exchange::{Exchange, ExchangeStep};
 pub use gate::{answer_datagram, bad_bytes};
 pub use index::{FoundContent, Index, LocalContent};
 pub use membership::{Identity, Membership, MembershipEvent};
 pub use pace::Pace;
-pub use registration::{Registration, RegistrationSettings};
+pub use registration::{Registration, RegistrationSettings, Restoring, changes_state};
 pub use registry::Probe;
 pub use token::AddressTokens;
 pub use upload::{Chunk, chunks, resolve_range};

@@ -2,14 +2,16 @@
 //!
 //! Driving it: [`Registration::handle_request`] for every request, over whatever transport;
 //! [`Registration::handle_timeout`] at [`Registration::deadline`]; [`Registration::poll_probe`] after both, and
-//! [`Registration::handle_probe`] when a probe has ended. Invariant: a request without the right cookie
+//! [`Registration::handle_probe`] when a probe has ended. With a store, [`Registration::poll_change`] after each of
+//! them. Invariant: a request without the right cookie
 //! changes nothing but the turn of a policy, and a repeated state change is answered again, not done again.
 
 use super::asker::Asker;
 use super::catalog::{Catalog, Policy, RegisterFault};
+use super::change::{Activity, answer_kept, kept_answer};
 use super::page::Page;
 use super::refusal;
-use super::registry::{Activity, Joined, Probe, Registry};
+use super::registry::{Joined, Probe, Registry};
 use crate::id::{Cookie, PeerNumber, RequestNumber};
 use crate::limits::{LEASE_SECS, RECORDS_PER_PEER_MAX};
 use crate::name::{Host, HostPort};
@@ -17,8 +19,11 @@ use crate::rng::Rng;
 use crate::time::{Instant, Now, Span};
 use crate::wire::{
     Ack, ContentKey, Contents, Found, Holder, Join, List, ListContents, Listing, Message, PQuery, PeerInfo,
-    Peers, Refusal, Register, Search, Text,
+    Peers, Refusal, Register, Search,
 };
+
+mod stored;
+pub use stored::{Restoring, changes_state};
 
 /// What an operator may set.
 #[derive(Clone, Copy, Debug)]
@@ -183,16 +188,14 @@ impl Registration {
     }
 
     fn remember(&mut self, peer: PeerNumber, request: RequestNumber, answer: &Message) {
-        if let Some(peer) = self.registry.get_mut(peer) {
-            peer.last = Some((request, answer.clone()));
-        }
+        self.registry.remember(peer, request, kept_answer(answer));
     }
 
     /// The stored answer of a repeated state change, or the refusal of one older than that.
     fn answered_before(&self, peer: PeerNumber, request: RequestNumber) -> Option<Message> {
         let (last, answer) = self.registry.get(peer)?.last.as_ref()?;
         if request == *last {
-            Some(answer.clone())
+            answer_kept(answer).ok()
         } else if request < *last {
             Some(refusal(
                 request,
@@ -294,7 +297,7 @@ impl Registration {
                 name: peer.name.clone(),
                 host,
                 port: peer.port,
-                os: Text::cut(peer.os.as_str()),
+                os: peer.os.clone(),
                 lease_secs: peer.lease_ends.since(now.at).as_secs_u32(),
                 registrations: peer.registrations(now.wall),
                 registered: peer.registered().0,

@@ -7,7 +7,7 @@ use crate::name::{ContentName, PeerName};
 use crate::time::WallTime;
 use crate::wire::{
     ContentInfo, ContentKind, Deregister, Error, KeepAlive, Leave, PeerAddress, ReportHolder, Wanted,
-    encode_frame,
+    Text, encode_frame,
 };
 use core::fmt::Debug;
 

@@ -4,27 +4,19 @@
 //! answered (`registration.rs`). Invariant: a peer is handed out only while it is active, not hidden and its
 //! lease runs; an inactive record is kept until its room is needed.
 
+use super::change::{Activity, Change};
 use crate::id::{Cookie, PeerNumber, RequestNumber};
 use crate::limits::{
-    PEERS_MAX, PROBE_INTERVAL_MIN, PROBES_WAITING_MAX, REGISTRATIONS_DAYS, REGISTRATIONS_KEPT_MAX,
+    OS_BYTES_MAX, PEERS_MAX, PROBE_INTERVAL_MIN, PROBES_WAITING_MAX, REGISTRATIONS_DAYS, REGISTRATIONS_KEPT_MAX,
     SILENCE_BEFORE_PROBE,
 };
 use crate::name::{Host, HostPort, PeerName};
 use crate::rng::Rng;
 use crate::time::{Instant, Now, Span, WallTime};
-use crate::wire::{Join, Message};
+use crate::wire::{Join, Text};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// What the RS thinks of a peer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Activity {
-    /// Registered, lease running.
-    Active,
-    /// Registered, but a probe did not reach it; it shows itself again by any new word under its cookie.
-    Hidden,
-    /// Left, or its lease ran out.
-    Inactive,
-}
+mod stored;
 
 /// A peer's record.
 #[derive(Clone, Debug)]
@@ -32,7 +24,7 @@ pub(super) struct Peer {
     pub(super) name: PeerName,
     pub(super) host: Host,
     pub(super) port: u16,
-    pub(super) os: String,
+    pub(super) os: Text<OS_BYTES_MAX>,
     pub(super) cookie: Cookie,
     /// Of the last Join.
     nonce: u64,
@@ -41,8 +33,8 @@ pub(super) struct Peer {
     pub(super) activity: Activity,
     pub(super) lease_ends: Instant,
     registrations: VecDeque<WallTime>,
-    /// The last state change under the cookie, and what it was answered with.
-    pub(super) last: Option<(RequestNumber, Message)>,
+    /// The last state change under the cookie, and the frame that answered it.
+    pub(super) last: Option<(RequestNumber, Box<[u8]>)>,
     /// How many probes the RS had wanted when the peer last spoke: those say nothing about it any more.
     heard: u64,
     probed: Option<Instant>,
@@ -52,9 +44,10 @@ pub(super) struct Peer {
 impl Peer {
     /// Registrations of the last 30 days.
     pub(super) fn registrations(&self, wall: WallTime) -> u32 {
-        let since = wall.0.saturating_sub(REGISTRATIONS_DAYS * 86_400);
-        // A stamp from the future is a wall clock that was set back: it still counts.
-        let count = self.registrations.iter().filter(|stamp| stamp.0 > since).count();
+        // A stamp from the future is a wall clock that was set back since, or was wrong then: it counts within the
+        // same distance.
+        let near = |stamp: &&WallTime| stamp.0.abs_diff(wall.0) < REGISTRATIONS_DAYS * 86_400;
+        let count = self.registrations.iter().filter(near).count();
         u32::try_from(count).unwrap_or(u32::MAX)
     }
 
@@ -112,6 +105,18 @@ pub(super) struct Registry {
     inactive: BTreeSet<(Instant, PeerNumber)>,
     probes: VecDeque<Probe>,
     probes_wanted: u64,
+    news: News,
+}
+
+/// What has changed since the store was told.
+#[derive(Clone, Debug, Default)]
+struct News {
+    /// False without a store.
+    kept: bool,
+    numbered: bool,
+    peers: BTreeSet<PeerNumber>,
+    leases: BTreeSet<PeerNumber>,
+    gone: Vec<PeerNumber>,
 }
 
 impl Registry {
@@ -131,6 +136,7 @@ impl Registry {
             inactive: BTreeSet::new(),
             probes: VecDeque::new(),
             probes_wanted: 0,
+            news: News::default(),
         }
     }
 
@@ -163,8 +169,12 @@ impl Registry {
         self.peers.get(&number)
     }
 
-    pub(super) fn get_mut(&mut self, number: PeerNumber) -> Option<&mut Peer> {
-        self.peers.get_mut(&number)
+    /// Notes the answer of a state change.
+    pub(super) fn remember(&mut self, number: PeerNumber, request: RequestNumber, answer: Box<[u8]>) {
+        if let Some(peer) = self.peers.get_mut(&number) {
+            peer.last = Some((request, answer));
+            self.news_of(number);
+        }
     }
 
     /// The peer, if it may be handed out.
@@ -218,12 +228,15 @@ impl Registry {
             peer.name = join.name.clone();
             peer.host = host;
             peer.port = join.port;
-            peer.os = join.os.as_str().to_owned();
+            peer.os = join.os.clone();
             peer.nonce = join.nonce;
             if peer.registrations.len() >= REGISTRATIONS_KEPT_MAX {
                 peer.registrations.pop_front();
             }
             peer.registrations.push_back(now.wall);
+        }
+        if self.news.kept {
+            self.news.peers.insert(number);
         }
         self.link(number);
         self.renew(now.at, number);
@@ -236,17 +249,16 @@ impl Registry {
             self.forget(oldest);
         }
         self.last_number = PeerNumber(self.last_number.0 + 1);
+        self.news.numbered = self.news.kept;
         let number = self.last_number;
         let cookie = Cookie(self.rng.bytes());
-        self.by_cookie.insert(self.cookie_digest(cookie), number);
         let first_join = (host.clone(), join.nonce);
-        self.by_first_join.insert(first_join.clone(), number);
         let peer = Peer {
             name: join.name.clone(),
             host,
             first_join,
             port: join.port,
-            os: String::new(),
+            os: Text::default(),
             cookie,
             nonce: join.nonce,
             activity: Activity::Inactive,
@@ -257,8 +269,15 @@ impl Registry {
             probed: None,
             wake: now.at,
         };
-        self.peers.insert(number, peer);
+        self.enter(number, peer);
         Some(number)
+    }
+
+    /// Enters a peer into the tables that its record never changes.
+    fn enter(&mut self, number: PeerNumber, peer: Peer) {
+        self.by_cookie.insert(self.cookie_digest(peer.cookie), number);
+        self.by_first_join.insert(peer.first_join.clone(), number);
+        self.peers.insert(number, peer);
     }
 
     fn forget(&mut self, number: PeerNumber) {
@@ -268,6 +287,7 @@ impl Registry {
             let digest = self.cookie_digest(peer.cookie);
             self.by_cookie.remove(&digest);
             self.by_first_join.remove(&peer.first_join);
+            self.news.forget(number);
         }
     }
 
@@ -314,6 +334,7 @@ impl Registry {
         peer.probed = None;
         let wake = peer.lease_ends.min(now.after(SILENCE_BEFORE_PROBE));
         self.wake_at(number, wake);
+        self.news_of(number);
     }
 
     /// Makes a peer inactive; its record stays.
@@ -327,6 +348,7 @@ impl Registry {
             self.inactive.insert((now, number));
         }
         self.wakes.remove(&(peer.wake, number));
+        self.news_of(number);
     }
 
     fn wake_at(&mut self, number: PeerNumber, wake: Instant) {
@@ -406,6 +428,7 @@ impl Registry {
         let outdated = probe.order <= peer.heard || peer.address() != probe.address;
         if !alive && !outdated && peer.activity == Activity::Active {
             peer.activity = Activity::Hidden;
+            self.news_of(probe.peer);
         }
     }
 

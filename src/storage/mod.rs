@@ -6,6 +6,8 @@
 #![allow(clippy::disallowed_types, reason = "this floor is where files live")]
 
 mod boot;
+mod commits;
+mod disk;
 mod group;
 mod hash_cache;
 mod hashers;
@@ -18,7 +20,10 @@ mod open;
 mod scan;
 mod stamp;
 mod state;
+mod store;
 
+pub use commits::{ChangeCount, Commits};
+pub use disk::DiskStore;
 pub use group::{Group, Part};
 pub use hash_cache::HashCache;
 pub use hashers::{HashOrder, HashProgress, Hashed, Hashers};
@@ -30,3 +35,4 @@ pub use open::read_small;
 pub use scan::{Scanned, describe, scan, tree_of};
 pub use stamp::Stamp;
 pub use state::State;
+pub use store::{MemoryStore, Store};

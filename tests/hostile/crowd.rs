@@ -184,6 +184,7 @@ fn at_the_cap_the_longest_idle_goes() {
             lease: Span::from_secs(60),
             policy: Policy::LeastUsed,
         },
+        data: None,
     };
     let rs = Rs::start(settings, &stop).expect("an RS");
     let address = rs.address().to_string();
@@ -226,5 +227,5 @@ fn at_the_cap_the_longest_idle_goes() {
     );
     drop(open);
     stop.trigger();
-    rs.join();
+    rs.join().expect("nothing to write");
 }
