@@ -42,6 +42,10 @@ pub const MANIFEST_PAGE_PIECES_MAX: usize = 3_072;
 pub const HAVE_MAP_BYTES_MAX: usize = 128 * 1024 - 64;
 /// Pieces named in one request or have-update.
 pub const PIECES_PER_FRAME_MAX: usize = 1_024;
+/// Counters of one kind in an RS's account: twice as many as there are.
+pub const COUNTERS_MAX: usize = 64;
+/// The name of a counter: a few words.
+pub const COUNTER_NAME_BYTES_MAX: usize = 48;
 
 // --- pieces (DESIGN: a fixed function of the size, so that all holders agree) ---
 
@@ -84,6 +88,8 @@ pub const RS_CONNECTIONS_MAX: usize = 16_384;
 pub const RS_PROBERS: usize = 4;
 /// Answers to datagrams waiting for the store: a second of them on a fast disk; whoever is dropped asks again.
 pub const HELD_ANSWERS_MAX: usize = 65_536;
+/// Lines of log about requests in a second: more of them are counted, and cost an RS under attack nothing.
+pub const RS_LOG_LINES_PER_SEC_MAX: u32 = 100;
 /// Answers waiting for one slow reader, in bytes; its requests are not read until it has taken some.
 pub const RS_ANSWERS_WAITING_BYTES_MAX: usize = 512 * 1024;
 /// The queue of connections the kernel may hold before we accept them.

@@ -95,7 +95,10 @@ pub(super) const COMMANDS: &[CommandRow] = &[
                 "which holder is named first (default least-used)",
             ),
         ],
-        examples: &["p2pdi rs --data /var/lib/p2pdi", "p2pdi rs --listen 127.0.0.1:0 --policy rotate"],
+        examples: &[
+            "p2pdi rs --data /var/lib/p2pdi",
+            "p2pdi rs --listen 127.0.0.1:0 --policy rotate",
+        ],
     },
     CommandRow {
         name: "peer",
@@ -208,6 +211,13 @@ pub(super) const COMMANDS: &[CommandRow] = &[
         help: "a peer's index, its own contents and those it has heard of (RFCQuery)",
         options: &[PEER, JSON],
         examples: &["p2pdi index --peer 10.0.0.7:6000"],
+    },
+    CommandRow {
+        name: "status",
+        operands: "",
+        help: "an RS's own account: what is there, what was served, refused and dropped",
+        options: &[RS, TRANSPORT, JSON],
+        examples: &["p2pdi status --rs rs.lab:65423"],
     },
     CommandRow {
         name: "hash",

@@ -25,6 +25,7 @@ mod say;
 mod show;
 mod signals;
 mod sim;
+mod status;
 mod why;
 
 use commands::{COMMANDS, nearest};
@@ -85,6 +86,7 @@ fn dispatch(args: Vec<OsString>) -> Result<(), Failure> {
         "peers" => query::peers(line),
         "search" => query::search(line),
         "index" => query::index(line),
+        "status" => status::run(line),
         "hash" => hash::run(line),
         "lab" => lab::command(line),
         "sim" => sim::command(line),

@@ -70,6 +70,13 @@ fn environment(error: impl Into<redb::Error>) -> io::Error {
     }
 }
 
+/// Size of the store in a directory.
+pub fn store_bytes(directory: &Path) -> Option<u64> {
+    std::fs::metadata(directory.join(FILE))
+        .ok()
+        .map(|file| file.len())
+}
+
 impl DiskStore {
     /// Opens the store in a directory, or makes both.
     ///
@@ -78,8 +85,7 @@ impl DiskStore {
     /// system's.
     pub fn open(directory: &Path) -> io::Result<Self> {
         let path = directory.join(FILE);
-        let named =
-            |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+        let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
         std::fs::create_dir_all(directory)
             .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", directory.display())))?;
         let database = Database::builder()

@@ -7,6 +7,15 @@ const LOAD_RANGE: &str = "numbers_of_a_load_are_bounded_and_the_bound_is_named";
 
 /// One line a bound.
 pub(crate) const HITS: &[(&str, Hit)] = &[
+    ("COUNTERS_MAX", By("tests/wire/bounds.rs", "lists_are_bounded")),
+    (
+        "COUNTER_NAME_BYTES_MAX",
+        By("tests/wire/bounds.rs", "texts_are_bounded"),
+    ),
+    (
+        "RS_LOG_LINES_PER_SEC_MAX",
+        By("src/rs/events.rs", "a_flood_is_counted_and_not_written"),
+    ),
     ("LOAD_THREADS_MAX", By(LOAD, LOAD_RANGE)),
     ("LOAD_CONNECTIONS_MAX", By(LOAD, LOAD_RANGE)),
     ("LOAD_WINDOW_MAX", By(LOAD, LOAD_RANGE)),
