@@ -7,7 +7,7 @@
 use super::change::{Change, HolderRow};
 use super::registry::{Peer, Registry};
 use crate::id::{ContentId, PeerNumber, RfcNumber};
-use crate::limits::RECORDS_PER_PEER_MAX;
+use crate::limits::{RECORDS_MAX, RECORDS_PER_PEER_MAX};
 use crate::name::ContentName;
 use crate::time::Instant;
 use crate::wire::{ContentInfo, ContentKey, ContentKind, Wanted};
@@ -52,6 +52,8 @@ pub(super) enum RegisterFault {
     NameTaken,
     /// The peer has as many records as it may.
     Full,
+    /// All peers together have as many as they may.
+    AllFull,
 }
 
 /// All content records.
@@ -59,6 +61,9 @@ pub(super) enum RegisterFault {
 pub(super) struct Catalog {
     policy: Policy,
     records_per_peer_max: usize,
+    records_max: usize,
+    /// Records of all peers: one for each content and holder.
+    records: usize,
     contents: BTreeMap<ContentKey, Entry>,
     by_id: BTreeMap<ContentId, BTreeSet<ContentName>>,
     by_number: BTreeMap<RfcNumber, BTreeSet<ContentKey>>,
@@ -73,6 +78,8 @@ impl Catalog {
         Self {
             policy,
             records_per_peer_max: RECORDS_PER_PEER_MAX,
+            records_max: RECORDS_MAX,
+            records: 0,
             contents: BTreeMap::new(),
             by_id: BTreeMap::new(),
             by_number: BTreeMap::new(),
@@ -86,6 +93,13 @@ impl Catalog {
     #[cfg(test)]
     pub(super) const fn with_records_per_peer(mut self, records_per_peer_max: usize) -> Self {
         self.records_per_peer_max = records_per_peer_max;
+        self
+    }
+
+    /// The same with fewer records in all.
+    #[cfg(test)]
+    pub(super) const fn with_records(mut self, records_max: usize) -> Self {
+        self.records_max = records_max;
         self
     }
 
@@ -109,11 +123,16 @@ impl Catalog {
             return Err(RegisterFault::NameTaken);
         }
         let key = info.key();
-        let keys = self.by_peer.entry(number).or_default();
-        if keys.len() >= self.records_per_peer_max && !keys.contains(&key) {
+        let keys = self.by_peer.get(&number);
+        let fresh = keys.is_none_or(|keys| !keys.contains(&key));
+        if fresh && keys.is_some_and(|keys| keys.len() >= self.records_per_peer_max) {
             return Err(RegisterFault::Full);
         }
-        keys.insert(key.clone());
+        if fresh && self.records >= self.records_max {
+            return Err(RegisterFault::AllFull);
+        }
+        self.records += usize::from(fresh);
+        self.by_peer.entry(number).or_default().insert(key.clone());
         self.by_id.entry(info.id).or_default().insert(info.name.clone());
         self.order += 1;
         let order = self.order;
@@ -197,6 +216,7 @@ impl Catalog {
         if !keys.remove(key) {
             return false;
         }
+        self.records -= 1;
         if keys.is_empty() {
             self.by_peer.remove(&number);
         }
