@@ -205,7 +205,7 @@ fn restored(
     rng: Rng,
     now: Now,
 ) -> io::Result<(Registration, DiskStore)> {
-    let store = DiskStore::open(directory)?;
+    let mut store = DiskStore::open(directory)?;
     let mut restoring = Restoring::new(settings, rng, now, store.is_of_this_boot());
     store.load(&mut |row| restoring.take(row))?;
     let machine = restoring.finish();
