@@ -67,7 +67,7 @@ pub const PROBE_INTERVAL_MIN: Span = Span::from_secs(5);
 /// Probes that may wait for a prober; more reports are dropped, for their getters will report again.
 pub const PROBES_WAITING_MAX: usize = 1_024;
 /// The days over which registrations are counted.
-pub const REGISTRATIONS_DAYS: u64 = 30;
+pub const REGISTRATIONS_DAYS: i64 = 30;
 /// Time stamps of registrations kept per peer: the count is shown as this many when there were more.
 pub const REGISTRATIONS_KEPT_MAX: usize = 256;
 /// Peer records, active or not: ten times the cluster this is built for; the longest inactive goes first.
