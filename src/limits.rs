@@ -42,6 +42,10 @@ pub const MANIFEST_PAGE_PIECES_MAX: usize = 3_072;
 pub const HAVE_MAP_BYTES_MAX: usize = 128 * 1024 - 64;
 /// Pieces named in one request or have-update.
 pub const PIECES_PER_FRAME_MAX: usize = 1_024;
+/// Counters of one kind in an RS's account: twice as many as there are.
+pub const COUNTERS_MAX: usize = 64;
+/// The name of a counter: a few words.
+pub const COUNTER_NAME_BYTES_MAX: usize = 48;
 
 // --- pieces (DESIGN: a fixed function of the size, so that all holders agree) ---
 
@@ -84,6 +88,8 @@ pub const RS_CONNECTIONS_MAX: usize = 16_384;
 pub const RS_PROBERS: usize = 4;
 /// Answers to datagrams waiting for the store: a second of them on a fast disk; whoever is dropped asks again.
 pub const HELD_ANSWERS_MAX: usize = 65_536;
+/// Lines of log about requests in a second: more of them are counted, and cost an RS under attack nothing.
+pub const RS_LOG_LINES_PER_SEC_MAX: u32 = 100;
 /// Answers waiting for one slow reader, in bytes; its requests are not read until it has taken some.
 pub const RS_ANSWERS_WAITING_BYTES_MAX: usize = 512 * 1024;
 /// The queue of connections the kernel may hold before we accept them.
@@ -234,3 +240,24 @@ pub const PACE_STEP_BYTES_MIN: u64 = 1_024;
 pub const SIMULATED_PEERS_MAX: u64 = 10_000;
 /// Pieces of a simulated content: that of 1 TiB has four times as many, and behaves no differently.
 pub const SIMULATED_PIECES_MAX: u64 = 16_384;
+
+// --- the load generator ---
+
+/// Threads of a load: more than an RS has workers.
+pub const LOAD_THREADS_MAX: u64 = 256;
+/// Connections of a load: as many as one address has ports towards one RS.
+pub const LOAD_CONNECTIONS_MAX: u64 = 60_000;
+/// Requests under way on one connection of a load.
+pub const LOAD_WINDOW_MAX: u64 = 4_096;
+/// How long a load may last: a day.
+pub const LOAD_SECS_MAX: u64 = 86_400;
+/// Requests a second of a load, far above what one machine sends.
+pub const LOAD_RATE_MAX: u64 = 100_000_000;
+/// Contents that a load registers before it begins.
+pub const LOAD_CONTENTS_MAX: u64 = 10_000_000;
+/// The longest latency that is told from longer ones.
+pub const LOAD_LATENCY_MAX: Span = Span::from_secs(120);
+/// After a load's time is over, answers that are still to come are waited for so long.
+pub const LOAD_DRAIN: Span = Span::from_secs(10);
+/// And while it gets ready, or takes back what it registered, for so long.
+pub const LOAD_SETUP: Span = Span::from_secs(600);

@@ -1,20 +1,24 @@
 //! The registration server as a process: the machine, behind a lock, between its transports.
 #![allow(clippy::disallowed_types, reason = "a process is made of sockets and threads")]
 
+mod events;
+
+use crate::id::RequestNumber;
 use crate::limits::{HELD_ANSWERS_MAX, PROBE_TIMEOUT, PROBES_WAITING_MAX, RS_PROBERS};
 use crate::name::HostPort;
 use crate::net::{
-    Clock, Conn, ConnError, PoolSettings, RsPool, Service, Stop, bind, bind_udp, local_address,
-    send_held, serve_datagrams,
+    Account, Clock, Conn, ConnError, Kept, PoolSettings, RsPool, Service, Stop, bind, bind_udp,
+    local_address, send_held, serve_datagrams,
 };
 use crate::proto::{
     AddressTokens, Asker, Probe, Registration, RegistrationSettings, Restoring, changes_state,
 };
 use crate::rng::Rng;
-use crate::storage::{ChangeCount, Commits, DiskStore, Store as _};
-use crate::time::{Now, Span};
-use crate::wire::{Message, features};
+use crate::storage::{ChangeCount, Commits, DiskStore, Store as _, store_bytes};
+use crate::time::{Instant, Now, Span};
+use crate::wire::{Message, Status, features};
 use crossbeam_channel::{Receiver, Sender, bounded};
+use events::Events;
 use parking_lot::Mutex;
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
@@ -51,6 +55,11 @@ struct Core {
     clock: Clock,
     probes: Sender<Probe>,
     commits: Commits,
+    account: Account,
+    events: Events,
+    data: Option<PathBuf>,
+    /// What was there when somebody last asked, and when that was: counting takes its time.
+    kept: Mutex<Option<(Instant, Kept)>>,
 }
 
 impl Core {
@@ -70,15 +79,46 @@ impl Core {
     }
 }
 
+/// What is there is counted no more often than this, however often it is asked for.
+const COUNTED_EVERY: Span = Span::from_secs(1);
+
+impl Core {
+    fn kept(&self) -> Kept {
+        let now = self.clock.now();
+        let mut kept = self.kept.lock();
+        if let Some((at, kept)) = *kept
+            && now.at.since(at) < COUNTED_EVERY
+        {
+            return kept;
+        }
+        let (known, active, contents) = self.machine.lock().counts(now);
+        let counted = Kept {
+            peers_known: known as u64,
+            peers_active: active as u64,
+            contents: contents as u64,
+            store_bytes: self.data.as_deref().and_then(store_bytes),
+        };
+        *kept = Some((now.at, counted));
+        counted
+    }
+
+    fn status(&self, request: RequestNumber) -> Status {
+        self.account.tell(self.clock.at(), request, self.kept())
+    }
+}
+
 impl Service for Core {
     fn answer(&self, asker: &Asker, request: &Message) -> (Message, ChangeCount) {
         let now = self.clock.now();
-        let mut machine = self.machine.lock();
-        let answer = machine.handle_request(now, asker, request);
-        let changes = self.hand_on(now, &mut machine);
-        // Also a repeated request waits: what it asks for may have been done and not be kept yet.
-        let after = if changes_state(request) { changes } else { ChangeCount::default() };
+        let (answer, after) = self.decide(now, asker, request);
+        let took = self.clock.at().since(now.at);
+        self.account.note_answer(request, &answer, took);
+        self.events.note(now.at, asker, request, &answer);
         (answer, after)
+    }
+
+    fn account(&self) -> &Account {
+        &self.account
     }
 
     fn settled(&self) -> ChangeCount {
@@ -87,6 +127,24 @@ impl Service for Core {
 
     fn tell_settled(&self, told: Box<dyn Fn() + Send + Sync>) {
         self.commits.tell(told);
+    }
+}
+
+impl Core {
+    fn decide(&self, now: Now, asker: &Asker, request: &Message) -> (Message, ChangeCount) {
+        if let Message::StatusQuery(query) = request {
+            return (self.status(query.request).into(), ChangeCount::default());
+        }
+        let mut machine = self.machine.lock();
+        let answer = machine.handle_request(now, asker, request);
+        let changes = self.hand_on(now, &mut machine);
+        // Also a repeated request waits: what it asks for may have been done and not be kept yet.
+        let after = if changes_state(request) {
+            changes
+        } else {
+            ChangeCount::default()
+        };
+        (answer, after)
     }
 }
 
@@ -114,6 +172,10 @@ impl Rs {
             clock,
             probes,
             commits: Commits::default(),
+            account: Account::new(clock.at()),
+            events: Events::default(),
+            data: settings.data,
+            kept: Mutex::default(),
         });
         let service: Arc<dyn Service> = Arc::<Core>::clone(&core);
 
@@ -144,7 +206,11 @@ impl Rs {
                 stop.trigger();
                 ended
             };
-            writer = Some(std::thread::Builder::new().name("rs-store".to_owned()).spawn(keep)?);
+            writer = Some(
+                std::thread::Builder::new()
+                    .name("rs-store".to_owned())
+                    .spawn(keep)?,
+            );
         }
         for _ in 0..RS_PROBERS {
             let (core, probes, stop) = (Arc::clone(&core), probes_out.clone(), stop.clone());
@@ -165,6 +231,12 @@ impl Rs {
     /// Where it listens.
     pub const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What gives its own account, for as long as it runs.
+    pub fn teller(&self) -> impl Fn() -> Status + Send + 'static {
+        let core = Arc::clone(&self.core);
+        move || core.status(RequestNumber::default())
     }
 
     /// Waits for the end, after the stop.
@@ -223,6 +295,7 @@ const TIMER_STEP: Span = Span::from_millis(500);
 fn run_timer(core: &Core, stop: &Stop) {
     loop {
         let now = core.clock.now();
+        core.account.take_sample(now.at);
         let deadline = {
             let mut machine = core.machine.lock();
             machine.handle_timeout(now);

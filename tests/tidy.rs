@@ -13,7 +13,7 @@ const FLOORS: &[&[&[&str]]] = &[
     &[&["proto"]],
     &[&["storage"]],
     &[&["net"], &["sim"]],
-    &[&["rs"], &["peer"], &["fetch"], &["locate"]],
+    &[&["rs"], &["peer"], &["fetch"], &["locate"], &["load"]],
     &[&["cli", "main"]],
 ];
 

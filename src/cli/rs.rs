@@ -2,6 +2,7 @@
 
 use super::failure::Failure;
 use super::line::Line;
+use super::status::status_line;
 use super::{say, signals};
 use p2pdi::limits::{LEASE_SECS, RS_WORKERS, RS_WORKERS_MAX};
 use p2pdi::net::{PoolSettings, Stop};
@@ -43,7 +44,11 @@ pub(super) fn run(mut line: Line) -> Result<(), Failure> {
         data,
     };
     let rs = Rs::start(settings, &stop).map_err(|error| Failure::io("starting", &error))?;
+    let tell = rs.teller();
+    signals::on_hangup(&stop, move || log::info!("{}", status_line(&tell())))?;
     say::result(&format!("listening on {}", rs.address()));
+    log::info!("serving at {} with {workers} workers", rs.address());
     stop.wait();
+    log::info!("stopping");
     rs.join().map_err(|error| Failure::io("stopped", &error))
 }

@@ -34,7 +34,9 @@ impl Clock {
 
     /// The monotonic time.
     pub fn at(&self) -> Instant {
-        self.first.after(Span(u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX)))
+        self.first.after(Span(
+            u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX),
+        ))
     }
 
     /// Both clocks.

@@ -2,9 +2,9 @@
 //!
 //! Belongs here: the socket. Does not: who may ask (`proto/gate.rs`).
 
-use super::{Clock, Service, Stop};
+use super::{Clock, Dropped, Service, Stop};
 use crate::limits::DATAGRAM_BYTES_MAX;
-use crate::proto::{AddressTokens, Asker, answer_datagram};
+use crate::proto::{AddressTokens, Asker, GateStep, answer_datagram};
 use crate::storage::ChangeCount;
 use crate::time::Span;
 use crate::wire::Message;
@@ -45,7 +45,11 @@ pub fn serve_datagrams(
             after = wait;
             answer
         };
-        answer_datagram(tokens, clock.at(), from, &buffer[..bytes], serve, &mut out);
+        match answer_datagram(tokens, clock.at(), from, &buffer[..bytes], serve, &mut out) {
+            GateStep::Unreadable => service.account().note_dropped(Dropped::UnreadableDatagram),
+            GateStep::Challenged => service.account().note_dropped(Dropped::NoToken),
+            GateStep::Served => {}
+        }
         if out.is_empty() {
             continue;
         }

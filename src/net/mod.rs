@@ -6,6 +6,7 @@
     reason = "this floor is where sockets and clocks live"
 )]
 
+mod account;
 mod client;
 mod clock;
 mod conn;
@@ -21,6 +22,7 @@ mod socket;
 mod stop;
 mod uplink;
 
+pub use account::{Account, Dropped, Kept};
 pub use client::{RsClient, read_index};
 pub use clock::Clock;
 pub use conn::{Conn, ConnError, ConnWriter, Incoming, is_silence};
@@ -30,7 +32,7 @@ pub use link::{LinkTransport, RsLink};
 pub use offer::{Offer, OfferReader};
 pub use pacer::Pacer;
 pub use rs_pool::{PoolSettings, RsPool};
-pub use socket::{bind, bind_udp, connect, local_address, resolve};
+pub use socket::{bind, bind_udp, connect, connect_udp, local_address, resolve};
 pub use stop::{Stop, StopGuard};
 pub use uplink::Uplink;
 
@@ -42,6 +44,9 @@ use crate::wire::Message;
 pub trait Service: Send + Sync {
     /// The answer to a request, and what must be settled before anybody is told.
     fn answer(&self, asker: &Asker, request: &Message) -> (Message, ChangeCount);
+
+    /// Where the work is counted.
+    fn account(&self) -> &Account;
 
     /// What is settled: answers that wait for no more may go.
     fn settled(&self) -> ChangeCount;

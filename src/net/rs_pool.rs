@@ -6,7 +6,7 @@
 use super::descriptors::connections_within;
 use super::rs_session::{Progress, Session};
 use super::socket::tune;
-use super::{Clock, Service, Stop};
+use super::{Clock, Dropped, Service, Stop};
 use crate::limits::{CHUNK_BYTES_MAX, FRAME_BYTES_MAX, RS_CONNECTIONS_MAX};
 use crate::proto::{Asker, refusal};
 use crate::storage::ChangeCount;
@@ -240,8 +240,10 @@ impl Worker {
         let token = self.last_token;
         match self.open(accepted.stream, token, now) {
             Ok(session) => {
+                self.service.account().note_opened();
                 self.sessions.insert(token, session);
                 if crowded {
+                    self.service.account().note_dropped(Dropped::Crowded);
                     let text = "this RS has as many busy connections as it may: try again later";
                     if let Some(session) = self.sessions.get_mut(&token) {
                         session.end_with(&refusal(crate::id::RequestNumber::default(), Refusal::Busy, text));
@@ -285,6 +287,7 @@ impl Worker {
     fn close(&mut self, token: usize) {
         if let Some(mut session) = self.sessions.remove(&token) {
             let _ = self.poll.registry().deregister(&mut session.stream);
+            self.service.account().note_closed();
             self.face.load.fetch_sub(1, Ordering::Relaxed);
         }
     }
@@ -298,15 +301,19 @@ impl Worker {
     fn close_longest_idle(&mut self) -> bool {
         let found = self.longest_idle();
         if let Some((token, _)) = found {
+            self.service.account().note_dropped(Dropped::MadeRoom);
             self.close(token);
         }
         found.is_some()
     }
 
     fn sweep(&mut self, now: Instant) {
-        let stuck = self.sessions.iter().filter(|(_, session)| session.is_stuck(now));
-        let stuck: Vec<usize> = stuck.map(|(token, _)| *token).collect();
-        stuck.into_iter().for_each(|token| self.close(token));
+        let overdue = |(token, session): (&usize, &Session)| Some((*token, session.overdue(now)?));
+        let overdue: Vec<(usize, Dropped)> = self.sessions.iter().filter_map(overdue).collect();
+        for (token, why) in overdue {
+            self.service.account().note_dropped(why);
+            self.close(token);
+        }
         self.publish_idle();
     }
 

@@ -3,7 +3,7 @@
 //! Invariant: a session holds at most one unfinished frame of input and a bounded amount of output; a
 //! client that does not take its answers is not read from.
 
-use super::Service;
+use super::{Dropped, Service};
 use crate::limits::{FRAME_DEADLINE, RS_ANSWERS_WAITING_BYTES_MAX, SEND_DEADLINE};
 use crate::proto::{Asker, bad_bytes, refusal};
 use crate::storage::ChangeCount;
@@ -80,14 +80,16 @@ impl Session {
         !self.held.is_empty()
     }
 
-    /// True when it has been in the middle of something for too long.
-    pub(super) fn is_stuck(&self, now: Instant) -> bool {
-        let allowed = if self.output.is_empty() {
-            FRAME_DEADLINE
+    /// Why it has to go, if it has been in the middle of something for too long.
+    pub(super) fn overdue(&self, now: Instant) -> Option<Dropped> {
+        let (allowed, why) = if self.output.is_empty() {
+            (FRAME_DEADLINE, Dropped::SlowFrame)
         } else {
-            SEND_DEADLINE
+            (SEND_DEADLINE, Dropped::SlowReader)
         };
-        self.stuck_since.is_some_and(|since| now.since(since) > allowed)
+        self.stuck_since
+            .filter(|since| now.since(*since) > allowed)
+            .map(|_| why)
     }
 
     /// Reads what is there, answers it, writes what can be written.
@@ -173,6 +175,7 @@ impl Session {
                 }
                 Ok(None) => break,
                 Err(error) => {
+                    service.account().note_dropped(Dropped::Unreadable);
                     self.end_with(&bad_bytes(error));
                     rest = &[];
                     break;

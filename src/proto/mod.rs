@@ -25,7 +25,7 @@ pub use asker::Asker;
 pub use catalog::Policy;
 pub use change::{Activity, Change, HolderRow, LeaseRow, PeerRow, answer_kept, key_bytes};
 pub use exchange::{Exchange, ExchangeStep};
-pub use gate::{answer_datagram, bad_bytes};
+pub use gate::{GateStep, answer_datagram, bad_bytes};
 pub use index::{FoundContent, Index, LocalContent};
 pub use membership::{Identity, Membership, MembershipEvent};
 pub use pace::Pace;

@@ -7,8 +7,8 @@
 use super::change::{Activity, Change};
 use crate::id::{Cookie, PeerNumber, RequestNumber};
 use crate::limits::{
-    OS_BYTES_MAX, PEERS_MAX, PROBE_INTERVAL_MIN, PROBES_WAITING_MAX, REGISTRATIONS_DAYS, REGISTRATIONS_KEPT_MAX,
-    SILENCE_BEFORE_PROBE,
+    OS_BYTES_MAX, PEERS_MAX, PROBE_INTERVAL_MIN, PROBES_WAITING_MAX, REGISTRATIONS_DAYS,
+    REGISTRATIONS_KEPT_MAX, SILENCE_BEFORE_PROBE,
 };
 use crate::name::{Host, HostPort, PeerName};
 use crate::rng::Rng;

@@ -109,6 +109,13 @@ fn environment(error: impl Into<redb::Error>) -> io::Error {
     }
 }
 
+/// Size of the store in a directory.
+pub fn store_bytes(directory: &Path) -> Option<u64> {
+    std::fs::metadata(directory.join(FILE))
+        .ok()
+        .map(|file| file.len())
+}
+
 impl DiskStore {
     /// Opens the store in a directory, or makes both.
     ///

@@ -26,7 +26,7 @@ mod test_rows;
 mod trial;
 
 pub use commits::{ChangeCount, Commits};
-pub use disk::DiskStore;
+pub use disk::{DiskStore, store_bytes};
 pub use group::{Group, Part};
 pub use hash_cache::HashCache;
 pub use hashers::{HashOrder, HashProgress, Hashed, Hashers};

@@ -19,7 +19,7 @@ pub(crate) const REGISTRY_BOUNDS: &[(&str, u64)] = &[
     ("PROBE_TIMEOUT", secs(PROBE_TIMEOUT)),
     ("PROBE_INTERVAL_MIN", secs(PROBE_INTERVAL_MIN)),
     ("PROBES_WAITING_MAX", PROBES_WAITING_MAX as u64),
-    ("REGISTRATIONS_DAYS", REGISTRATIONS_DAYS.unsigned_abs()),
+    ("REGISTRATIONS_DAYS", REGISTRATIONS_DAYS),
     ("REGISTRATIONS_KEPT_MAX", REGISTRATIONS_KEPT_MAX as u64),
     ("PEERS_MAX", PEERS_MAX as u64),
 ];
@@ -52,7 +52,7 @@ fn operations(letters: &[u8]) -> String {
 }
 
 pub(crate) fn registry_operations() -> String {
-    operations(b"JLKPBA")
+    operations(b"JLKPBsA")
 }
 
 pub(crate) fn index_operations() -> String {
