@@ -87,7 +87,13 @@ pub const RS_CONNECTIONS_MAX: usize = 16_384;
 /// Threads that probe reported peers.
 pub const RS_PROBERS: usize = 4;
 /// Answers to datagrams waiting for the store: a second of them on a fast disk; whoever is dropped asks again.
-pub const HELD_ANSWERS_MAX: usize = 65_536;
+pub const RS_HELD_ANSWERS_MAX: usize = 65_536;
+/// Changes waiting for the store: seconds of them; with more the disk does not keep up, and clients are told so.
+pub const RS_CHANGES_WAITING_MAX: usize = 262_144;
+/// Threads that serve datagrams: more than two take each other's time at one socket.
+pub const RS_UDP_THREADS: usize = 2;
+/// Datagrams taken with one system call: with more nothing is gained, and the first would wait for the last.
+pub const RS_UDP_BATCH_MAX: usize = 64;
 /// Lines of log about requests in a second: more of them are counted, and cost an RS under attack nothing.
 pub const RS_LOG_LINES_PER_SEC_MAX: u32 = 100;
 /// Answers waiting for one slow reader, in bytes; its requests are not read until it has taken some.

@@ -4,19 +4,19 @@
 mod events;
 
 use crate::id::RequestNumber;
-use crate::limits::{HELD_ANSWERS_MAX, PROBE_TIMEOUT, PROBES_WAITING_MAX, RS_PROBERS};
+use crate::limits::{PROBE_TIMEOUT, PROBES_WAITING_MAX, RS_HELD_ANSWERS_MAX, RS_PROBERS, RS_UDP_THREADS};
 use crate::name::HostPort;
 use crate::net::{
     Account, Clock, Conn, ConnError, Kept, PoolSettings, RsPool, Service, Stop, bind, bind_udp,
     local_address, send_held, serve_datagrams,
 };
 use crate::proto::{
-    AddressTokens, Asker, Probe, Registration, RegistrationSettings, Restoring, changes_state,
+    AddressTokens, Asker, Probe, Registration, RegistrationSettings, Restoring, changes_state, refusal,
 };
 use crate::rng::Rng;
 use crate::storage::{ChangeCount, Commits, DiskStore, Store as _, store_bytes};
 use crate::time::{Instant, Now, Span};
-use crate::wire::{Message, Status, features};
+use crate::wire::{Message, Refusal, Status, features};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use events::Events;
 use parking_lot::Mutex;
@@ -135,11 +135,17 @@ impl Core {
         if let Message::StatusQuery(query) = request {
             return (self.status(query.request).into(), ChangeCount::default());
         }
+        let changes_state = changes_state(request);
+        if changes_state && self.commits.is_full() {
+            let text = "the disk of this RS does not keep up: try again later";
+            let answer = refusal(request.request().unwrap_or_default(), Refusal::Busy, text);
+            return (answer, ChangeCount::default());
+        }
         let mut machine = self.machine.lock();
         let answer = machine.handle_request(now, asker, request);
         let changes = self.hand_on(now, &mut machine);
         // Also a repeated request waits: what it asks for may have been done and not be kept yet.
-        let after = if changes_state(request) {
+        let after = if changes_state {
             changes
         } else {
             ChangeCount::default()
@@ -185,16 +191,17 @@ impl Rs {
             threads.push(std::thread::Builder::new().name(name.to_owned()).spawn(work)?);
             Ok(())
         };
-        let (held, held_out) = bounded(HELD_ANSWERS_MAX);
+        let (held, held_out) = bounded(RS_HELD_ANSWERS_MAX);
         let datagrams = Arc::new(datagrams);
-        let (udp, udp_service, udp_stop) = (Arc::clone(&datagrams), Arc::clone(&service), stop.clone());
-        spawn(
-            "rs-udp",
-            Box::new(move || {
-                let _guard = udp_stop.watch(&udp);
-                serve_datagrams(&udp, &*udp_service, &tokens, clock, &held, &udp_stop);
-            }),
-        )?;
+        for _ in 0..RS_UDP_THREADS {
+            let (udp, service, stop) = (Arc::clone(&datagrams), Arc::clone(&service), stop.clone());
+            let (tokens, held) = (tokens.clone(), held.clone());
+            let serve = move || {
+                let _guard = stop.watch(&udp);
+                serve_datagrams(&udp, &*service, &tokens, clock, &held, &stop);
+            };
+            spawn("rs-udp", Box::new(serve))?;
+        }
         if let Some(mut store) = store {
             let (udp_service, udp_stop) = (Arc::clone(&service), stop.clone());
             let send = move || send_held(&datagrams, &*udp_service, &held_out, &udp_stop);
