@@ -71,7 +71,7 @@ pub const PROBE_INTERVAL_MIN: Span = Span::from_secs(5);
 /// Probes that may wait for a prober; more reports are dropped, for their getters will report again.
 pub const PROBES_WAITING_MAX: usize = 1_024;
 /// The days over which registrations are counted.
-pub const REGISTRATIONS_DAYS: u64 = 30;
+pub const REGISTRATIONS_DAYS: i64 = 30;
 /// Time stamps of registrations kept per peer: the count is shown as this many when there were more.
 pub const REGISTRATIONS_KEPT_MAX: usize = 256;
 /// Peer records, active or not: ten times the cluster this is built for; the longest inactive goes first.
@@ -107,7 +107,13 @@ pub const RS_HELD_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// Threads that probe reported peers.
 pub const RS_PROBERS: usize = 4;
 /// Answers to datagrams waiting for the store: a second of them on a fast disk; whoever is dropped asks again.
-pub const HELD_ANSWERS_MAX: usize = 65_536;
+pub const RS_HELD_ANSWERS_MAX: usize = 65_536;
+/// Changes waiting for the store: seconds of them; with more the disk does not keep up, and clients are told so.
+pub const RS_CHANGES_WAITING_MAX: usize = 262_144;
+/// Threads that serve datagrams: more than two take each other's time at one socket.
+pub const RS_UDP_THREADS: usize = 2;
+/// Datagrams taken with one system call: with more nothing is gained, and the first would wait for the last.
+pub const RS_UDP_BATCH_MAX: usize = 64;
 /// Lines of log about requests in a second: more of them are counted, and cost an RS under attack nothing.
 pub const RS_LOG_LINES_PER_SEC_MAX: u32 = 100;
 /// Answers waiting for one slow reader, in bytes; its requests are not read until it has taken some.

@@ -4,7 +4,7 @@
 mod events;
 
 use crate::id::RequestNumber;
-use crate::limits::{HELD_ANSWERS_MAX, PROBE_TIMEOUT, PROBES_WAITING_MAX, RS_PROBERS};
+use crate::limits::{PROBE_TIMEOUT, PROBES_WAITING_MAX, RS_HELD_ANSWERS_MAX, RS_PROBERS, RS_UDP_THREADS};
 use crate::name::HostPort;
 use crate::net::{
     Account, Clock, Conn, ConnError, Kept, PoolSettings, RsPool, Service, Stop, bind, bind_udp,
@@ -144,11 +144,17 @@ impl Core {
             let no = refusal(request, Refusal::LimitReached, text);
             return (no, ChangeCount::default());
         }
+        let changes_state = changes_state(request);
+        if changes_state && self.commits.is_full() {
+            let text = "the disk of this RS does not keep up: try again later";
+            let answer = refusal(request.request().unwrap_or_default(), Refusal::Busy, text);
+            return (answer, ChangeCount::default());
+        }
         let mut machine = self.machine.lock();
         let answer = machine.handle_request(now, asker, request);
         let changes = self.hand_on(now, &mut machine);
         // Also a repeated request waits: what it asks for may have been done and not be kept yet.
-        let after = if changes_state(request) {
+        let after = if changes_state {
             changes
         } else {
             ChangeCount::default()
@@ -195,16 +201,17 @@ impl Rs {
             threads.push(std::thread::Builder::new().name(name.to_owned()).spawn(work)?);
             Ok(())
         };
-        let (held, held_out) = bounded(HELD_ANSWERS_MAX);
+        let (held, held_out) = bounded(RS_HELD_ANSWERS_MAX);
         let datagrams = Arc::new(datagrams);
-        let (udp, udp_service, udp_stop) = (Arc::clone(&datagrams), Arc::clone(&service), stop.clone());
-        spawn(
-            "rs-udp",
-            Box::new(move || {
-                let _guard = udp_stop.watch(&udp);
-                serve_datagrams(&udp, &*udp_service, &tokens, clock, &held, &udp_stop);
-            }),
-        )?;
+        for _ in 0..RS_UDP_THREADS {
+            let (udp, service, stop) = (Arc::clone(&datagrams), Arc::clone(&service), stop.clone());
+            let (tokens, held) = (tokens.clone(), held.clone());
+            let serve = move || {
+                let _guard = stop.watch(&udp);
+                serve_datagrams(&udp, &*service, &tokens, clock, &held, &stop);
+            };
+            spawn("rs-udp", Box::new(serve))?;
+        }
         if let Some(mut store) = store {
             let (udp_service, udp_stop) = (Arc::clone(&service), stop.clone());
             let send = move || send_held(&datagrams, &*udp_service, &held_out, &udp_stop);
@@ -287,7 +294,7 @@ fn restored(
     rng: Rng,
     now: Now,
 ) -> io::Result<(Registration, DiskStore)> {
-    let store = DiskStore::open(directory)?;
+    let mut store = DiskStore::open(directory)?;
     let mut restoring = Restoring::new(settings, rng, now, store.is_of_this_boot());
     store.load(&mut |row| restoring.take(row))?;
     let machine = restoring.finish();

@@ -7,7 +7,7 @@
 //! changes nothing but the turn of a policy, and a repeated state change is answered again, not done again.
 
 use super::asker::Asker;
-use super::catalog::{Catalog, Policy, RegisterFault};
+use super::catalog::{Catalog, Content, Policy, RegisterFault};
 use super::change::{Activity, answer_kept, kept_answer};
 use super::page::Page;
 use super::refusal;
@@ -18,8 +18,8 @@ use crate::name::{Host, HostPort};
 use crate::rng::Rng;
 use crate::time::{Instant, Now, Span};
 use crate::wire::{
-    Ack, ContentKey, Contents, Found, Holder, Join, List, ListContents, Listing, Message, PQuery, PeerInfo,
-    Peers, Refusal, Register, Search,
+    Ack, Contents, Found, Holder, Join, List, ListContents, Listing, Message, PQuery, PeerInfo, Peers,
+    Refusal, Register, Search,
 };
 
 mod stored;
@@ -324,14 +324,11 @@ impl Registration {
 
     fn search(&mut self, now: Now, asker: &Asker, search: &Search) -> Message {
         let mut page = Page::new(asker.answer_bytes_max);
-        let matching = self.catalog.matching(&search.wanted);
+        let matching = self.catalog.matching(&search.wanted, search.after.as_ref());
         let known = !matching.is_empty();
         let mut found = false;
-        for key in matching
-            .into_iter()
-            .filter(|key| search.after.as_ref().is_none_or(|after| key > after))
-        {
-            let (listing, first) = match self.listing(now, asker, &key) {
+        for content in matching {
+            let (listing, first) = match self.listing(now, asker, &content) {
                 Ok(Some(listing)) => listing,
                 Ok(None) => continue,
                 Err(NoUsableAddress) => return use_tcp(search.request),
@@ -340,7 +337,7 @@ impl Registration {
             if !page.offer(listing) {
                 break;
             }
-            self.catalog.note_named(&key, first);
+            self.catalog.note_named(&content, first);
         }
         if !found && search.after.is_none() {
             let text = if known {
@@ -363,8 +360,8 @@ impl Registration {
 
     fn list(&self, now: Now, asker: &Asker, list: &ListContents) -> Message {
         let mut page = Page::new(asker.answer_bytes_max);
-        for key in self.catalog.keys_after(list.kind, list.after.as_ref()) {
-            match self.listing(now, asker, key) {
+        for content in self.catalog.contents_after(list.kind, list.after.as_ref()) {
+            match self.listing(now, asker, content) {
                 Ok(Some((listing, _))) => {
                     if !page.offer(listing) {
                         break;
@@ -390,11 +387,9 @@ impl Registration {
         &self,
         now: Now,
         asker: &Asker,
-        key: &ContentKey,
+        content: &Content,
     ) -> Result<Option<(Listing, PeerNumber)>, NoUsableAddress> {
-        let Some((info, alive)) = self.catalog.holders(key, &self.registry, now.at) else {
-            return Ok(None);
-        };
+        let alive = self.catalog.holders(content, &self.registry, now.at);
         let Some((first, _)) = alive.first() else {
             return Ok(None);
         };
@@ -414,7 +409,7 @@ impl Registration {
         let holders_total = u32::try_from(alive.len()).unwrap_or(u32::MAX);
         Ok(Some((
             Listing {
-                content: info.clone(),
+                content: content.info(),
                 holders_total,
                 holders,
             },

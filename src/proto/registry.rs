@@ -32,7 +32,7 @@ pub(super) struct Peer {
     first_join: (Host, u64),
     pub(super) activity: Activity,
     pub(super) lease_ends: Instant,
-    registrations: VecDeque<WallTime>,
+    registrations: Vec<WallTime>,
     /// The last state change under the cookie, and the frame that answered it.
     pub(super) last: Option<(RequestNumber, Box<[u8]>)>,
     /// How many probes the RS had wanted when the peer last spoke: those say nothing about it any more.
@@ -44,16 +44,15 @@ pub(super) struct Peer {
 impl Peer {
     /// Registrations of the last 30 days.
     pub(super) fn registrations(&self, wall: WallTime) -> u32 {
-        // A stamp from the future is a wall clock that was set back since, or was wrong then: it counts within the
-        // same distance.
-        let near = |stamp: &&WallTime| stamp.0.abs_diff(wall.0) < REGISTRATIONS_DAYS * 86_400;
-        let count = self.registrations.iter().filter(near).count();
+        let since = wall.0.saturating_sub(REGISTRATIONS_DAYS * 86_400);
+        // A stamp from the future is a wall clock that was set back: it still counts.
+        let count = self.registrations.iter().filter(|stamp| stamp.0 > since).count();
         u32::try_from(count).unwrap_or(u32::MAX)
     }
 
     /// When it last registered.
     pub(super) fn registered(&self) -> WallTime {
-        self.registrations.back().copied().unwrap_or_default()
+        self.registrations.last().copied().unwrap_or_default()
     }
 
     fn address(&self) -> HostPort {
@@ -95,12 +94,12 @@ pub(super) struct Registry {
     peers_max: usize,
     rng: Rng,
     cookie_key: [u8; 32],
-    peers: BTreeMap<PeerNumber, Peer>,
+    peers: BTreeMap<PeerNumber, Box<Peer>>,
     last_number: PeerNumber,
     /// By keyed hash, so that looking one up tells nothing about the others by its time.
     by_cookie: BTreeMap<[u8; 16], PeerNumber>,
     by_first_join: BTreeMap<(Host, u64), PeerNumber>,
-    by_address: BTreeMap<HostPort, BTreeSet<PeerNumber>>,
+    by_address: BTreeSet<(HostPort, PeerNumber)>,
     wakes: BTreeSet<(Instant, PeerNumber)>,
     inactive: BTreeSet<(Instant, PeerNumber)>,
     probes: VecDeque<Probe>,
@@ -131,7 +130,7 @@ impl Registry {
             last_number: PeerNumber(0),
             by_cookie: BTreeMap::new(),
             by_first_join: BTreeMap::new(),
-            by_address: BTreeMap::new(),
+            by_address: BTreeSet::new(),
             wakes: BTreeSet::new(),
             inactive: BTreeSet::new(),
             probes: VecDeque::new(),
@@ -166,7 +165,7 @@ impl Registry {
     }
 
     pub(super) fn get(&self, number: PeerNumber) -> Option<&Peer> {
-        self.peers.get(&number)
+        self.peers.get(&number).map(|peer| &**peer)
     }
 
     /// Notes the answer of a state change.
@@ -182,6 +181,7 @@ impl Registry {
         self.peers
             .get(&number)
             .filter(|peer| peer.activity == Activity::Active && peer.lease_ends > now)
+            .map(|peer| &**peer)
     }
 
     /// The peers that may be handed out, from the one after `after`.
@@ -194,7 +194,7 @@ impl Registry {
         self.peers
             .range(from..)
             .filter(move |(_, peer)| peer.activity == Activity::Active && peer.lease_ends > now)
-            .map(|(number, peer)| (*number, peer))
+            .map(|(number, peer)| (*number, &**peer))
     }
 
     /// The peer that a Join seen at `host` speaks for: the one of its cookie, or the one it made.
@@ -231,9 +231,11 @@ impl Registry {
             peer.os = join.os.clone();
             peer.nonce = join.nonce;
             if peer.registrations.len() >= REGISTRATIONS_KEPT_MAX {
-                peer.registrations.pop_front();
+                peer.registrations.remove(0);
             }
-            peer.registrations.push_back(now.wall);
+            // Most peers register once.
+            peer.registrations.reserve_exact(1);
+            peer.registrations.push(now.wall);
         }
         if self.news.kept {
             self.news.peers.insert(number);
@@ -263,21 +265,16 @@ impl Registry {
             nonce: join.nonce,
             activity: Activity::Inactive,
             lease_ends: now.at,
-            registrations: VecDeque::new(),
+            registrations: Vec::new(),
             last: None,
             heard: 0,
             probed: None,
             wake: now.at,
         };
-        self.enter(number, peer);
-        Some(number)
-    }
-
-    /// Enters a peer into the tables that its record never changes.
-    fn enter(&mut self, number: PeerNumber, peer: Peer) {
         self.by_cookie.insert(self.cookie_digest(peer.cookie), number);
         self.by_first_join.insert(peer.first_join.clone(), number);
-        self.peers.insert(number, peer);
+        self.peers.insert(number, Box::new(peer));
+        Some(number)
     }
 
     fn forget(&mut self, number: PeerNumber) {
@@ -296,19 +293,14 @@ impl Registry {
         let Some(peer) = self.peers.get(&number) else {
             return;
         };
-        if let Some(here) = self.by_address.get_mut(&peer.address()) {
-            here.remove(&number);
-            if here.is_empty() {
-                self.by_address.remove(&peer.address());
-            }
-        }
+        self.by_address.remove(&(peer.address(), number));
     }
 
     fn link(&mut self, number: PeerNumber) {
         let Some(peer) = self.peers.get(&number) else {
             return;
         };
-        self.by_address.entry(peer.address()).or_default().insert(number);
+        self.by_address.insert((peer.address(), number));
     }
 
     /// A full lease from now.
@@ -387,13 +379,8 @@ impl Registry {
 
     /// Wants every registered peer at this address probed; says how many there are.
     pub(super) fn report(&mut self, now: Instant, address: &HostPort) -> usize {
-        let there: Vec<PeerNumber> = self
-            .by_address
-            .get(address)
-            .into_iter()
-            .flatten()
-            .copied()
-            .collect();
+        let range = (address.clone(), PeerNumber(0))..=(address.clone(), PeerNumber(u64::MAX));
+        let there: Vec<PeerNumber> = self.by_address.range(range).map(|(_, number)| *number).collect();
         there.iter().for_each(|number| self.probe(now, *number));
         there.len()
     }

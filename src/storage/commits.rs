@@ -4,6 +4,7 @@
 //! nobody holds a lock during a sync; a change counts as settled only when it and all before it are kept.
 
 use super::store::Store;
+use crate::limits::RS_CHANGES_WAITING_MAX;
 use crate::proto::Change;
 use parking_lot::{Condvar, Mutex};
 use std::io;
@@ -16,7 +17,6 @@ pub struct ChangeCount(pub u64);
 #[derive(Debug, Default)]
 struct Waiting {
     changes: Vec<Change>,
-    handed_over: u64,
     closed: bool,
 }
 
@@ -25,6 +25,7 @@ struct Waiting {
 pub struct Commits {
     waiting: Mutex<Waiting>,
     come: Condvar,
+    handed_over: AtomicU64,
     settled: AtomicU64,
     /// Called after each commit.
     told: Mutex<Vec<Box<dyn Fn() + Send + Sync>>>,
@@ -38,16 +39,27 @@ impl core::fmt::Debug for Commits {
 
 impl Commits {
     /// Hands changes over, and says which count stands for them and all before.
-    pub fn hand_over(&self, changes: impl Iterator<Item = Change>) -> ChangeCount {
+    pub fn hand_over(&self, mut changes: impl Iterator<Item = Change>) -> ChangeCount {
+        let Some(first) = changes.next() else {
+            return ChangeCount(self.handed_over.load(Ordering::Acquire));
+        };
         let mut waiting = self.waiting.lock();
         let before = waiting.changes.len();
+        waiting.changes.push(first);
         waiting.changes.extend(changes);
         let more = waiting.changes.len() - before;
-        waiting.handed_over += more as u64;
-        if more > 0 {
-            self.come.notify_one();
-        }
-        ChangeCount(waiting.handed_over)
+        let count = self.handed_over.fetch_add(more as u64, Ordering::AcqRel) + more as u64;
+        self.come.notify_one();
+        ChangeCount(count)
+    }
+
+    /// True while as many changes wait as may: the store does not keep up.
+    pub fn is_full(&self) -> bool {
+        let waiting = self
+            .handed_over
+            .load(Ordering::Relaxed)
+            .saturating_sub(self.settled().0);
+        waiting >= RS_CHANGES_WAITING_MAX as u64
     }
 
     /// What is kept.
@@ -80,7 +92,8 @@ impl Commits {
                     }
                     self.come.wait(&mut waiting);
                 }
-                (core::mem::take(&mut waiting.changes), waiting.handed_over)
+                let count = self.handed_over.load(Ordering::Acquire);
+                (core::mem::take(&mut waiting.changes), count)
             };
             store.commit(&changes)?;
             self.settled.store(count, Ordering::Release);

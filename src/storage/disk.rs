@@ -5,14 +5,20 @@
 
 use super::boot::boot;
 use super::store::Store;
+use super::trial::{HeldFile, Shared, Trial};
 use crate::id::PeerNumber;
 use crate::proto::{Change, HolderRow, LeaseRow, PeerRow, answer_kept, key_bytes};
 use crate::wire::{ContentKey, DecodeError, Field, Reader};
-use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
+use redb::{Database, ReadableDatabase as _, ReadableTable as _, StorageBackend, TableDefinition};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 const FILE: &str = "registry.redb";
+/// Its name while it is made.
+const DRAFT: &str = "registry.redb.new";
 /// The form of the rows.
 const VERSION: u64 = 1;
 /// Memory for pages: reading is done once, at the start.
@@ -24,11 +30,48 @@ const LEASES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("leases");
 const HOLDERS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("holders");
 
 /// A store on disk.
-#[derive(Debug)]
 pub struct DiskStore {
     path: PathBuf,
     database: Database,
+    /// Until everything could be read.
+    accept: Option<Box<dyn FnOnce() -> io::Result<()> + Send>>,
     same_boot: bool,
+}
+
+impl core::fmt::Debug for DiskStore {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "DiskStore({})", self.path.display())
+    }
+}
+
+/// Opens a file for this process alone.
+fn hold(opened: io::Result<File>) -> io::Result<File> {
+    let file = opened?;
+    file.try_lock().map_err(|error| match error {
+        TryLockError::WouldBlock => io::Error::new(
+            io::ErrorKind::ResourceBusy,
+            "another RS uses this directory; give another --data",
+        ),
+        TryLockError::Error(error) => error,
+    })?;
+    Ok(file)
+}
+
+/// Reads what may be damaged: the database panics where it cannot make sense of a page.
+fn sound<T>(read: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    std::panic::catch_unwind(core::panic::AssertUnwindSafe(read))
+        .unwrap_or_else(|_| Err(damaged("its pages make no sense")))
+}
+
+fn named(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}
+
+fn newer(version: u64) -> io::Error {
+    let text = format!(
+        "written by a newer p2pdi (form {version}, this one knows {VERSION}): use that one, or give another --data"
+    );
+    io::Error::new(io::ErrorKind::InvalidData, text)
 }
 
 fn holder_key(number: PeerNumber, key: &ContentKey) -> Vec<u8> {
@@ -61,10 +104,6 @@ fn damaged(error: impl core::fmt::Display) -> io::Error {
 fn environment(error: impl Into<redb::Error>) -> io::Error {
     match error.into() {
         redb::Error::Io(error) => error,
-        redb::Error::DatabaseAlreadyOpen => io::Error::new(
-            io::ErrorKind::ResourceBusy,
-            "another RS uses this directory; give another --data",
-        ),
         error @ (redb::Error::Corrupted(_) | redb::Error::TableTypeMismatch { .. }) => damaged(error),
         error => io::Error::other(error.to_string()),
     }
@@ -84,47 +123,82 @@ impl DiskStore {
     /// `ResourceBusy` while another process has it; `InvalidData` if it is damaged or of a newer version; the file
     /// system's.
     pub fn open(directory: &Path) -> io::Result<Self> {
+        let made = std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(directory);
+        made.map_err(|error| named(directory, &error))?;
         let path = directory.join(FILE);
-        let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
-        std::fs::create_dir_all(directory)
-            .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", directory.display())))?;
-        let database = Database::builder()
-            .set_cache_size(CACHE_BYTES)
-            .create(&path)
-            .map_err(environment)
-            .map_err(named)?;
+        if path.exists() {
+            let file = hold(OpenOptions::new().read(true).write(true).open(&path));
+            return file
+                .and_then(|file| match file.metadata()?.len() {
+                    0 => Err(damaged("it is empty")),
+                    _ => Self::on(HeldFile(file), &path),
+                })
+                .map_err(|error| named(&path, &error));
+        }
+        // Under its name it is whole, or it is not there.
+        let draft = directory.join(DRAFT);
+        let mut options = OpenOptions::new();
+        let options = options.read(true).write(true).create(true).mode(0o600);
+        let made = hold(options.open(&draft)).and_then(|file| {
+            file.set_len(0)?;
+            let mut store = Self::on(HeldFile(file), &path)?;
+            store.accept()?;
+            std::fs::rename(&draft, &path)?;
+            File::open(directory)?.sync_all()?;
+            Ok(store)
+        });
+        made.map_err(|error| named(&draft, &error))
+    }
+
+    /// A store on a file, or on anything like it; `path` is its name in errors.
+    pub(super) fn on(file: impl StorageBackend, path: &Path) -> io::Result<Self> {
+        let is_new = file.len()? == 0;
+        let trial = Trial::new(file)?;
+        let shared = Shared(Arc::clone(&trial));
+        let database = sound(|| {
+            let mut builder = Database::builder();
+            builder.set_cache_size(CACHE_BYTES);
+            let mut database = builder.create_with_backend(shared).map_err(environment)?;
+            if !is_new && !database.check_integrity().map_err(environment)? {
+                return Err(damaged("its checksums are wrong"));
+            }
+            Ok(database)
+        })?;
         let mut store = Self {
-            path: path.clone(),
+            path: path.to_owned(),
             database,
+            accept: Some(Box::new(move || trial.accept())),
             same_boot: false,
         };
-        store.begin().map_err(named)?;
+        store.begin(is_new)?;
         Ok(store)
     }
 
+    /// All of it could be read: from now on it is written.
+    fn accept(&mut self) -> io::Result<()> {
+        self.accept.take().map_or(Ok(()), |accept| accept())
+    }
+
     /// Looks what the file is, and notes that it is written in this boot.
-    fn begin(&mut self) -> io::Result<()> {
+    fn begin(&mut self, is_new: bool) -> io::Result<()> {
         let boot = boot().unwrap_or_default();
         let transaction = self.database.begin_write().map_err(environment)?;
         {
             let mut about = transaction.open_table(ABOUT).map_err(environment)?;
             let version = about.get("version").map_err(environment)?;
             let version = version.map(|bytes| bytes.value().to_vec());
-            match version {
-                None => {
+            match version.as_deref().map(<[u8; 8]>::try_from) {
+                None if is_new => {
                     about
                         .insert("version", VERSION.to_be_bytes().as_slice())
                         .map_err(environment)?;
                 }
-                Some(bytes) => {
-                    let version = bytes.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes));
-                    if version > VERSION {
-                        return Err(io::Error::new(
-                            io::ErrorKind::InvalidData,
-                            "written by a newer p2pdi: use that one, or give another --data",
-                        ));
-                    }
-                }
+                Some(Ok(version)) if u64::from_be_bytes(version) == VERSION => {}
+                Some(Ok(version)) => return Err(newer(u64::from_be_bytes(version))),
+                None | Some(Err(_)) => return Err(damaged("it is no store of an RS")),
             }
             let last = about.get("boot").map_err(environment)?;
             let last = last.map(|last| last.value().to_vec());
@@ -230,23 +304,30 @@ impl From<DecodeError> for Unreadable {
 
 impl Store for DiskStore {
     fn commit(&mut self, changes: &[Change]) -> io::Result<()> {
-        let named = |error: io::Error| {
-            io::Error::new(error.kind(), format!("writing {}: {error}", self.path.display()))
-        };
-        self.write(changes).map_err(environment).map_err(named)
+        if self.accept.is_some() {
+            return Err(io::Error::other("a store is loaded before it is written"));
+        }
+        self.write(changes)
+            .map_err(|error| named(&self.path, &environment(error)))
     }
 
-    fn load(&self, each: &mut dyn FnMut(Change)) -> io::Result<()> {
-        let named =
-            |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", self.path.display()));
-        self.read(each).map_err(|error| match error {
-            Unreadable::Redb(error) => named(environment(error)),
-            Unreadable::Row(error) => named(damaged(error)),
-            Unreadable::Missing => named(damaged("a row is missing")),
-        })
+    fn load(&mut self, each: &mut dyn FnMut(Change)) -> io::Result<()> {
+        let read = sound(|| {
+            self.read(each).map_err(|error| match error {
+                Unreadable::Redb(error) => environment(error),
+                Unreadable::Row(error) => damaged(error),
+                Unreadable::Missing => damaged("a row is missing"),
+            })
+        });
+        read.and_then(|()| self.accept())
+            .map_err(|error| named(&self.path, &error))
     }
 
     fn is_of_this_boot(&self) -> bool {
         self.same_boot
     }
 }
+
+#[cfg(test)]
+#[path = "disk_tests.rs"]
+mod tests;

@@ -21,6 +21,9 @@ mod scan;
 mod stamp;
 mod state;
 mod store;
+#[cfg(test)]
+mod test_rows;
+mod trial;
 
 pub use commits::{ChangeCount, Commits};
 pub use disk::{DiskStore, store_bytes};

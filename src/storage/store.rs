@@ -16,11 +16,11 @@ pub trait Store: Send {
     fn commit(&mut self, changes: &[Change]) -> io::Result<()>;
 
     /// Gives every row: how far peers are numbered, then each peer with its lease, then the contents they hold, by
-    /// rising number and key.
+    /// rising number and key. Done once, before the first commit.
     ///
     /// # Errors
-    /// A row cannot be read, or is damaged.
-    fn load(&self, each: &mut dyn FnMut(Change)) -> io::Result<()>;
+    /// A row cannot be read, or is damaged: then nothing was written to the store.
+    fn load(&mut self, each: &mut dyn FnMut(Change)) -> io::Result<()>;
 
     /// True if what is stored was last written in this boot of the machine.
     fn is_of_this_boot(&self) -> bool;
@@ -60,7 +60,7 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    fn load(&self, each: &mut dyn FnMut(Change)) -> io::Result<()> {
+    fn load(&mut self, each: &mut dyn FnMut(Change)) -> io::Result<()> {
         let peers = self.peers.values().flatten().flatten();
         let rows = self.numbered.iter().chain(peers).chain(self.holders.values());
         rows.cloned().for_each(each);
@@ -71,3 +71,7 @@ impl Store for MemoryStore {
         true
     }
 }
+
+#[cfg(test)]
+#[path = "store_tests.rs"]
+mod tests;

@@ -1,9 +1,12 @@
 //! An RS that remembers: what a store has to write, and an RS made of what one gives back.
 
 use super::{Registration, RegistrationSettings};
+use crate::id::PeerNumber;
+use crate::proto::catalog::Restored;
 use crate::proto::change::Change;
+use crate::proto::registry::Peer;
 use crate::rng::Rng;
-use crate::time::Now;
+use crate::time::{Now, Span};
 use crate::wire::Message;
 
 /// An RS that takes back its rows, one after the other.
@@ -12,6 +15,9 @@ pub struct Restoring {
     rs: Registration,
     now: Now,
     same_boot: bool,
+    lease: Span,
+    peers: Vec<(PeerNumber, Peer)>,
+    records: Vec<Restored>,
 }
 
 impl Restoring {
@@ -21,26 +27,33 @@ impl Restoring {
             rs: Registration::new(settings, rng),
             now,
             same_boot,
+            lease: settings.lease,
+            peers: Vec::new(),
+            records: Vec::new(),
         }
     }
 
-    /// Takes back a row. A peer comes before its lease and its contents.
+    /// Takes back a row. Peers come by rising number, each before its lease.
     pub fn take(&mut self, row: Change) {
         match row {
             Change::Numbered(number) => self.rs.registry.restore_number(number),
-            Change::Peer(number, row) => self.rs.registry.restore_peer(self.now.at, number, row),
+            Change::Peer(number, row) => self.peers.push((number, Peer::restored(row))),
             Change::Lease(number, row) => {
-                self.rs
-                    .registry
-                    .restore_lease(self.now, self.same_boot, number, row);
+                if let Some((of, peer)) = self.peers.last_mut()
+                    && *of == number
+                {
+                    peer.restore_lease(self.now, self.same_boot, self.lease, row);
+                }
             }
-            Change::Holder(number, row) => self.rs.catalog.restore(number, &row),
+            Change::Holder(number, row) => self.records.push(Restored::new(number, &row)),
             Change::PeerGone(_) | Change::HolderGone(..) | Change::HoldersGone(_) => {}
         }
     }
 
     /// The RS, which from now on tells what changes. Leases that ended meanwhile are over.
     pub fn finish(mut self) -> Registration {
+        self.rs.registry.restore(self.now, self.peers);
+        self.rs.catalog.restore(self.records);
         self.rs.registry.keep_changes();
         self.rs.catalog.keep_changes();
         self.rs.handle_timeout(self.now);

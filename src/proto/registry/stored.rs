@@ -56,9 +56,47 @@ impl Registry {
         self.last_number = self.last_number.max(number);
     }
 
-    /// Takes back who a peer is; its lease comes after.
-    pub(in crate::proto) fn restore_peer(&mut self, now: Instant, number: PeerNumber, row: PeerRow) {
-        let peer = Peer {
+    /// Takes back all peers, by rising number. Tables made of all their rows at once are half as large as tables that
+    /// grow row by row.
+    pub(in crate::proto) fn restore(&mut self, now: Now, peers: Vec<(PeerNumber, Peer)>) {
+        let mut wakes = Vec::new();
+        let mut inactive = Vec::new();
+        for (number, peer) in &peers {
+            if peer.activity == Activity::Inactive {
+                inactive.push((peer.lease_ends, *number));
+            } else {
+                wakes.push((peer.wake, *number));
+            }
+        }
+        if let Some((number, _)) = peers.last() {
+            self.restore_number(*number);
+        }
+        let each = || peers.iter().map(|(number, peer)| (*number, peer));
+        self.by_cookie = each()
+            .map(|(number, peer)| (self.cookie_digest(peer.cookie), number))
+            .collect();
+        self.by_first_join = each()
+            .map(|(number, peer)| (peer.first_join.clone(), number))
+            .collect();
+        self.by_address = each().map(|(number, peer)| (peer.address(), number)).collect();
+        self.wakes = wakes.into_iter().collect();
+        self.inactive = inactive.into_iter().collect();
+        self.peers = peers
+            .into_iter()
+            .map(|(number, peer)| (number, Box::new(peer)))
+            .collect();
+        debug_assert!(
+            self.wakes
+                .iter()
+                .all(|(wake, _)| *wake <= now.at.after(self.lease))
+        );
+    }
+}
+
+impl Peer {
+    /// A peer as its row says, without a lease.
+    pub(in crate::proto) fn restored(row: PeerRow) -> Self {
+        Self {
             name: row.name,
             host: row.host,
             port: row.port,
@@ -67,57 +105,35 @@ impl Registry {
             nonce: row.nonce,
             first_join: (row.first_host, row.first_nonce),
             activity: Activity::Inactive,
-            lease_ends: now,
+            lease_ends: Instant::ZERO,
             registrations: row.registrations.iter().map(|stamp| WallTime(*stamp)).collect(),
             last: None,
             heard: 0,
             probed: None,
-            wake: now,
-        };
-        self.enter(number, peer);
-        self.link(number);
-        self.restore_number(number);
+            wake: Instant::ZERO,
+        }
     }
 
-    /// Takes back a lease. Within one boot of the machine the monotonic clock went on; past one, the wall clock
+    /// Takes back its lease. Within one boot of the machine the monotonic clock went on; past one, the wall clock
     /// says how much of the lease is left, which is never more than a lease.
-    pub(in crate::proto) fn restore_lease(
-        &mut self,
-        now: Now,
-        same_boot: bool,
-        number: PeerNumber,
-        row: LeaseRow,
-    ) {
-        let lease = self.lease;
-        let Some(peer) = self.peers.get_mut(&number) else {
-            return;
-        };
-        peer.activity = row.activity;
-        peer.last = row
+    pub(in crate::proto) fn restore_lease(&mut self, now: Now, same_boot: bool, lease: Span, row: LeaseRow) {
+        self.activity = row.activity;
+        self.last = row
             .last_request
             .map(|request| (request, row.last_answer.0.into_boxed_slice()));
-        if row.activity == Activity::Inactive {
+        self.lease_ends = match (row.activity, same_boot) {
+            (Activity::Inactive, true) => Instant(row.ends).min(now.at),
             // Only the order of these matters; of those before this boot, the one made first goes first.
-            peer.lease_ends = if same_boot {
-                Instant(row.ends).min(now.at)
-            } else {
-                Instant::ZERO
-            };
-            self.inactive.insert((peer.lease_ends, number));
-            return;
-        }
-        peer.lease_ends = if same_boot {
-            Instant(row.ends).min(now.at.after(lease))
-        } else {
-            let left = u64::try_from(row.ends_wall.saturating_sub(now.wall.0)).unwrap_or(0);
-            now.at.after(Span::from_secs(left).min(lease))
+            (Activity::Inactive, false) => Instant::ZERO,
+            (_, true) => Instant(row.ends).min(now.at.after(lease)),
+            (_, false) => {
+                let left = u64::try_from(row.ends_wall.saturating_sub(now.wall.0)).unwrap_or(0);
+                now.at.after(Span::from_secs(left).min(lease))
+            }
         };
-        let wake = peer.lease_ends.min(now.at.after(SILENCE_BEFORE_PROBE));
-        self.wake_at(number, wake);
+        self.wake = self.lease_ends.min(now.at.after(SILENCE_BEFORE_PROBE));
     }
-}
 
-impl Peer {
     fn row(&self) -> PeerRow {
         PeerRow {
             name: self.name.clone(),
