@@ -81,14 +81,14 @@ pub const RECORDS_PER_PEER_MAX: usize = 200_000;
 /// Content records of all peers: eight times what a large cluster has, at some 400 bytes each.
 pub const RECORDS_MAX: usize = 8_000_000;
 /// Joins of one address at once: ten thousand peers on one host, and a lease's worth more of them with
-/// [`JOINS_PER_ADDRESS_PER_SEC`] is a tenth of [`PEERS_MAX`]. IPv6 counts by networks of 64 bits.
-pub const JOINS_PER_ADDRESS: u64 = 16_384;
+/// [`ADDRESS_JOINS_PER_SEC`] is a tenth of [`PEERS_MAX`]. IPv6 counts by networks of 64 bits.
+pub const ADDRESS_JOINS: u64 = 16_384;
 /// And so many more a second.
-pub const JOINS_PER_ADDRESS_PER_SEC: u64 = 10;
+pub const ADDRESS_JOINS_PER_SEC: u64 = 10;
 /// Pages of contents or peers for one address at once: four million entries.
-pub const PAGES_PER_ADDRESS: u64 = 4_096;
+pub const ADDRESS_PAGES: u64 = 4_096;
 /// And so many more a second: each costs up to half a millisecond, so no address takes more than a quarter of a core.
-pub const PAGES_PER_ADDRESS_PER_SEC: u64 = 500;
+pub const ADDRESS_PAGES_PER_SEC: u64 = 500;
 /// Addresses whose requests are counted: those that ask for more than comes back to them.
 pub const RATED_ADDRESSES_MAX: usize = 65_536;
 /// Worker threads of the RS when none are asked for.

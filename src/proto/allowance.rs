@@ -6,8 +6,7 @@
 
 use super::asker::{AddressGroup, Asker};
 use crate::limits::{
-    JOINS_PER_ADDRESS, JOINS_PER_ADDRESS_PER_SEC, PAGES_PER_ADDRESS, PAGES_PER_ADDRESS_PER_SEC,
-    RATED_ADDRESSES_MAX,
+    ADDRESS_JOINS, ADDRESS_JOINS_PER_SEC, ADDRESS_PAGES, ADDRESS_PAGES_PER_SEC, RATED_ADDRESSES_MAX,
 };
 use crate::time::{Instant, Span};
 use crate::wire::Message;
@@ -29,12 +28,12 @@ struct Rule {
 }
 
 const JOINS: Rule = Rule {
-    burst: JOINS_PER_ADDRESS,
-    per_sec: JOINS_PER_ADDRESS_PER_SEC,
+    burst: ADDRESS_JOINS,
+    per_sec: ADDRESS_JOINS_PER_SEC,
 };
 const PAGES: Rule = Rule {
-    burst: PAGES_PER_ADDRESS,
-    per_sec: PAGES_PER_ADDRESS_PER_SEC,
+    burst: ADDRESS_PAGES,
+    per_sec: ADDRESS_PAGES_PER_SEC,
 };
 
 impl Used {

@@ -14,19 +14,19 @@ pub(crate) const HITS: &[(&str, Hit)] = &[
         By(RS_LIMITS, "all_peers_register_so_many_contents_and_no_more"),
     ),
     (
-        "JOINS_PER_ADDRESS",
+        "ADDRESS_JOINS",
         By(ALLOWANCE, "an_address_has_so_much_and_others_have_their_own"),
     ),
     (
-        "JOINS_PER_ADDRESS_PER_SEC",
+        "ADDRESS_JOINS_PER_SEC",
         By(ALLOWANCE, "an_address_has_so_much_and_others_have_their_own"),
     ),
     (
-        "PAGES_PER_ADDRESS",
+        "ADDRESS_PAGES",
         By(ALLOWANCE, "an_address_has_so_much_and_others_have_their_own"),
     ),
     (
-        "PAGES_PER_ADDRESS_PER_SEC",
+        "ADDRESS_PAGES_PER_SEC",
         By(ALLOWANCE, "an_address_has_so_much_and_others_have_their_own"),
     ),
     (

@@ -4,7 +4,7 @@ use super::process::{Running, run, serve};
 use super::space::{CLIENTS, SERVER, SERVER_IP, Space};
 use super::{amount, total};
 use p2pdi::id::AddressToken;
-use p2pdi::limits::{JOINS_PER_ADDRESS, RS_CONNECTIONS_PER_ADDRESS_MAX};
+use p2pdi::limits::{ADDRESS_JOINS, RS_CONNECTIONS_PER_ADDRESS_MAX};
 use p2pdi::net::connections_within;
 use p2pdi::rng::Rng;
 use p2pdi::wire::samples::samples;
@@ -155,6 +155,6 @@ fn one_address_has_so_many_connections_and_joins() {
     let answers = joined["all"]["answers"].as_u64().expect("a count");
     let no = joined["refused"]["429"].as_u64().unwrap_or(0);
     println!("{answers} joins of one address, {no} of them refused");
-    assert!(answers - no <= JOINS_PER_ADDRESS + 1_000, "{joined}");
-    assert!(answers <= JOINS_PER_ADDRESS || no > 0, "{joined}");
+    assert!(answers - no <= ADDRESS_JOINS + 1_000, "{joined}");
+    assert!(answers <= ADDRESS_JOINS || no > 0, "{joined}");
 }
