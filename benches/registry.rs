@@ -26,7 +26,10 @@ fn number_of(name: &str, default: u64) -> u64 {
 /// Anonymous memory of this process, in MB.
 fn resident_mb() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").expect("the system's account");
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("a line");
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmRSS:"))
+        .expect("a line");
     let digits: String = line.chars().filter(char::is_ascii_digit).collect();
     digits.parse::<f64>().expect("a number") * 1_024.0 / 1e6
 }
@@ -94,7 +97,10 @@ fn fill(directory: &Path, records: u64, peers: u64) {
     }
     drop(changes);
     let secs = begun.elapsed().as_secs_f64();
-    println!("filled        {secs:8.2} s   {:8.1} MB more than before", resident_mb() - before);
+    println!(
+        "filled        {secs:8.2} s   {:8.1} MB more than before",
+        resident_mb() - before
+    );
 }
 
 fn main() {
@@ -112,7 +118,9 @@ fn main() {
             .env("DATA", &place)
             .status();
         assert!(status.expect("run").success());
-        let bytes = std::fs::metadata(place.join("registry.redb")).expect("a file").len();
+        let bytes = std::fs::metadata(place.join("registry.redb"))
+            .expect("a file")
+            .len();
         println!("on disk       {:8.1} MB", bytes as f64 / 1e6);
         std::fs::remove_dir_all(&place).expect("removed");
         return;
@@ -151,5 +159,9 @@ fn main() {
         at(0.99),
         at(0.999)
     );
-    println!("in the end    {:8.1} MB  peers {}", resident_mb(), PeerNumber(peers).0);
+    println!(
+        "in the end    {:8.1} MB  peers {}",
+        resident_mb(),
+        PeerNumber(peers).0
+    );
 }

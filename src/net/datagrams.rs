@@ -63,8 +63,14 @@ impl Inbox {
 }
 
 fn of_storage(address: &SockaddrStorage) -> Option<SocketAddr> {
-    let four = address.as_sockaddr_in().map(|address| SocketAddr::V4((*address).into()));
-    four.or_else(|| address.as_sockaddr_in6().map(|address| SocketAddr::V6((*address).into())))
+    let four = address
+        .as_sockaddr_in()
+        .map(|address| SocketAddr::V4((*address).into()));
+    four.or_else(|| {
+        address
+            .as_sockaddr_in6()
+            .map(|address| SocketAddr::V6((*address).into()))
+    })
 }
 
 /// Answers on their way; their memory is used again.

@@ -293,7 +293,11 @@ impl Catalog {
         }
         let first = (number, Content::default());
         let after = (PeerNumber(number.0 + 1), Content::default());
-        for (_, content) in self.by_peer.extract_if(first..after, |_| true).collect::<Vec<_>>() {
+        for (_, content) in self
+            .by_peer
+            .extract_if(first..after, |_| true)
+            .collect::<Vec<_>>()
+        {
             self.remove(number, &content);
         }
         if let Some(changes) = &mut self.changes {
@@ -335,7 +339,10 @@ impl Catalog {
             Wanted::Number(number) => {
                 let same = self.by_number.range((*number, Content::default())..);
                 let same = same.take_while(|(other, _)| other == number);
-                same.map(|(_, content)| content).filter(follows).cloned().collect()
+                same.map(|(_, content)| content)
+                    .filter(follows)
+                    .cloned()
+                    .collect()
             }
         }
     }

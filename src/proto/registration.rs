@@ -18,8 +18,8 @@ use crate::name::{Host, HostPort};
 use crate::rng::Rng;
 use crate::time::{Instant, Now, Span};
 use crate::wire::{
-    Ack, Contents, Found, Holder, Join, List, ListContents, Listing, Message, PQuery, PeerInfo,
-    Peers, Refusal, Register, Search,
+    Ack, Contents, Found, Holder, Join, List, ListContents, Listing, Message, PQuery, PeerInfo, Peers,
+    Refusal, Register, Search,
 };
 
 mod stored;

@@ -2,8 +2,8 @@
 //! misbehaves; then everything heals, and everything must be right.
 
 use super::{
-    Actor, Broken, Check, Event, Network, NetworkSettings, PeerNode, PlantedFault, Question, RsNode, RsRemains,
-    Step, Trace, TraceHash, World,
+    Actor, Broken, Check, Event, Network, NetworkSettings, PeerNode, PlantedFault, Question, RsNode,
+    RsRemains, Step, Trace, TraceHash, World,
 };
 use crate::id::{ContentId, Cookie, Incarnation};
 use crate::name::{ContentName, Host, PeerName};
@@ -283,10 +283,13 @@ impl Scenario {
             self.world.put(self.rs, Some(Actor::Rs(Box::new(node))));
             self.check.note_restarted();
         } else {
-            self.remains = self.world.touch(self.rs, |actor, _| match actor {
-                Actor::Rs(rs) => Some(rs.remains()),
-                Actor::Peer(_) => None,
-            }).flatten();
+            self.remains = self
+                .world
+                .touch(self.rs, |actor, _| match actor {
+                    Actor::Rs(rs) => Some(rs.remains()),
+                    Actor::Peer(_) => None,
+                })
+                .flatten();
             self.world.put(self.rs, None);
         }
     }

@@ -103,7 +103,12 @@ impl<N: Node> World<N> {
         let secs = i64::try_from(Span(self.now.0).as_secs()).unwrap_or(i64::MAX);
         Now {
             at: self.now,
-            wall: WallTime(WALL_START.0.saturating_add(secs).saturating_add(self.wall_error_secs)),
+            wall: WallTime(
+                WALL_START
+                    .0
+                    .saturating_add(secs)
+                    .saturating_add(self.wall_error_secs),
+            ),
         }
     }
 

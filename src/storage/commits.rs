@@ -55,7 +55,10 @@ impl Commits {
 
     /// True while as many changes wait as may: the store does not keep up.
     pub fn is_full(&self) -> bool {
-        let waiting = self.handed_over.load(Ordering::Relaxed).saturating_sub(self.settled().0);
+        let waiting = self
+            .handed_over
+            .load(Ordering::Relaxed)
+            .saturating_sub(self.settled().0);
         waiting >= RS_CHANGES_WAITING_MAX as u64
     }
 

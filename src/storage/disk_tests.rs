@@ -51,7 +51,10 @@ fn a_damaged_store_is_refused_and_left_as_it_is() {
                 refused += 1;
                 assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{at}: {error}");
                 assert!(error.to_string().contains("registry.redb: damaged ("), "{error}");
-                assert!(std::fs::read(&file).expect("read") == damaged, "written to, damaged at {at}");
+                assert!(
+                    std::fs::read(&file).expect("read") == damaged,
+                    "written to, damaged at {at}"
+                );
             }
         }
     }
@@ -145,7 +148,11 @@ fn what_was_deleted_leaves_the_file() {
     store.commit(&gone.collect::<Vec<_>>()).expect("kept");
     drop(store);
     assert_eq!(opened(place.path()).expect("opened").len(), 10);
-    assert!(bytes() < RS_COMPACT_BYTES_MIN, "{full} bytes, and now {}", bytes());
+    assert!(
+        bytes() < RS_COMPACT_BYTES_MIN,
+        "{full} bytes, and now {}",
+        bytes()
+    );
     // And while it is open: a file that has doubled, and is mostly unused again.
     let mut store = DiskStore::open(place.path()).expect("opened");
     assert_eq!(rows(&mut store).len(), 10);

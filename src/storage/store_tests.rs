@@ -90,7 +90,10 @@ fn changes_are_made_in_their_order() {
         let mut store = open(None);
         rows(&mut *store);
         let (one, two) = (PeerNumber(1), PeerNumber(2));
-        let kept = [Change::Holder(one, holder("b", 1)), Change::Holder(two, holder("a", 1))];
+        let kept = [
+            Change::Holder(one, holder("b", 1)),
+            Change::Holder(two, holder("a", 1)),
+        ];
         store
             .commit(&[
                 Change::Holder(one, holder("a", 1)),

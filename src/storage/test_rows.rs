@@ -71,7 +71,8 @@ pub(super) fn rows(store: &mut dyn Store) -> Vec<Change> {
 pub(super) fn any_changes(rng: &mut Rng) -> Vec<Change> {
     let mut changes = Vec::new();
     for _ in 0..=rng.below(6) {
-        let number = PeerNumber([1, 2, 255, 256, u64::from(u32::MAX)][usize::try_from(rng.below(5)).expect("few")]);
+        let number =
+            PeerNumber([1, 2, 255, 256, u64::from(u32::MAX)][usize::try_from(rng.below(5)).expect("few")]);
         let name = ["a", "a/b", "ab", "b"][usize::try_from(rng.below(4)).expect("few")];
         let id = u8::try_from(rng.below(3)).expect("few");
         match rng.below(8) {
@@ -110,8 +111,14 @@ pub(super) fn expected(changes: &[Change]) -> Vec<Change> {
     }
     for number in numbers {
         let gone = |change: &Change| *change == Change::PeerGone(number);
-        rows.extend(lasts(&|change| matches!(change, Change::Peer(of, _) if *of == number), &gone));
-        rows.extend(lasts(&|change| matches!(change, Change::Lease(of, _) if *of == number), &gone));
+        rows.extend(lasts(
+            &|change| matches!(change, Change::Peer(of, _) if *of == number),
+            &gone,
+        ));
+        rows.extend(lasts(
+            &|change| matches!(change, Change::Lease(of, _) if *of == number),
+            &gone,
+        ));
     }
     for (number, key) in holders {
         rows.extend(lasts(

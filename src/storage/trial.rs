@@ -80,7 +80,10 @@ impl<B: StorageBackend> Trial<B> {
 }
 
 /// The blocks of a range, each with where it begins in the range and the part of it that the range covers.
-fn blocks(offset: u64, bytes: usize) -> impl Iterator<Item = (u64, core::ops::Range<usize>, core::ops::Range<usize>)> {
+fn blocks(
+    offset: u64,
+    bytes: usize,
+) -> impl Iterator<Item = (u64, core::ops::Range<usize>, core::ops::Range<usize>)> {
     let end = offset + bytes as u64;
     (offset / BLOCK_BYTES..end.div_ceil(BLOCK_BYTES)).map(move |number| {
         let from = offset.max(number * BLOCK_BYTES);

@@ -38,14 +38,16 @@ fn more_datagrams_than_a_batch_are_all_answered() {
         .expect("a timeout");
     socket.connect(&server.address).expect("connected");
     socket
-        .send(&datagram(AddressToken::default(), &join(0)))
+        .send(&datagram(&join(0), AddressToken::default()))
         .expect("sent");
     let Message::Challenge(challenge) = answer(&socket) else {
         panic!("no challenge");
     };
     let peers = RS_UDP_BATCH_MAX as u64 * 3;
     for number in 1..=peers {
-        socket.send(&datagram(challenge.token, &join(number))).expect("sent");
+        socket
+            .send(&datagram(&join(number), challenge.token))
+            .expect("sent");
     }
     let mut cookies = BTreeSet::new();
     for _ in 0..peers {

@@ -4,9 +4,7 @@ use super::process::run;
 use super::raw::{Raw, frame};
 use p2pdi::id::{ContentId, Cookie, RequestNumber};
 use p2pdi::name::{ContentName, PeerName};
-use p2pdi::wire::{
-    Ack, ContentInfo, ContentKind, Deregister, Join, Leave, Message, Register, Text,
-};
+use p2pdi::wire::{Ack, ContentInfo, ContentKind, Deregister, Join, Leave, Message, Register, Text};
 use serde_json::Value;
 
 pub(crate) struct Member {

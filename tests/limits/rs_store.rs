@@ -12,10 +12,16 @@ pub(crate) const HITS: &[(&str, Hit)] = &[
         "RS_CHANGES_WAITING_MAX",
         By("src/storage/commits.rs", "a_store_that_does_not_keep_up_is_full"),
     ),
-    ("RS_UDP_THREADS", Not("how many threads there are, and no bound on others")),
+    (
+        "RS_UDP_THREADS",
+        Not("how many threads there are, and no bound on others"),
+    ),
     (
         "RS_UDP_BATCH_MAX",
-        By("tests/durable/datagrams.rs", "more_datagrams_than_a_batch_are_all_answered"),
+        By(
+            "tests/durable/datagrams.rs",
+            "more_datagrams_than_a_batch_are_all_answered",
+        ),
     ),
     (
         "RS_COMPACT_BYTES_MIN",

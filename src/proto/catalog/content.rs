@@ -126,7 +126,11 @@ mod tests {
         for name in ["a", "a/b", "a b", "ab", "ä", "z"] {
             for id in [0, 1, 0xff] {
                 infos.push(ContentInfo {
-                    kind: if id == 1 { ContentKind::Tree } else { ContentKind::File },
+                    kind: if id == 1 {
+                        ContentKind::Tree
+                    } else {
+                        ContentKind::File
+                    },
                     name: ContentName::new(name).expect("a name"),
                     id: ContentId([id; 32]),
                     bytes: 1,
@@ -148,8 +152,14 @@ mod tests {
                 let by_id = ById(content.clone()).cmp(&ById(later.clone()));
                 assert_eq!(by_id, (one.id, &one.name).cmp(&(other.id, &other.name)));
                 let bytes: &[u8] = later.borrow();
-                assert_eq!(bytes > &Content::start_after(&one.key())[..], other.key() > one.key());
-                assert_eq!(ById(later) > ById(Content::before_all_of(one.id)), other.id >= one.id);
+                assert_eq!(
+                    bytes > &Content::start_after(&one.key())[..],
+                    other.key() > one.key()
+                );
+                assert_eq!(
+                    ById(later) > ById(Content::before_all_of(one.id)),
+                    other.id >= one.id
+                );
             }
         }
     }

@@ -87,7 +87,10 @@ fn a_restart_changes_nothing_that_anybody_sees() {
     };
     let before = (list(&mut stage), stage.seen(), stage.rs.counts(stage.now));
     restart(&mut stage, &mut store, true);
-    assert_eq!((list(&mut stage), stage.seen(), stage.rs.counts(stage.now)), before);
+    assert_eq!(
+        (list(&mut stage), stage.seen(), stage.rs.counts(stage.now)),
+        before
+    );
 
     // Repeated, the last change is answered as it was; the next number goes on.
     let again = stage.tell(Leave {
@@ -120,7 +123,11 @@ fn leases_count_on_over_a_restart() {
         stage.now.wall.0 += error;
         restart(&mut stage, &mut store.clone(), true);
         let lives: Vec<u32> = stage.seen().iter().map(|peer| peer.lease_secs).collect();
-        assert_eq!(lives, [7_200 - 4_800, 7_200 - 1_800], "wall clock wrong by {error}");
+        assert_eq!(
+            lives,
+            [7_200 - 4_800, 7_200 - 1_800],
+            "wall clock wrong by {error}"
+        );
     }
     // Down until one lease is over: its peer is inactive, what it held is gone, from the store as well.
     stage.wait(4_200);
@@ -148,7 +155,13 @@ fn over_a_reboot_the_wall_clock_says_what_is_left() {
     let mut stage = keeping(&mut store);
     stage.join("a", 10);
     keep(&mut stage, &mut store);
-    for (down_secs, left) in [(0, 7_199), (1_000, 6_199), (7_198, 1), (-86_400, 7_200), (-315_360_000, 7_200)] {
+    for (down_secs, left) in [
+        (0, 7_199),
+        (1_000, 6_199),
+        (7_198, 1),
+        (-86_400, 7_200),
+        (-315_360_000, 7_200),
+    ] {
         let mut again = stage_of(&stage);
         // A new boot: its monotonic clock begins anew.
         again.now.at = Instant(3_000_000);

@@ -85,7 +85,11 @@ impl Registry {
             .into_iter()
             .map(|(number, peer)| (number, Box::new(peer)))
             .collect();
-        debug_assert!(self.wakes.iter().all(|(wake, _)| *wake <= now.at.after(self.lease)));
+        debug_assert!(
+            self.wakes
+                .iter()
+                .all(|(wake, _)| *wake <= now.at.after(self.lease))
+        );
     }
 }
 
