@@ -110,6 +110,8 @@ pub const RS_PROBERS: usize = 4;
 pub const RS_HELD_ANSWERS_MAX: usize = 65_536;
 /// Changes waiting for the store: seconds of them; with more the disk does not keep up, and clients are told so.
 pub const RS_CHANGES_WAITING_MAX: usize = 262_144;
+/// A store's file is compacted from this size on, when most of it is unused: a smaller one is no burden.
+pub const RS_COMPACT_BYTES_MIN: u64 = 16 * 1024 * 1024;
 /// Threads that serve datagrams: more than two take each other's time at one socket.
 pub const RS_UDP_THREADS: usize = 2;
 /// Datagrams taken with one system call: with more nothing is gained, and the first would wait for the last.

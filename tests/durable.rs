@@ -4,6 +4,10 @@
     reason = "whole tests use files, clocks and sockets"
 )]
 
+#[path = "durable/datagrams.rs"]
+mod datagrams;
+#[path = "durable/kills.rs"]
+mod kills;
 #[path = "durable/member.rs"]
 mod member;
 mod process;
@@ -19,6 +23,15 @@ use std::path::Path;
 fn keeping(data: &Path, more: &[&str]) -> Running {
     let data = data.to_str().expect("UTF-8");
     rs(&[&["--data", data], more].concat())
+}
+
+/// A few rounds in CI, all of them by `make ordeal`.
+fn rounds(in_ci: u32, in_full: u32) -> u32 {
+    if std::env::var_os("P2PDI_ORDEAL").is_some() {
+        in_full
+    } else {
+        in_ci
+    }
 }
 
 #[test]

@@ -32,6 +32,8 @@ mod pages;
 mod probes;
 #[path = "registration_tests/repeats.rs"]
 mod repeats;
+#[path = "registration_tests/stored.rs"]
+mod stored;
 
 /// A day of the years in which the tests play.
 const WALL: WallTime = WallTime(1_700_000_000);

@@ -101,3 +101,63 @@ impl Commits {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::PeerNumber;
+    use crate::storage::MemoryStore;
+    use std::sync::Arc;
+
+    fn changes(count: u64) -> impl Iterator<Item = Change> {
+        (0..count).map(|number| Change::PeerGone(PeerNumber(number)))
+    }
+
+    #[test]
+    fn a_store_that_does_not_keep_up_is_full() {
+        let commits = Commits::default();
+        let max = RS_CHANGES_WAITING_MAX as u64;
+        assert_eq!(commits.hand_over(changes(max - 1)), ChangeCount(max - 1));
+        assert!(!commits.is_full());
+        commits.hand_over(changes(1));
+        assert!(commits.is_full());
+        commits.close();
+        commits.run(&mut MemoryStore::default()).expect("memory");
+        assert!(!commits.is_full(), "it has caught up");
+        assert_eq!(commits.hand_over(changes(0)), commits.settled());
+    }
+
+    /// A store that fails from the second commit on.
+    struct Failing(u32);
+
+    impl Store for Failing {
+        fn commit(&mut self, _: &[Change]) -> io::Result<()> {
+            self.0 += 1;
+            if self.0 > 1 {
+                return Err(io::Error::other("no room"));
+            }
+            Ok(())
+        }
+        fn load(&mut self, _: &mut dyn FnMut(Change)) -> io::Result<()> {
+            Ok(())
+        }
+        fn is_of_this_boot(&self) -> bool {
+            true
+        }
+    }
+
+    #[test]
+    fn what_is_not_kept_is_never_settled() {
+        let commits = Arc::new(Commits::default());
+        let (told, settled) = crossbeam_channel::unbounded();
+        let looks = Arc::clone(&commits);
+        commits.tell(Box::new(move || told.send(looks.settled()).expect("heard")));
+        let first = commits.hand_over(changes(3));
+        let writer = Arc::clone(&commits);
+        let writer = std::thread::spawn(move || writer.run(&mut Failing(0)));
+        assert_eq!(settled.recv(), Ok(first));
+        let second = commits.hand_over(changes(1));
+        assert!(writer.join().expect("a thread").is_err());
+        assert!(commits.settled() < second);
+    }
+}

@@ -7,6 +7,7 @@ use super::boot::boot;
 use super::store::Store;
 use super::trial::{HeldFile, Shared, Trial};
 use crate::id::PeerNumber;
+use crate::limits::RS_COMPACT_BYTES_MIN;
 use crate::proto::{Change, HolderRow, LeaseRow, PeerRow, answer_kept, key_bytes};
 use crate::wire::{ContentKey, DecodeError, Field, Reader};
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, StorageBackend, TableDefinition};
@@ -21,6 +22,9 @@ const FILE: &str = "registry.redb";
 const DRAFT: &str = "registry.redb.new";
 /// The form of the rows.
 const VERSION: u64 = 1;
+/// A file so many times as large as its rows is mostly unused: half full pages and the room for the next commit
+/// take a good part of the rest.
+const UNUSED_FACTOR: u64 = 4;
 /// Memory for pages: reading is done once, at the start.
 const CACHE_BYTES: usize = 16 * 1024 * 1024;
 
@@ -36,6 +40,8 @@ pub struct DiskStore {
     /// Until everything could be read.
     accept: Option<Box<dyn FnOnce() -> io::Result<()> + Send>>,
     same_boot: bool,
+    /// Size of the file when it was last looked at.
+    seen_bytes: u64,
 }
 
 impl core::fmt::Debug for DiskStore {
@@ -172,6 +178,7 @@ impl DiskStore {
             database,
             accept: Some(Box::new(move || trial.accept())),
             same_boot: false,
+            seen_bytes: 0,
         };
         store.begin(is_new)?;
         Ok(store)
@@ -209,6 +216,24 @@ impl DiskStore {
         transaction.open_table(LEASES).map_err(environment)?;
         transaction.open_table(HOLDERS).map_err(environment)?;
         transaction.commit().map_err(environment)
+    }
+
+    /// Compacts the file if it is large and most of it is unused. Looked at when it was opened, and whenever it has
+    /// doubled: looking reads all of it.
+    fn tidy(&mut self) -> io::Result<()> {
+        let bytes = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
+        let now_bytes = bytes(&self.path);
+        if now_bytes < RS_COMPACT_BYTES_MIN || now_bytes < self.seen_bytes.saturating_mul(2) {
+            return Ok(());
+        }
+        let transaction = self.database.begin_write().map_err(environment)?;
+        let used_bytes = transaction.stats().map_err(environment)?.stored_bytes();
+        transaction.abort().map_err(environment)?;
+        if now_bytes > used_bytes.saturating_mul(UNUSED_FACTOR) {
+            self.database.compact().map_err(environment)?;
+        }
+        self.seen_bytes = bytes(&self.path);
+        Ok(())
     }
 
     fn write(&self, changes: &[Change]) -> Result<(), redb::Error> {
@@ -308,7 +333,9 @@ impl Store for DiskStore {
             return Err(io::Error::other("a store is loaded before it is written"));
         }
         self.write(changes)
-            .map_err(|error| named(&self.path, &environment(error)))
+            .map_err(environment)
+            .and_then(|()| self.tidy())
+            .map_err(|error| named(&self.path, &error))
     }
 
     fn load(&mut self, each: &mut dyn FnMut(Change)) -> io::Result<()> {
@@ -320,6 +347,7 @@ impl Store for DiskStore {
             })
         });
         read.and_then(|()| self.accept())
+            .and_then(|()| self.tidy())
             .map_err(|error| named(&self.path, &error))
     }
 

@@ -134,6 +134,40 @@ fn it_belongs_to_one_at_a_time() {
     assert_eq!(error.kind(), io::ErrorKind::ResourceBusy, "{error}");
 }
 
+#[test]
+fn what_was_deleted_leaves_the_file() {
+    let place = tempfile::tempdir().expect("a directory");
+    let bytes = || std::fs::metadata(place.path().join(FILE)).expect("a file").len();
+    let mut store = DiskStore::open(place.path()).expect("opened");
+    rows(&mut store);
+    let many = (0..80_000_u64).map(|number| Change::Holder(PeerNumber(number), holder("a", 1)));
+    store.commit(&many.collect::<Vec<_>>()).expect("kept");
+    let full = bytes();
+    assert!(full > RS_COMPACT_BYTES_MIN, "{full} bytes");
+    let gone = (0..79_990).map(|number| Change::HoldersGone(PeerNumber(number)));
+    store.commit(&gone.collect::<Vec<_>>()).expect("kept");
+    drop(store);
+    assert_eq!(opened(place.path()).expect("opened").len(), 10);
+    assert!(
+        bytes() < RS_COMPACT_BYTES_MIN,
+        "{full} bytes, and now {}",
+        bytes()
+    );
+    // And while it is open: a file that has doubled, and is mostly unused again.
+    let mut store = DiskStore::open(place.path()).expect("opened");
+    assert_eq!(rows(&mut store).len(), 10);
+    let mut largest = 0;
+    for round in 0..40_u64 {
+        let from = round * 10_000;
+        let many = (from..from + 10_000).map(|number| Change::Holder(PeerNumber(number), holder("a", 1)));
+        store.commit(&many.collect::<Vec<_>>()).expect("kept");
+        let gone = (from..from + 10_000).map(|number| Change::HoldersGone(PeerNumber(number)));
+        store.commit(&gone.collect::<Vec<_>>()).expect("kept");
+        largest = largest.max(bytes());
+    }
+    assert!(largest < 4 * RS_COMPACT_BYTES_MIN, "{largest} bytes");
+}
+
 /// A disk whose power can be cut: what was written since the last sync may be there or not, whole or torn.
 #[derive(Clone, Debug, Default)]
 struct Platter(Arc<Mutex<Written>>);

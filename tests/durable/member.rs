@@ -4,9 +4,7 @@ use super::process::run;
 use super::raw::{Raw, frame};
 use p2pdi::id::{ContentId, Cookie, RequestNumber};
 use p2pdi::name::{ContentName, PeerName};
-use p2pdi::wire::{
-    Ack, ContentInfo, ContentKind, Deregister, Join, KeepAlive, Leave, Message, Register, Text,
-};
+use p2pdi::wire::{Ack, ContentInfo, ContentKind, Deregister, Join, Leave, Message, Register, Text};
 use serde_json::Value;
 
 pub(crate) struct Member {
@@ -16,6 +14,7 @@ pub(crate) struct Member {
     number: u64,
     nonce: u64,
     last: Option<(Message, Message)>,
+    open: Option<Message>,
 }
 
 pub(crate) fn content(name: &str) -> ContentInfo {
@@ -41,6 +40,7 @@ impl Member {
             number: 0,
             nonce,
             last: None,
+            open: None,
         };
         let join = member.join_message(None);
         member.cookie = member.told(join).cookie.expect("a cookie");
@@ -72,10 +72,22 @@ impl Member {
 
     /// Asks, and gives the answer; none if the RS has gone.
     pub(crate) fn ask(&mut self, request: Message) -> Option<Message> {
+        self.open = Some(request.clone());
         self.connection.send(&frame(&request)).ok()?;
         let answer = self.connection.receive()?;
+        self.open = None;
         self.last = Some((request, answer.clone()));
         Some(answer)
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Sends the request that nobody answered again; this time it is.
+    pub(crate) fn ask_the_open_again(&mut self) {
+        let open = self.open.clone().expect("an open request");
+        self.told(open);
     }
 
     fn told(&mut self, request: Message) -> Ack {
@@ -117,14 +129,6 @@ impl Member {
     pub(crate) fn deregister(&mut self, name: &str) {
         let gone = self.deregister_message(name);
         self.told(gone);
-    }
-
-    pub(crate) fn keep_alive(&mut self) -> Ack {
-        let keep = KeepAlive {
-            request: self.next(),
-            cookie: self.cookie,
-        };
-        self.told(keep.into())
     }
 
     pub(crate) fn leave(&mut self) {

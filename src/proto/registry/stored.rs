@@ -127,8 +127,10 @@ impl Peer {
             (Activity::Inactive, false) => Instant::ZERO,
             (_, true) => Instant(row.ends).min(now.at.after(lease)),
             (_, false) => {
-                let left = u64::try_from(row.ends_wall.saturating_sub(now.wall.0)).unwrap_or(0);
-                now.at.after(Span::from_secs(left).min(lease))
+                // The wall clock shows whole seconds: one less, so that nobody lives longer.
+                let left = row.ends_wall.saturating_sub(now.wall.0).saturating_sub(1);
+                let left = Span::from_secs(u64::try_from(left).unwrap_or(0));
+                now.at.after(left.min(lease))
             }
         };
         self.wake = self.lease_ends.min(now.at.after(SILENCE_BEFORE_PROBE));
