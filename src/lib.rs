@@ -7,6 +7,7 @@
 pub mod fetch;
 pub mod id;
 pub mod limits;
+pub mod load;
 pub mod locate;
 pub mod name;
 pub mod peer;

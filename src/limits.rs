@@ -42,6 +42,10 @@ pub const MANIFEST_PAGE_PIECES_MAX: usize = 3_072;
 pub const HAVE_MAP_BYTES_MAX: usize = 128 * 1024 - 64;
 /// Pieces named in one request or have-update.
 pub const PIECES_PER_FRAME_MAX: usize = 1_024;
+/// Counters of one kind in an RS's account: twice as many as there are.
+pub const COUNTERS_MAX: usize = 64;
+/// The name of a counter: a few words.
+pub const COUNTER_NAME_BYTES_MAX: usize = 48;
 
 // --- pieces (DESIGN: a fixed function of the size, so that all holders agree) ---
 
@@ -74,14 +78,46 @@ pub const REGISTRATIONS_KEPT_MAX: usize = 256;
 pub const PEERS_MAX: usize = 1_000_000;
 /// Content records of one peer: a peer that shares more should share fewer, larger directories.
 pub const RECORDS_PER_PEER_MAX: usize = 200_000;
+/// Content records of all peers: eight times what a large cluster has, at some 400 bytes each.
+pub const RECORDS_MAX: usize = 8_000_000;
+/// Joins of one address at once: ten thousand peers on one host, and a lease's worth more of them with
+/// [`ADDRESS_JOINS_PER_SEC`] is a tenth of [`PEERS_MAX`]. IPv6 counts by networks of 64 bits.
+pub const ADDRESS_JOINS: u64 = 16_384;
+/// And so many more a second.
+pub const ADDRESS_JOINS_PER_SEC: u64 = 10;
+/// Pages of contents or peers for one address at once: four million entries.
+pub const ADDRESS_PAGES: u64 = 4_096;
+/// And so many more a second: each costs up to half a millisecond, so no address takes more than a quarter of a core.
+pub const ADDRESS_PAGES_PER_SEC: u64 = 500;
+/// Addresses whose requests are counted: those that ask for more than comes back to them.
+pub const RATED_ADDRESSES_MAX: usize = 65_536;
 /// Worker threads of the RS when none are asked for.
 pub const RS_WORKERS: usize = 8;
 /// The most worker threads that help.
 pub const RS_WORKERS_MAX: usize = 256;
 /// Open connections at the RS: with it, the oldest idle one goes.
 pub const RS_CONNECTIONS_MAX: usize = 16_384;
+/// Of them from one address, so that one host cannot take the place of all; this machine's own are not counted.
+pub const RS_CONNECTIONS_PER_ADDRESS_MAX: usize = 4_096;
+/// A connection that has asked nothing for so long has no peer behind it: peers renew their lease three times as often.
+pub const RS_IDLE: Span = Span::from_secs(900);
+/// Unfinished requests and answers not taken yet, of all connections together, in bytes; above it, whoever leaves any
+/// behind is closed.
+pub const RS_HELD_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// Threads that probe reported peers.
 pub const RS_PROBERS: usize = 4;
+/// Answers to datagrams waiting for the store: a second of them on a fast disk; whoever is dropped asks again.
+pub const RS_HELD_ANSWERS_MAX: usize = 65_536;
+/// Changes waiting for the store: seconds of them; with more the disk does not keep up, and clients are told so.
+pub const RS_CHANGES_WAITING_MAX: usize = 262_144;
+/// A store's file is compacted from this size on, when most of it is unused: a smaller one is no burden.
+pub const RS_COMPACT_BYTES_MIN: u64 = 16 * 1024 * 1024;
+/// Threads that serve datagrams: more than two take each other's time at one socket.
+pub const RS_UDP_THREADS: usize = 2;
+/// Datagrams taken with one system call: with more nothing is gained, and the first would wait for the last.
+pub const RS_UDP_BATCH_MAX: usize = 64;
+/// Lines of log about requests in a second: more of them are counted, and cost an RS under attack nothing.
+pub const RS_LOG_LINES_PER_SEC_MAX: u32 = 100;
 /// Answers waiting for one slow reader, in bytes; its requests are not read until it has taken some.
 pub const RS_ANSWERS_WAITING_BYTES_MAX: usize = 512 * 1024;
 /// The queue of connections the kernel may hold before we accept them.
@@ -239,3 +275,24 @@ pub const PACE_STEP_BYTES_MIN: u64 = 1_024;
 pub const SIMULATED_PEERS_MAX: u64 = 10_000;
 /// Pieces of a simulated content: that of 1 TiB has four times as many, and behaves no differently.
 pub const SIMULATED_PIECES_MAX: u64 = 16_384;
+
+// --- the load generator ---
+
+/// Threads of a load: more than an RS has workers.
+pub const LOAD_THREADS_MAX: u64 = 256;
+/// Connections of a load: as many as one address has ports towards one RS.
+pub const LOAD_CONNECTIONS_MAX: u64 = 60_000;
+/// Requests under way on one connection of a load.
+pub const LOAD_WINDOW_MAX: u64 = 4_096;
+/// How long a load may last: a day.
+pub const LOAD_SECS_MAX: u64 = 86_400;
+/// Requests a second of a load, far above what one machine sends.
+pub const LOAD_RATE_MAX: u64 = 100_000_000;
+/// Contents that a load registers before it begins.
+pub const LOAD_CONTENTS_MAX: u64 = 10_000_000;
+/// The longest latency that is told from longer ones.
+pub const LOAD_LATENCY_MAX: Span = Span::from_secs(120);
+/// After a load's time is over, answers that are still to come are waited for so long.
+pub const LOAD_DRAIN: Span = Span::from_secs(10);
+/// And while it gets ready, or takes back what it registered, for so long.
+pub const LOAD_SETUP: Span = Span::from_secs(600);

@@ -69,7 +69,9 @@ fn planted_faults_are_noticed() {
         (PlantedFault::ForgetsNumbers, "Joins and"),
         (PlantedFault::TakesAnyToken, "without a token"),
         (PlantedFault::SlowClock, "is handed out, silent for"),
-        (PlantedFault::ForgetsDeregister, "registered is"),
+        (PlantedFault::ForgetsDeregister, " is"),
+        (PlantedFault::AnswersEarly, "after a restart it is not"),
+        (PlantedFault::RenewsAtRestart, "is handed out, silent for"),
     ] {
         let broken = caught(fault);
         assert!(broken.contains(words), "{fault:?}: {broken}");

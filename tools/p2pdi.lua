@@ -268,6 +268,9 @@ of.Listing = record("Listing", { { "content", of.ContentInfo, "the content" },
   { "holders", list(64, of.Holder), "the first of them, in the order of the RS's policy" } })
 of.PeerAddress = record("PeerAddress", { { "host", text(255), "the host" },
   { "port", u(2), "the TCP port" } })
+of.Counter = record("Counter", { { "what", text(48), "what is counted" },
+  { "total", u(8), "how often since the RS started" },
+  { "last_minute", u(8), "how often in the last minute" } })
 of.GossipRecord = record("GossipRecord", { { "name", text(255), "the holder's peer name" },
   { "host", optional(text(255)), "where it is reached; absent means the peer that sends this, where you reached it" },
   { "port", u(2), "its TCP port" }, { "sequence", u(8), "the holder's own sequence number; the higher wins" },
@@ -316,6 +319,17 @@ pdu("O", 1, "Contents", 131072, { { "request", u(8), "number of the request" },
   { "contents", list(1024, of.Listing), "the contents by rising key" } })
 pdu("B", nil, "ReportHolder", 267, { { "request", u(8), "request number" },
   { "holder", of.PeerAddress, "where it was not reached" } })
+pdu("s", 0, "StatusQuery", 12752, { { "request", u(8), "request number" } })
+pdu("s", 1, "Status", 12752, { { "request", u(8), "number of the request" },
+  { "uptime_secs", u(8), "seconds since the RS started" },
+  { "peers_known", u(8), "peers it knows, active or not" }, { "peers_active", u(8), "peers it hands out" },
+  { "contents", u(8), "contents with a holder" }, { "connections", u(8), "open connections" },
+  { "store_bytes", optional(u(8)), "size of the store; absent without one" },
+  { "slowest_us", u(8), "longest time to decide on a request, in microseconds" },
+  { "slowest_minute_us", u(8), "the same in the last minute" },
+  { "served", list(64, of.Counter), "requests by their PDU" },
+  { "refused", list(64, of.Counter), "refusals by their name" },
+  { "dropped", list(64, of.Counter), "connections and datagrams dropped, by the reason" } })
 pdu("I", 0, "IndexQuery", 131072, { { "request", u(8), "request number" },
   { "after", optional(of.ContentKey), "last key of the page before" } })
 pdu("I", 1, "Index", 131072, { { "request", u(8), "number of the request" },

@@ -78,6 +78,11 @@ pub(super) const COMMANDS: &[CommandRow] = &[
                 "HOST:PORT",
                 "where to listen, TCP and UDP (default 0.0.0.0:65423; [::] takes IPv4 too)",
             ),
+            takes(
+                "--data",
+                "DIR",
+                "keep peers and contents here over restarts (default: nowhere)",
+            ),
             takes("--workers", "N", "threads that serve (default 8)"),
             takes(
                 "--lease",
@@ -90,7 +95,10 @@ pub(super) const COMMANDS: &[CommandRow] = &[
                 "which holder is named first (default least-used)",
             ),
         ],
-        examples: &["p2pdi rs", "p2pdi rs --listen 127.0.0.1:0 --policy rotate"],
+        examples: &[
+            "p2pdi rs --data /var/lib/p2pdi",
+            "p2pdi rs --listen 127.0.0.1:0 --policy rotate",
+        ],
     },
     CommandRow {
         name: "peer",
@@ -205,6 +213,13 @@ pub(super) const COMMANDS: &[CommandRow] = &[
         examples: &["p2pdi index --peer 10.0.0.7:6000"],
     },
     CommandRow {
+        name: "status",
+        operands: "",
+        help: "an RS's own account: what is there, what was served, refused and dropped",
+        options: &[RS, TRANSPORT, JSON],
+        examples: &["p2pdi status --rs rs.lab:65423"],
+    },
+    CommandRow {
         name: "hash",
         operands: "FILE|DIR...",
         help: "the ids of files and directories, as get takes them",
@@ -262,6 +277,49 @@ pub(super) const COMMANDS: &[CommandRow] = &[
             JSON,
         ],
         examples: &["p2pdi sim swarm", "p2pdi sim swarm --nodes 15 --freeloaders 5"],
+    },
+    CommandRow {
+        name: "load",
+        operands: "",
+        help: "many clients of an RS at once, and how long it takes to answer them",
+        options: &[
+            RS,
+            TRANSPORT,
+            takes("--threads", "N", "threads that ask (default 1)"),
+            takes(
+                "--connections",
+                "N",
+                "connections, over UDP sockets, of all threads (default 50)",
+            ),
+            takes(
+                "--window",
+                "N",
+                "clients on each connection, with one request each under way (default 1)",
+            ),
+            takes("--secs", "N", "how long is measured (default 10)"),
+            takes(
+                "--rate",
+                "N",
+                "requests a second in all, meant for fixed times whatever the answers do (default: each client asks again when it has its answer)",
+            ),
+            takes(
+                "--mix",
+                "KIND[=N],...",
+                "of join, keepalive, register, search, list, peers; N is how often (default search)",
+            ),
+            takes(
+                "--contents",
+                "N",
+                "registered before anything is measured (default 1000)",
+            ),
+            switch("--keep", "leave all of it registered at the end"),
+            JSON,
+        ],
+        examples: &[
+            "p2pdi load --rs rs.lab:65423 --connections 50",
+            "p2pdi load --rs rs.lab:65423 --transport udp --window 16 --rate 20000",
+            "p2pdi load --rs rs.lab:65423 --mix search=90,list=1,register=9 --json",
+        ],
     },
 ];
 

@@ -15,6 +15,7 @@ mod hash;
 mod hashing;
 mod lab;
 mod line;
+mod load;
 mod menu;
 mod peer;
 mod progress;
@@ -24,6 +25,7 @@ mod say;
 mod show;
 mod signals;
 mod sim;
+mod status;
 mod why;
 
 use commands::{COMMANDS, nearest};
@@ -84,9 +86,11 @@ fn dispatch(args: Vec<OsString>) -> Result<(), Failure> {
         "peers" => query::peers(line),
         "search" => query::search(line),
         "index" => query::index(line),
+        "status" => status::run(line),
         "hash" => hash::run(line),
         "lab" => lab::command(line),
         "sim" => sim::command(line),
+        "load" => load::run(line),
         other => Err(Failure::new(
             Exit::Failed,
             format!("{other} is in the table of commands and nowhere else"),

@@ -24,7 +24,7 @@ pub(super) fn transport(line: &mut Line) -> Result<LinkTransport, Failure> {
     Ok(line.word("--transport", &words)?.pop().unwrap_or_default())
 }
 
-fn client(line: &mut Line) -> Result<(HostPort, RsClient), Failure> {
+pub(super) fn client(line: &mut Line) -> Result<(HostPort, RsClient), Failure> {
     let rs = line.rs()?;
     let transport = transport(line)?;
     say::start_log("warn");

@@ -2,6 +2,7 @@
 
 use super::failure::Failure;
 use super::line::Line;
+use super::status::status_line;
 use super::{say, signals};
 use p2pdi::limits::{LEASE_SECS, RS_WORKERS, RS_WORKERS_MAX};
 use p2pdi::net::{PoolSettings, Stop};
@@ -24,6 +25,7 @@ pub(super) fn run(mut line: Line) -> Result<(), Failure> {
         ("rotate", Policy::Rotate),
     ];
     let policy = line.word("--policy", &policies)?.pop().unwrap_or_default();
+    let data = line.path("--data")?;
     let workers = workers.map_or(RS_WORKERS, |workers| {
         usize::try_from(workers).unwrap_or(RS_WORKERS)
     });
@@ -39,10 +41,14 @@ pub(super) fn run(mut line: Line) -> Result<(), Failure> {
         listen,
         pool: PoolSettings::of_workers(workers),
         registration,
+        data,
     };
-    let rs = Rs::start(settings, &stop).map_err(|error| Failure::io("listening", &error))?;
+    let rs = Rs::start(settings, &stop).map_err(|error| Failure::io("starting", &error))?;
+    let tell = rs.teller();
+    signals::on_hangup(&stop, move || log::info!("{}", status_line(&tell())))?;
     say::result(&format!("listening on {}", rs.address()));
+    log::info!("serving at {} with {workers} workers", rs.address());
     stop.wait();
-    rs.join();
-    Ok(())
+    log::info!("stopping");
+    rs.join().map_err(|error| Failure::io("stopped", &error))
 }

@@ -1,9 +1,10 @@
-//! SIGINT and SIGTERM: the first stops cleanly, the second at once.
+//! SIGINT and SIGTERM: the first stops cleanly, the second at once. SIGHUP: see [`on_hangup`].
 
 use super::failure::Failure;
 use p2pdi::net::Stop;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
+use std::io::IsTerminal as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -34,4 +35,24 @@ pub(super) fn stop_on_signals(stop: &Stop) -> Result<Signalled, Failure> {
         });
     spawned.map_err(|error| Failure::io("a thread for signals", &error))?;
     Ok(signalled)
+}
+
+/// What a daemon does at SIGHUP, again and again. In a terminal it means that the terminal is gone: then it stops.
+pub(super) fn on_hangup(stop: &Stop, work: impl Fn() + Send + 'static) -> Result<(), Failure> {
+    let mut signals = Signals::new([SIGHUP]).map_err(|error| Failure::io("signals", &error))?;
+    let in_terminal = std::io::stdin().is_terminal();
+    let stop = stop.clone();
+    let spawned = std::thread::Builder::new()
+        .name("hangups".to_owned())
+        .spawn(move || {
+            for _ in signals.forever() {
+                if in_terminal {
+                    stop.trigger();
+                } else {
+                    work();
+                }
+            }
+        });
+    spawned.map_err(|error| Failure::io("a thread for signals", &error))?;
+    Ok(())
 }

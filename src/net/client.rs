@@ -7,7 +7,7 @@ use crate::limits::{PAGES_MAX, RS_SILENT};
 use crate::name::HostPort;
 use crate::wire::{
     ContentKey, ContentKind, IndexEntry, IndexQuery, ListContents, Listing, Message, PQuery, PeerAddress,
-    PeerInfo, Refusal, ReportHolder, Search, Wanted,
+    PeerInfo, Refusal, ReportHolder, Search, Status, StatusQuery, Wanted,
 };
 use parking_lot::Mutex;
 use std::time::Instant;
@@ -133,6 +133,17 @@ impl RsClient {
     /// The RS was not reached or refused.
     pub fn list(&self, kind: ContentKind) -> Result<Vec<Listing>, ConnError> {
         self.listings(|request, after| ListContents { request, kind, after }.into())
+    }
+
+    /// The RS's own account.
+    ///
+    /// # Errors
+    /// The RS was not reached or refused.
+    pub fn status(&self) -> Result<Status, ConnError> {
+        match self.ask(|request| StatusQuery { request }.into())? {
+            Message::Status(status) => Ok(status),
+            other => Err(ConnError::Unexpected(other.row().name)),
+        }
     }
 
     /// Tells the RS of a holder that was not reached.

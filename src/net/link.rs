@@ -1,7 +1,7 @@
 //! A peer's link to the RS: a request out, its answer back, over a stream or over datagrams.
 
 use super::conn::{Conn, ConnError, is_silence};
-use super::socket::{bind_udp, resolve};
+use super::socket::connect_udp;
 use super::{Clock, Stop};
 use crate::id::AddressToken;
 use crate::limits::DATAGRAM_BYTES_MAX;
@@ -9,7 +9,7 @@ use crate::name::HostPort;
 use crate::proto::{Exchange, ExchangeStep};
 use crate::wire::{Message, Refusal, features};
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::UdpSocket;
 use std::sync::Arc;
 
 /// What requests to the RS travel on.
@@ -92,7 +92,7 @@ impl RsLink {
     /// `None`: this exchange does not fit into datagrams.
     fn call_udp(&mut self, request: &Message) -> Result<Option<Message>, ConnError> {
         if self.datagrams.is_none() {
-            let socket = Arc::new(open_towards(&self.address)?);
+            let socket = Arc::new(connect_udp(&self.address)?);
             self.datagrams = Some(Datagrams {
                 socket,
                 token: AddressToken::default(),
@@ -128,16 +128,4 @@ impl RsLink {
             return Ok(if wants_tcp { None } else { Some(answer) });
         }
     }
-}
-
-/// A socket that hears the RS only.
-fn open_towards(address: &HostPort) -> io::Result<UdpSocket> {
-    let target = resolve(address)?.remove(0);
-    let any = match target {
-        SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
-        SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
-    };
-    let socket = bind_udp(any)?;
-    socket.connect(target)?;
-    Ok(socket)
 }

@@ -4,7 +4,7 @@ use crate::limits::{CONNECT_TIMEOUT, LISTEN_BACKLOG};
 use crate::name::HostPort;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs as _, UdpSocket};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs as _, UdpSocket};
 use std::time::Duration;
 
 /// Names the address an error is about.
@@ -66,6 +66,21 @@ pub fn bind_udp(address: SocketAddr) -> io::Result<UdpSocket> {
             Ok(socket.into())
         })(),
     )
+}
+
+/// A socket for datagrams that hears the first address of this host only.
+///
+/// # Errors
+/// The host has no address, or the operating system gives no socket.
+pub fn connect_udp(address: &HostPort) -> io::Result<UdpSocket> {
+    let target = resolve(address)?.remove(0);
+    let any = match target {
+        SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
+        SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
+    };
+    let socket = bind_udp(any)?;
+    socket.connect(target)?;
+    Ok(socket)
 }
 
 /// The address a listener got, port 0 resolved.

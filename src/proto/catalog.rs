@@ -2,16 +2,24 @@
 //!
 //! Belongs here: content records and the order of holders. Does not: whether a holder is alive
 //! (`registry.rs`). Invariant: a holder stands at most once under a key, every holder's keys are listed
-//! under it, and a content without holders is forgotten.
+//! under it, and a content without holders is forgotten. There may be a million contents, so every table names them
+//! by the same memory.
 
+use super::change::{Change, HolderRow, key_bytes};
 use super::registry::{Peer, Registry};
-use crate::id::{ContentId, PeerNumber, RfcNumber};
-use crate::limits::RECORDS_PER_PEER_MAX;
+use crate::id::{PeerNumber, RfcNumber};
+use crate::limits::{RECORDS_MAX, RECORDS_PER_PEER_MAX};
 use crate::name::ContentName;
 use crate::time::Instant;
 use crate::wire::{ContentInfo, ContentKey, ContentKind, Wanted};
+use content::ById;
 use core::ops::Bound;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+mod content;
+mod stored;
+pub(super) use content::Content;
+pub(super) use stored::Restored;
 
 /// Which holder the RS names first when several hold a content.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,19 +37,72 @@ pub enum Policy {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct HolderRecord {
     pub(super) peer: PeerNumber,
-    pub(super) complete: bool,
     /// Rising with every registration at this RS.
     order: u64,
     /// How often it was named first. A new holder begins with the fewest of the others: it takes its share
     /// from now on, and does not have to make up for the past.
-    uses: u64,
+    uses: u32,
+    pub(super) complete: bool,
+}
+
+/// The holders of a content: mostly one, which then costs nothing more.
+#[derive(Clone, Debug)]
+enum Holders {
+    One(HolderRecord),
+    #[expect(clippy::box_collection, reason = "a Vec would make every content larger")]
+    Many(Box<Vec<HolderRecord>>),
+}
+
+impl Holders {
+    /// At least one.
+    fn of_all(holders: Vec<HolderRecord>) -> Self {
+        match holders[..] {
+            [one] => Self::One(one),
+            _ => Self::Many(Box::new(holders)),
+        }
+    }
+
+    fn all(&self) -> &[HolderRecord] {
+        match self {
+            Self::One(holder) => core::slice::from_ref(holder),
+            Self::Many(holders) => holders,
+        }
+    }
+
+    fn of(&mut self, peer: PeerNumber) -> Option<&mut HolderRecord> {
+        let all = match self {
+            Self::One(holder) => core::slice::from_mut(holder),
+            Self::Many(holders) => holders,
+        };
+        all.iter_mut().find(|holder| holder.peer == peer)
+    }
+
+    fn add(&mut self, holder: HolderRecord) {
+        match self {
+            Self::One(first) => *self = Self::Many(Box::new(vec![*first, holder])),
+            Self::Many(holders) => holders.push(holder),
+        }
+    }
+
+    /// False if nobody is left.
+    fn remove(&mut self, peer: PeerNumber) -> bool {
+        match self {
+            Self::One(holder) => holder.peer != peer,
+            Self::Many(holders) => {
+                holders.retain(|holder| holder.peer != peer);
+                if let [last] = holders[..] {
+                    *self = Self::One(last);
+                }
+                true
+            }
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
 struct Entry {
-    info: ContentInfo,
-    holders: Vec<HolderRecord>,
-    turns: u64,
+    holders: Holders,
+    turns: u32,
 }
 
 /// Why a record was not taken.
@@ -51,6 +112,8 @@ pub(super) enum RegisterFault {
     NameTaken,
     /// The peer has as many records as it may.
     Full,
+    /// All peers together have as many as they may.
+    AllFull,
 }
 
 /// All content records.
@@ -58,11 +121,16 @@ pub(super) enum RegisterFault {
 pub(super) struct Catalog {
     policy: Policy,
     records_per_peer_max: usize,
-    contents: BTreeMap<ContentKey, Entry>,
-    by_id: BTreeMap<ContentId, BTreeSet<ContentName>>,
-    by_number: BTreeMap<RfcNumber, BTreeSet<ContentKey>>,
-    by_peer: BTreeMap<PeerNumber, BTreeSet<ContentKey>>,
+    records_max: usize,
+    contents: BTreeMap<Content, Entry>,
+    by_id: BTreeSet<ById>,
+    by_number: BTreeSet<(RfcNumber, Content)>,
+    by_peer: BTreeSet<(PeerNumber, Content)>,
+    /// How many records each peer has.
+    counts: BTreeMap<PeerNumber, usize>,
     order: u64,
+    /// What has changed since the store was told; nothing is noted without one.
+    changes: Option<VecDeque<Change>>,
 }
 
 impl Catalog {
@@ -70,11 +138,14 @@ impl Catalog {
         Self {
             policy,
             records_per_peer_max: RECORDS_PER_PEER_MAX,
+            records_max: RECORDS_MAX,
             contents: BTreeMap::new(),
-            by_id: BTreeMap::new(),
-            by_number: BTreeMap::new(),
-            by_peer: BTreeMap::new(),
+            by_id: BTreeSet::new(),
+            by_number: BTreeSet::new(),
+            by_peer: BTreeSet::new(),
+            counts: BTreeMap::new(),
             order: 0,
+            changes: None,
         }
     }
 
@@ -82,6 +153,13 @@ impl Catalog {
     #[cfg(test)]
     pub(super) const fn with_records_per_peer(mut self, records_per_peer_max: usize) -> Self {
         self.records_per_peer_max = records_per_peer_max;
+        self
+    }
+
+    /// The same with fewer records in all.
+    #[cfg(test)]
+    pub(super) const fn with_records(mut self, records_max: usize) -> Self {
+        self.records_max = records_max;
         self
     }
 
@@ -97,148 +175,219 @@ impl Catalog {
         complete: bool,
         namesake: impl Fn(PeerNumber) -> bool,
     ) -> Result<(), RegisterFault> {
-        let others = self.named(&info.name).flat_map(|(_, entry)| &entry.holders);
+        let others = self.named(&info.name).flat_map(|(_, entry)| entry.holders.all());
         if others
             .into_iter()
             .any(|other| other.peer != number && namesake(other.peer))
         {
             return Err(RegisterFault::NameTaken);
         }
-        let key = info.key();
-        let keys = self.by_peer.entry(number).or_default();
-        if keys.len() >= self.records_per_peer_max && !keys.contains(&key) {
+        let known = self.find(&key_bytes(&info.key())).cloned();
+        let has = known
+            .as_ref()
+            .is_some_and(|known| self.by_peer.contains(&(number, known.clone())));
+        let count = self.counts.get(&number).copied().unwrap_or(0);
+        if !has && count >= self.records_per_peer_max {
             return Err(RegisterFault::Full);
         }
-        keys.insert(key.clone());
-        self.by_id.entry(info.id).or_default().insert(info.name.clone());
+        if !has && self.by_peer.len() >= self.records_max {
+            return Err(RegisterFault::AllFull);
+        }
         self.order += 1;
         let order = self.order;
-        let fresh = || Entry {
-            info: info.clone(),
-            holders: Vec::new(),
-            turns: 0,
+        let content = match known {
+            Some(known) => self.corrected(number, known, info),
+            None => Content::new(info),
         };
-        let entry = self.contents.entry(key.clone()).or_insert_with(fresh);
-        // Others' words about the same bytes stand until they have gone; one's own may be corrected.
-        if entry.holders.iter().all(|holder| holder.peer == number) {
-            if let Some(rfc) = entry.info.number {
-                take_from(&mut self.by_number, &rfc, &key);
-            }
-            if let Some(rfc) = info.number {
-                self.by_number.entry(rfc).or_default().insert(key);
-            }
-            entry.info = info.clone();
-        }
-        let fewest = entry.holders.iter().map(|holder| holder.uses).min().unwrap_or(0);
-        match entry.holders.iter_mut().find(|holder| holder.peer == number) {
-            Some(holder) => {
-                *holder = HolderRecord {
-                    complete,
-                    order,
-                    ..*holder
+        if let Some(entry) = self.contents.get_mut(&content) {
+            let fewest = entry.holders.all().iter().map(|holder| holder.uses).min();
+            match entry.holders.of(number) {
+                Some(holder) => {
+                    holder.complete = complete;
+                    holder.order = order;
                 }
+                None => entry.holders.add(HolderRecord {
+                    peer: number,
+                    order,
+                    uses: fewest.unwrap_or(0),
+                    complete,
+                }),
             }
-            None => entry.holders.push(HolderRecord {
+        } else {
+            let holder = HolderRecord {
                 peer: number,
+                order,
+                uses: 0,
+                complete,
+            };
+            self.enter(content.clone(), Holders::One(holder), 0);
+        }
+        if self.by_peer.insert((number, content.clone())) {
+            *self.counts.entry(number).or_default() += 1;
+        }
+        if let Some(changes) = &mut self.changes {
+            let content = content.info();
+            let row = HolderRow {
+                content,
                 complete,
                 order,
-                uses: fewest,
-            }),
+            };
+            changes.push_back(Change::Holder(number, row));
         }
         Ok(())
     }
 
-    /// Removes one record; false if there was none.
-    pub(super) fn deregister(&mut self, number: PeerNumber, key: &ContentKey) -> bool {
-        let Some(keys) = self.by_peer.get_mut(&number) else {
-            return false;
-        };
-        if !keys.remove(key) {
-            return false;
+    /// The content under its key: others' words about the same bytes stand until they have gone; one's own may be
+    /// corrected.
+    fn corrected(&mut self, number: PeerNumber, known: Content, info: &ContentInfo) -> Content {
+        let said = Content::new(info);
+        let alone = self
+            .contents
+            .get(&known)
+            .is_some_and(|entry| entry.holders.all().iter().all(|holder| holder.peer == number));
+        if said == known || !alone {
+            return known;
         }
-        if keys.is_empty() {
-            self.by_peer.remove(&number);
+        self.by_peer.remove(&(number, known.clone()));
+        if let Some(entry) = self.leave(&known) {
+            self.by_peer.insert((number, said.clone()));
+            self.enter(said.clone(), entry.holders, entry.turns);
         }
-        let Some(entry) = self.contents.get_mut(key) else {
-            return true;
+        said
+    }
+
+    fn enter(&mut self, content: Content, holders: Holders, turns: u32) {
+        if let Some(rfc) = content.number() {
+            self.by_number.insert((rfc, content.clone()));
+        }
+        self.by_id.insert(ById(content.clone()));
+        self.contents.insert(content, Entry { holders, turns });
+    }
+
+    fn leave(&mut self, content: &Content) -> Option<Entry> {
+        if let Some(rfc) = content.number() {
+            self.by_number.remove(&(rfc, content.clone()));
+        }
+        self.by_id.remove(&ById(content.clone()));
+        self.contents.remove(content)
+    }
+
+    /// Removes one record, if there is one.
+    pub(super) fn deregister(&mut self, number: PeerNumber, key: &ContentKey) {
+        let Some(content) = self.find(&key_bytes(key)).cloned() else {
+            return;
         };
-        entry.holders.retain(|holder| holder.peer != number);
-        if entry.holders.is_empty() {
-            let rfc = entry.info.number;
-            self.contents.remove(key);
-            take_from(&mut self.by_id, &key.id, &key.name);
-            if let Some(rfc) = rfc {
-                take_from(&mut self.by_number, &rfc, key);
+        if self.by_peer.remove(&(number, content.clone())) {
+            self.remove(number, &content);
+            if let Some(changes) = &mut self.changes {
+                changes.push_back(Change::HolderGone(number, key.clone()));
             }
         }
-        true
+    }
+
+    /// Removes a record that is no longer listed under its peer.
+    fn remove(&mut self, number: PeerNumber, content: &Content) {
+        if let Some(count) = self.counts.get_mut(&number) {
+            *count -= 1;
+            if *count == 0 {
+                self.counts.remove(&number);
+            }
+        }
+        if let Some(entry) = self.contents.get_mut(content)
+            && !entry.holders.remove(number)
+        {
+            self.leave(content);
+        }
     }
 
     /// Removes every record of a peer.
     pub(super) fn deregister_all(&mut self, number: PeerNumber) {
-        for key in self.by_peer.get(&number).cloned().into_iter().flatten() {
-            self.deregister(number, &key);
+        if !self.counts.contains_key(&number) {
+            return;
+        }
+        let first = (number, Content::default());
+        let after = (PeerNumber(number.0 + 1), Content::default());
+        for (_, content) in self
+            .by_peer
+            .extract_if(first..after, |_| true)
+            .collect::<Vec<_>>()
+        {
+            self.remove(number, &content);
+        }
+        if let Some(changes) = &mut self.changes {
+            changes.push_back(Change::HoldersGone(number));
         }
     }
 
-    fn named(&self, name: &ContentName) -> impl Iterator<Item = (&ContentKey, &Entry)> {
-        let first = ContentKey {
-            name: name.clone(),
-            id: ContentId([0; 32]),
-        };
-        let last = ContentKey {
-            name: name.clone(),
-            id: ContentId([0xff; 32]),
-        };
-        self.contents.range(first..=last)
+    fn find(&self, key: &[u8]) -> Option<&Content> {
+        let from = (Bound::Included(key), Bound::Unbounded);
+        let (content, _) = self.contents.range::<[u8], _>(from).next()?;
+        (content.key() == key).then_some(content)
     }
 
-    /// The keys that match, by rising key.
-    pub(super) fn matching(&self, wanted: &Wanted) -> Vec<ContentKey> {
+    fn named(&self, name: &ContentName) -> impl Iterator<Item = (&Content, &Entry)> {
+        // A name ends with a zero, and no id follows a one.
+        let bounds = [0, 1].map(|end| [name.as_str().as_bytes(), &[end]].concat());
+        let range = (Bound::Included(&bounds[0][..]), Bound::Excluded(&bounds[1][..]));
+        self.contents.range::<[u8], _>(range)
+    }
+
+    /// The contents that match, after a cursor, by rising key.
+    pub(super) fn matching(&self, wanted: &Wanted, after: Option<&ContentKey>) -> Vec<Content> {
+        let from = after.map(Content::start_after);
+        let follows = |content: &&Content| {
+            let bytes: &[u8] = core::borrow::Borrow::borrow(*content);
+            from.as_deref().is_none_or(|from| bytes > from)
+        };
         match wanted {
-            Wanted::Name(name) => self.named(name).map(|(key, _)| key.clone()).collect(),
+            Wanted::Name(name) => {
+                let named = self.named(name).map(|(content, _)| content);
+                named.filter(follows).cloned().collect()
+            }
             Wanted::Id(id) => {
-                let names = self.by_id.get(id).into_iter().flatten();
-                names
-                    .map(|name| ContentKey {
-                        name: name.clone(),
-                        id: *id,
-                    })
+                let same = self.by_id.range(ById(Content::before_all_of(*id))..);
+                let same = same.map(|ById(content)| content);
+                let same = same.take_while(|content| content.id() == id.0);
+                same.filter(follows).cloned().collect()
+            }
+            Wanted::Number(number) => {
+                let same = self.by_number.range((*number, Content::default())..);
+                let same = same.take_while(|(other, _)| other == number);
+                same.map(|(_, content)| content)
+                    .filter(follows)
+                    .cloned()
                     .collect()
             }
-            Wanted::Number(number) => self
-                .by_number
-                .get(number)
-                .into_iter()
-                .flatten()
-                .cloned()
-                .collect(),
         }
     }
 
-    /// The keys of one kind after a cursor.
-    pub(super) fn keys_after(
+    /// The contents of one kind after a cursor.
+    pub(super) fn contents_after(
         &self,
         kind: ContentKind,
         after: Option<&ContentKey>,
-    ) -> impl Iterator<Item = &ContentKey> {
-        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let range = self.contents.range::<ContentKey, _>((from, Bound::Unbounded));
+    ) -> impl Iterator<Item = &Content> {
+        let from = after.map(Content::start_after);
+        let from = from.as_deref().map_or(Bound::Unbounded, Bound::Included);
+        let range = self.contents.range::<[u8], _>((from, Bound::Unbounded));
         range
-            .filter(move |(_, entry)| entry.info.kind == kind)
-            .map(|(key, _)| key)
+            .map(|(content, _)| content)
+            .filter(move |content| content.kind() == kind)
     }
 
-    /// A content and its holders that may be handed out, in the policy's order.
+    /// A content's holders that may be handed out, in the policy's order.
     pub(super) fn holders<'r>(
         &self,
-        key: &ContentKey,
+        content: &Content,
         registry: &'r Registry,
         now: Instant,
-    ) -> Option<(&ContentInfo, Vec<(HolderRecord, &'r Peer)>)> {
-        let entry = self.contents.get(key)?;
+    ) -> Vec<(HolderRecord, &'r Peer)> {
+        let Some(entry) = self.contents.get(content) else {
+            return Vec::new();
+        };
         let alive = entry
             .holders
+            .all()
             .iter()
             .filter_map(|holder| Some((*holder, registry.listed(holder.peer, now)?)));
         let mut alive: Vec<_> = alive.collect();
@@ -247,35 +396,24 @@ impl Catalog {
             Policy::MostRecent => alive.sort_by_key(|(holder, _)| core::cmp::Reverse(holder.order)),
             Policy::Rotate => {
                 alive.sort_by_key(|(holder, _)| holder.peer);
-                if !alive.is_empty() {
-                    let turn = entry.turns % alive.len() as u64;
-                    alive.rotate_left(usize::try_from(turn).unwrap_or(0));
+                if let Some(turn) = (entry.turns as usize).checked_rem(alive.len()) {
+                    alive.rotate_left(turn);
                 }
             }
         }
         // Whoever has all of it before whoever has a part: a stable sort keeps the policy within both.
         alive.sort_by_key(|(holder, _)| !holder.complete);
-        Some((&entry.info, alive))
+        alive
     }
 
     /// Notes that a search named `first` first for this content: the policies go by it.
-    pub(super) fn note_named(&mut self, key: &ContentKey, first: PeerNumber) {
-        let Some(entry) = self.contents.get_mut(key) else {
+    pub(super) fn note_named(&mut self, content: &Content, first: PeerNumber) {
+        let Some(entry) = self.contents.get_mut(content) else {
             return;
         };
         entry.turns = entry.turns.wrapping_add(1);
-        if let Some(holder) = entry.holders.iter_mut().find(|holder| holder.peer == first) {
-            holder.uses += 1;
-        }
-    }
-}
-
-/// Removes `item` from the set under `key`, and the set with its last item.
-fn take_from<K: Ord, T: Ord>(sets: &mut BTreeMap<K, BTreeSet<T>>, key: &K, item: &T) {
-    if let Some(set) = sets.get_mut(key) {
-        set.remove(item);
-        if set.is_empty() {
-            sets.remove(key);
+        if let Some(holder) = entry.holders.of(first) {
+            holder.uses = holder.uses.saturating_add(1);
         }
     }
 }

@@ -22,6 +22,17 @@ pub fn bad_bytes(error: DecodeError) -> Message {
     refusal(RequestNumber::default(), code, error.to_string())
 }
 
+/// How far a datagram got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GateStep {
+    /// It is no request of ours.
+    Unreadable,
+    /// It did not carry the token of its address, and was answered with that at most.
+    Challenged,
+    /// It was served.
+    Served,
+}
+
 /// Answers a datagram that came from `from`: puts a datagram into `out`, or nothing. `serve` is asked only
 /// when the token is right.
 pub fn answer_datagram(
@@ -31,21 +42,25 @@ pub fn answer_datagram(
     question: &[u8],
     serve: impl FnOnce(&Asker, &Message) -> Message,
     out: &mut Vec<u8>,
-) {
+) -> GateStep {
     match decode_datagram_request(question) {
-        Err(error) => refuse_within(question.len(), error, out),
+        Err(error) => {
+            refuse_within(question.len(), error, out);
+            GateStep::Unreadable
+        }
         Ok(asked) => {
             let request = asked.message.request().unwrap_or_default();
             if !tokens.check(now, from, asked.token) {
                 let token = tokens.issue(now, from);
                 encode_frame(&Challenge { request, token }.into(), out);
-                return;
+                return GateStep::Challenged;
             }
             encode_frame(&serve(&Asker::over_udp(from.ip()), &asked.message), out);
             if out.len() > DATAGRAM_BYTES_MAX {
                 out.clear();
                 encode_frame(&refusal(request, Refusal::UseTcp, "ask over TCP"), out);
             }
+            GateStep::Served
         }
     }
 }

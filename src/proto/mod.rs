@@ -6,8 +6,10 @@
 //! Every machine is driven in the same way: hand it what happened (`handle_*`, with [`crate::time::Now`]),
 //! take what it wants done (`poll_*`) until there is nothing, and call `handle_timeout` at `deadline()`.
 
+mod allowance;
 mod asker;
 mod catalog;
+mod change;
 mod exchange;
 mod gate;
 mod index;
@@ -20,14 +22,16 @@ mod token;
 pub mod transfer;
 mod upload;
 
-pub use asker::Asker;
+pub use allowance::Allowances;
+pub use asker::{AddressGroup, Asker};
 pub use catalog::Policy;
+pub use change::{Activity, Change, HolderRow, LeaseRow, PeerRow, answer_kept, key_bytes};
 pub use exchange::{Exchange, ExchangeStep};
-pub use gate::{answer_datagram, bad_bytes};
+pub use gate::{GateStep, answer_datagram, bad_bytes};
 pub use index::{FoundContent, Index, LocalContent};
 pub use membership::{Identity, Membership, MembershipEvent};
 pub use pace::Pace;
-pub use registration::{Registration, RegistrationSettings};
+pub use registration::{Registration, RegistrationSettings, Restoring, changes_state};
 pub use registry::Probe;
 pub use token::AddressTokens;
 pub use upload::{Chunk, chunks, resolve_range};

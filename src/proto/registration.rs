@@ -2,23 +2,28 @@
 //!
 //! Driving it: [`Registration::handle_request`] for every request, over whatever transport;
 //! [`Registration::handle_timeout`] at [`Registration::deadline`]; [`Registration::poll_probe`] after both, and
-//! [`Registration::handle_probe`] when a probe has ended. Invariant: a request without the right cookie
+//! [`Registration::handle_probe`] when a probe has ended. With a store, [`Registration::poll_change`] after each of
+//! them. Invariant: a request without the right cookie
 //! changes nothing but the turn of a policy, and a repeated state change is answered again, not done again.
 
 use super::asker::Asker;
-use super::catalog::{Catalog, Policy, RegisterFault};
+use super::catalog::{Catalog, Content, Policy, RegisterFault};
+use super::change::{Activity, answer_kept, kept_answer};
 use super::page::Page;
 use super::refusal;
-use super::registry::{Activity, Joined, Probe, Registry};
+use super::registry::{Joined, Probe, Registry};
 use crate::id::{Cookie, PeerNumber, RequestNumber};
-use crate::limits::{LEASE_SECS, RECORDS_PER_PEER_MAX};
+use crate::limits::{LEASE_SECS, RECORDS_MAX, RECORDS_PER_PEER_MAX};
 use crate::name::{Host, HostPort};
 use crate::rng::Rng;
 use crate::time::{Instant, Now, Span};
 use crate::wire::{
-    Ack, ContentKey, Contents, Found, Holder, Join, List, ListContents, Listing, Message, PQuery, PeerInfo,
-    Peers, Refusal, Register, Search, Text,
+    Ack, Contents, Found, Holder, Join, List, ListContents, Listing, Message, PQuery, PeerInfo, Peers,
+    Refusal, Register, Search,
 };
+
+mod stored;
+pub use stored::{Restoring, changes_state};
 
 /// What an operator may set.
 #[derive(Clone, Copy, Debug)]
@@ -183,16 +188,14 @@ impl Registration {
     }
 
     fn remember(&mut self, peer: PeerNumber, request: RequestNumber, answer: &Message) {
-        if let Some(peer) = self.registry.get_mut(peer) {
-            peer.last = Some((request, answer.clone()));
-        }
+        self.registry.remember(peer, request, kept_answer(answer));
     }
 
     /// The stored answer of a repeated state change, or the refusal of one older than that.
     fn answered_before(&self, peer: PeerNumber, request: RequestNumber) -> Option<Message> {
         let (last, answer) = self.registry.get(peer)?.last.as_ref()?;
         if request == *last {
-            Some(answer.clone())
+            answer_kept(answer).ok()
         } else if request < *last {
             Some(refusal(
                 request,
@@ -268,6 +271,11 @@ impl Registration {
                 let text = format!("a peer may register {RECORDS_PER_PEER_MAX} contents: share fewer files");
                 refusal(register.request, Refusal::LimitReached, text)
             }
+            Err(RegisterFault::AllFull) => {
+                let text =
+                    format!("this RS keeps {RECORDS_MAX} registrations, and has them: share fewer files");
+                refusal(register.request, Refusal::LimitReached, text)
+            }
         }
     }
 
@@ -294,7 +302,7 @@ impl Registration {
                 name: peer.name.clone(),
                 host,
                 port: peer.port,
-                os: Text::cut(peer.os.as_str()),
+                os: peer.os.clone(),
                 lease_secs: peer.lease_ends.since(now.at).as_secs_u32(),
                 registrations: peer.registrations(now.wall),
                 registered: peer.registered().0,
@@ -316,14 +324,11 @@ impl Registration {
 
     fn search(&mut self, now: Now, asker: &Asker, search: &Search) -> Message {
         let mut page = Page::new(asker.answer_bytes_max);
-        let matching = self.catalog.matching(&search.wanted);
+        let matching = self.catalog.matching(&search.wanted, search.after.as_ref());
         let known = !matching.is_empty();
         let mut found = false;
-        for key in matching
-            .into_iter()
-            .filter(|key| search.after.as_ref().is_none_or(|after| key > after))
-        {
-            let (listing, first) = match self.listing(now, asker, &key) {
+        for content in matching {
+            let (listing, first) = match self.listing(now, asker, &content) {
                 Ok(Some(listing)) => listing,
                 Ok(None) => continue,
                 Err(NoUsableAddress) => return use_tcp(search.request),
@@ -332,7 +337,7 @@ impl Registration {
             if !page.offer(listing) {
                 break;
             }
-            self.catalog.note_named(&key, first);
+            self.catalog.note_named(&content, first);
         }
         if !found && search.after.is_none() {
             let text = if known {
@@ -355,8 +360,8 @@ impl Registration {
 
     fn list(&self, now: Now, asker: &Asker, list: &ListContents) -> Message {
         let mut page = Page::new(asker.answer_bytes_max);
-        for key in self.catalog.keys_after(list.kind, list.after.as_ref()) {
-            match self.listing(now, asker, key) {
+        for content in self.catalog.contents_after(list.kind, list.after.as_ref()) {
+            match self.listing(now, asker, content) {
                 Ok(Some((listing, _))) => {
                     if !page.offer(listing) {
                         break;
@@ -382,11 +387,9 @@ impl Registration {
         &self,
         now: Now,
         asker: &Asker,
-        key: &ContentKey,
+        content: &Content,
     ) -> Result<Option<(Listing, PeerNumber)>, NoUsableAddress> {
-        let Some((info, alive)) = self.catalog.holders(key, &self.registry, now.at) else {
-            return Ok(None);
-        };
+        let alive = self.catalog.holders(content, &self.registry, now.at);
         let Some((first, _)) = alive.first() else {
             return Ok(None);
         };
@@ -406,7 +409,7 @@ impl Registration {
         let holders_total = u32::try_from(alive.len()).unwrap_or(u32::MAX);
         Ok(Some((
             Listing {
-                content: info.clone(),
+                content: content.info(),
                 holders_total,
                 holders,
             },

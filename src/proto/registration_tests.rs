@@ -6,7 +6,7 @@ use crate::limits::{DATAGRAM_BYTES_MAX, HOLDERS_PER_LISTING_MAX, PAGE_ENTRIES_MA
 use crate::name::{ContentName, PeerName};
 use crate::time::WallTime;
 use crate::wire::{
-    ContentInfo, ContentKind, Deregister, Error, KeepAlive, Leave, PeerAddress, ReportHolder, Wanted,
+    ContentInfo, ContentKind, Deregister, Error, KeepAlive, Leave, PeerAddress, ReportHolder, Text, Wanted,
     encode_frame,
 };
 use core::fmt::Debug;
@@ -32,6 +32,8 @@ mod pages;
 mod probes;
 #[path = "registration_tests/repeats.rs"]
 mod repeats;
+#[path = "registration_tests/stored.rs"]
+mod stored;
 
 /// A day of the years in which the tests play.
 const WALL: WallTime = WallTime(1_700_000_000);

@@ -4,27 +4,19 @@
 //! answered (`registration.rs`). Invariant: a peer is handed out only while it is active, not hidden and its
 //! lease runs; an inactive record is kept until its room is needed.
 
+use super::change::{Activity, Change};
 use crate::id::{Cookie, PeerNumber, RequestNumber};
 use crate::limits::{
-    PEERS_MAX, PROBE_INTERVAL_MIN, PROBES_WAITING_MAX, REGISTRATIONS_DAYS, REGISTRATIONS_KEPT_MAX,
-    SILENCE_BEFORE_PROBE,
+    OS_BYTES_MAX, PEERS_MAX, PROBE_INTERVAL_MIN, PROBES_WAITING_MAX, REGISTRATIONS_DAYS,
+    REGISTRATIONS_KEPT_MAX, SILENCE_BEFORE_PROBE,
 };
 use crate::name::{Host, HostPort, PeerName};
 use crate::rng::Rng;
 use crate::time::{Instant, Now, Span, WallTime};
-use crate::wire::{Join, Message};
+use crate::wire::{Join, Text};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// What the RS thinks of a peer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Activity {
-    /// Registered, lease running.
-    Active,
-    /// Registered, but a probe did not reach it; it shows itself again by any new word under its cookie.
-    Hidden,
-    /// Left, or its lease ran out.
-    Inactive,
-}
+mod stored;
 
 /// A peer's record.
 #[derive(Clone, Debug)]
@@ -32,7 +24,7 @@ pub(super) struct Peer {
     pub(super) name: PeerName,
     pub(super) host: Host,
     pub(super) port: u16,
-    pub(super) os: String,
+    pub(super) os: Text<OS_BYTES_MAX>,
     pub(super) cookie: Cookie,
     /// Of the last Join.
     nonce: u64,
@@ -40,9 +32,9 @@ pub(super) struct Peer {
     first_join: (Host, u64),
     pub(super) activity: Activity,
     pub(super) lease_ends: Instant,
-    registrations: VecDeque<WallTime>,
-    /// The last state change under the cookie, and what it was answered with.
-    pub(super) last: Option<(RequestNumber, Message)>,
+    registrations: Vec<WallTime>,
+    /// The last state change under the cookie, and the frame that answered it.
+    pub(super) last: Option<(RequestNumber, Box<[u8]>)>,
     /// How many probes the RS had wanted when the peer last spoke: those say nothing about it any more.
     heard: u64,
     probed: Option<Instant>,
@@ -60,7 +52,7 @@ impl Peer {
 
     /// When it last registered.
     pub(super) fn registered(&self) -> WallTime {
-        self.registrations.back().copied().unwrap_or_default()
+        self.registrations.last().copied().unwrap_or_default()
     }
 
     fn address(&self) -> HostPort {
@@ -102,16 +94,28 @@ pub(super) struct Registry {
     peers_max: usize,
     rng: Rng,
     cookie_key: [u8; 32],
-    peers: BTreeMap<PeerNumber, Peer>,
+    peers: BTreeMap<PeerNumber, Box<Peer>>,
     last_number: PeerNumber,
     /// By keyed hash, so that looking one up tells nothing about the others by its time.
     by_cookie: BTreeMap<[u8; 16], PeerNumber>,
     by_first_join: BTreeMap<(Host, u64), PeerNumber>,
-    by_address: BTreeMap<HostPort, BTreeSet<PeerNumber>>,
+    by_address: BTreeSet<(HostPort, PeerNumber)>,
     wakes: BTreeSet<(Instant, PeerNumber)>,
     inactive: BTreeSet<(Instant, PeerNumber)>,
     probes: VecDeque<Probe>,
     probes_wanted: u64,
+    news: News,
+}
+
+/// What has changed since the store was told.
+#[derive(Clone, Debug, Default)]
+struct News {
+    /// False without a store.
+    kept: bool,
+    numbered: bool,
+    peers: BTreeSet<PeerNumber>,
+    leases: BTreeSet<PeerNumber>,
+    gone: Vec<PeerNumber>,
 }
 
 impl Registry {
@@ -126,11 +130,12 @@ impl Registry {
             last_number: PeerNumber(0),
             by_cookie: BTreeMap::new(),
             by_first_join: BTreeMap::new(),
-            by_address: BTreeMap::new(),
+            by_address: BTreeSet::new(),
             wakes: BTreeSet::new(),
             inactive: BTreeSet::new(),
             probes: VecDeque::new(),
             probes_wanted: 0,
+            news: News::default(),
         }
     }
 
@@ -160,11 +165,15 @@ impl Registry {
     }
 
     pub(super) fn get(&self, number: PeerNumber) -> Option<&Peer> {
-        self.peers.get(&number)
+        self.peers.get(&number).map(|peer| &**peer)
     }
 
-    pub(super) fn get_mut(&mut self, number: PeerNumber) -> Option<&mut Peer> {
-        self.peers.get_mut(&number)
+    /// Notes the answer of a state change.
+    pub(super) fn remember(&mut self, number: PeerNumber, request: RequestNumber, answer: Box<[u8]>) {
+        if let Some(peer) = self.peers.get_mut(&number) {
+            peer.last = Some((request, answer));
+            self.news_of(number);
+        }
     }
 
     /// The peer, if it may be handed out.
@@ -172,6 +181,7 @@ impl Registry {
         self.peers
             .get(&number)
             .filter(|peer| peer.activity == Activity::Active && peer.lease_ends > now)
+            .map(|peer| &**peer)
     }
 
     /// The peers that may be handed out, from the one after `after`.
@@ -184,7 +194,7 @@ impl Registry {
         self.peers
             .range(from..)
             .filter(move |(_, peer)| peer.activity == Activity::Active && peer.lease_ends > now)
-            .map(|(number, peer)| (*number, peer))
+            .map(|(number, peer)| (*number, &**peer))
     }
 
     /// The peer that a Join seen at `host` speaks for: the one of its cookie, or the one it made.
@@ -218,12 +228,17 @@ impl Registry {
             peer.name = join.name.clone();
             peer.host = host;
             peer.port = join.port;
-            peer.os = join.os.as_str().to_owned();
+            peer.os = join.os.clone();
             peer.nonce = join.nonce;
             if peer.registrations.len() >= REGISTRATIONS_KEPT_MAX {
-                peer.registrations.pop_front();
+                peer.registrations.remove(0);
             }
-            peer.registrations.push_back(now.wall);
+            // Most peers register once.
+            peer.registrations.reserve_exact(1);
+            peer.registrations.push(now.wall);
+        }
+        if self.news.kept {
+            self.news.peers.insert(number);
         }
         self.link(number);
         self.renew(now.at, number);
@@ -236,28 +251,29 @@ impl Registry {
             self.forget(oldest);
         }
         self.last_number = PeerNumber(self.last_number.0 + 1);
+        self.news.numbered = self.news.kept;
         let number = self.last_number;
         let cookie = Cookie(self.rng.bytes());
-        self.by_cookie.insert(self.cookie_digest(cookie), number);
         let first_join = (host.clone(), join.nonce);
-        self.by_first_join.insert(first_join.clone(), number);
         let peer = Peer {
             name: join.name.clone(),
             host,
             first_join,
             port: join.port,
-            os: String::new(),
+            os: Text::default(),
             cookie,
             nonce: join.nonce,
             activity: Activity::Inactive,
             lease_ends: now.at,
-            registrations: VecDeque::new(),
+            registrations: Vec::new(),
             last: None,
             heard: 0,
             probed: None,
             wake: now.at,
         };
-        self.peers.insert(number, peer);
+        self.by_cookie.insert(self.cookie_digest(peer.cookie), number);
+        self.by_first_join.insert(peer.first_join.clone(), number);
+        self.peers.insert(number, Box::new(peer));
         Some(number)
     }
 
@@ -268,6 +284,7 @@ impl Registry {
             let digest = self.cookie_digest(peer.cookie);
             self.by_cookie.remove(&digest);
             self.by_first_join.remove(&peer.first_join);
+            self.news.forget(number);
         }
     }
 
@@ -276,19 +293,14 @@ impl Registry {
         let Some(peer) = self.peers.get(&number) else {
             return;
         };
-        if let Some(here) = self.by_address.get_mut(&peer.address()) {
-            here.remove(&number);
-            if here.is_empty() {
-                self.by_address.remove(&peer.address());
-            }
-        }
+        self.by_address.remove(&(peer.address(), number));
     }
 
     fn link(&mut self, number: PeerNumber) {
         let Some(peer) = self.peers.get(&number) else {
             return;
         };
-        self.by_address.entry(peer.address()).or_default().insert(number);
+        self.by_address.insert((peer.address(), number));
     }
 
     /// A full lease from now.
@@ -314,6 +326,7 @@ impl Registry {
         peer.probed = None;
         let wake = peer.lease_ends.min(now.after(SILENCE_BEFORE_PROBE));
         self.wake_at(number, wake);
+        self.news_of(number);
     }
 
     /// Makes a peer inactive; its record stays.
@@ -327,6 +340,7 @@ impl Registry {
             self.inactive.insert((now, number));
         }
         self.wakes.remove(&(peer.wake, number));
+        self.news_of(number);
     }
 
     fn wake_at(&mut self, number: PeerNumber, wake: Instant) {
@@ -365,13 +379,8 @@ impl Registry {
 
     /// Wants every registered peer at this address probed; says how many there are.
     pub(super) fn report(&mut self, now: Instant, address: &HostPort) -> usize {
-        let there: Vec<PeerNumber> = self
-            .by_address
-            .get(address)
-            .into_iter()
-            .flatten()
-            .copied()
-            .collect();
+        let range = (address.clone(), PeerNumber(0))..=(address.clone(), PeerNumber(u64::MAX));
+        let there: Vec<PeerNumber> = self.by_address.range(range).map(|(_, number)| *number).collect();
         there.iter().for_each(|number| self.probe(now, *number));
         there.len()
     }
@@ -406,6 +415,7 @@ impl Registry {
         let outdated = probe.order <= peer.heard || peer.address() != probe.address;
         if !alive && !outdated && peer.activity == Activity::Active {
             peer.activity = Activity::Hidden;
+            self.news_of(probe.peer);
         }
     }
 

@@ -7,7 +7,7 @@ use crate::id::AddressToken;
 use crate::limits::TOKEN_PERIOD;
 use crate::rng::Rng;
 use crate::time::Instant;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// Makes and checks tokens under a key of its own.
 #[derive(Clone, Debug)]
@@ -24,7 +24,12 @@ impl AddressTokens {
     fn token_of(&self, period: u64, from: SocketAddr) -> AddressToken {
         let mut hasher = blake3::Hasher::new_keyed(&self.key);
         hasher.update(&period.to_be_bytes());
-        hasher.update(from.to_string().as_bytes());
+        // Of different lengths, so that no address of one kind is one of the other.
+        match from.ip() {
+            IpAddr::V4(ip) => hasher.update(&ip.octets()),
+            IpAddr::V6(ip) => hasher.update(&ip.octets()),
+        };
+        hasher.update(&from.port().to_be_bytes());
         let mut token = [0; 8];
         hasher.finalize_xof().fill(&mut token);
         AddressToken(token)

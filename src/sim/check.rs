@@ -6,7 +6,7 @@
 use super::{Actor, Datagram, Event, Step, World};
 use crate::id::{AddressToken, RequestNumber};
 use crate::limits::TOKEN_PERIOD;
-use crate::proto::Asker;
+use crate::proto::{Asker, changes_state};
 use crate::time::{Instant, Span};
 use crate::wire::{
     ContentKey, ContentKind, ListContents, Message, PQuery, PeerInfo, decode_datagram_answer,
@@ -46,6 +46,8 @@ struct Account {
     shared_ever: BTreeSet<ContentKey>,
     /// When a request that renews leases came through the gate under its address.
     renewed: Option<Instant>,
+    /// The last state change that passed the gate, and whether it was acknowledged.
+    last: Option<(Message, bool)>,
 }
 
 /// The account of a world.
@@ -54,6 +56,7 @@ pub struct Check {
     rs: SocketAddr,
     lease: Span,
     served: u64,
+    restarted: bool,
     challenges: BTreeMap<SocketAddr, Vec<(AddressToken, Instant)>>,
     accounts: BTreeMap<SocketAddr, Account>,
 }
@@ -65,6 +68,7 @@ impl Check {
             rs,
             lease,
             served: 0,
+            restarted: false,
             challenges: BTreeMap::new(),
             accounts: BTreeMap::new(),
         }
@@ -78,6 +82,13 @@ impl Check {
     /// A peer learned that a Join of its own was done.
     pub fn note_joined(&mut self, peer: SocketAddr) {
         self.accounts.entry(peer).or_default().joined += 1;
+    }
+
+    /// The RS was started again: what it acknowledged before, it still knows.
+    pub const fn note_restarted(&mut self) {
+        self.restarted = true;
+        // A new process counts from nothing.
+        self.served = 0;
     }
 
     fn has_token(&self, now: Instant, from: SocketAddr, token: AddressToken) -> bool {
@@ -100,10 +111,21 @@ impl Check {
         }
         if let Event::Datagram(question) = &step.event
             && question.to == self.rs
+            && step.heard
         {
             self.gate(world, now, question, step)?;
         }
+        let from_rs = step.sent_before.iter().chain(&step.sent);
+        for answer in from_rs.filter(|sent| sent.from == rs) {
+            self.note_answer(answer);
+        }
+        if world.node(rs).is_none() {
+            return Ok(());
+        }
         let view = self.view(world)?;
+        if core::mem::take(&mut self.restarted) {
+            self.nothing_acknowledged_is_lost(&view)?;
+        }
         self.leases(now, &view)?;
         self.counts(&view)?;
         self.nothing_never_shared(&view)
@@ -130,6 +152,10 @@ impl Check {
         let served = self.rs_served(world);
         let passed = served != core::mem::replace(&mut self.served, served);
         let asked = decode_datagram_request(&question.bytes).ok();
+        let changed = asked
+            .as_ref()
+            .map(|asked| asked.message.clone())
+            .filter(changes_state);
         let token = asked.as_ref().map(|asked| asked.token);
         let may = token.is_some_and(|token| self.has_token(now, question.from, token));
         hold(may || !passed, || {
@@ -161,6 +187,48 @@ impl Check {
         );
         if passed && renews {
             self.accounts.entry(question.from).or_default().renewed = Some(now);
+        }
+        if let Some(message) = changed.filter(|_| passed) {
+            let last = &mut self.accounts.entry(question.from).or_default().last;
+            // A copy of one that was acknowledged changes nothing.
+            if last.as_ref().is_none_or(|(known, _)| *known != message) {
+                *last = Some((message, false));
+            }
+        }
+        Ok(())
+    }
+
+    fn note_answer(&mut self, answer: &Datagram) {
+        if let Ok(Message::Ack(ack)) = decode_datagram_answer(&answer.bytes)
+            && let Some(account) = self.accounts.get_mut(&answer.to)
+            && let Some((last, acknowledged)) = &mut account.last
+            && last.request() == Some(ack.request)
+        {
+            *acknowledged = true;
+        }
+    }
+
+    /// The last thing that each peer was told to be done is done. A peer that is not handed out is hidden, or its
+    /// lease was over; then nothing of it is shown.
+    fn nothing_acknowledged_is_lost(&self, view: &View) -> Result<(), Broken> {
+        let none = BTreeMap::new();
+        for (address, account) in &self.accounts {
+            let Some((last, true)) = &account.last else {
+                continue;
+            };
+            let listed = view.peers.iter().any(|(at, _)| at == address);
+            let held = view.held.get(address).unwrap_or(&none);
+            let is_so = match last {
+                Message::Register(register) => {
+                    !listed || held.get(&register.content.key()) == Some(&register.complete)
+                }
+                Message::Deregister(gone) => !held.contains_key(&gone.key),
+                Message::Leave(_) => !listed,
+                _ => true,
+            };
+            hold(is_so, || {
+                format!("{address} was told that this is done, and after a restart it is not: {last:?}")
+            })?;
         }
         Ok(())
     }

@@ -20,7 +20,7 @@ pub use check::{Broken, Check};
 pub use network::{Network, NetworkSettings};
 pub use node::{Actor, Node, Output};
 pub use peer_node::{PeerNode, Question};
-pub use rs_node::{PlantedFault, RsNode};
+pub use rs_node::{PlantedFault, RsNode, RsRemains};
 pub use scenario::{Outcome, ScenarioSettings, run};
 pub use trace::{Trace, TraceHash};
 pub use world::{Datagram, Event, Step, World};

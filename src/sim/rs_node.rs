@@ -2,9 +2,13 @@
 
 use super::{Node, Output};
 use crate::id::RequestNumber;
-use crate::proto::{AddressTokens, Asker, Probe, Registration, RegistrationSettings, answer_datagram};
+use crate::proto::{
+    AddressTokens, Asker, Change, LeaseRow, Probe, Registration, RegistrationSettings, Restoring,
+    answer_datagram, changes_state,
+};
 use crate::rng::Rng;
-use crate::time::{Instant, Now};
+use crate::storage::{MemoryStore, Store as _};
+use crate::time::{Instant, Now, Span};
 use crate::wire::{HEADER_BYTES, Message};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -20,6 +24,18 @@ pub enum PlantedFault {
     SlowClock,
     /// It answers a change that it did not make.
     ForgetsDeregister,
+    /// It answers before its store has kept the change.
+    AnswersEarly,
+    /// A restart gives every peer a whole lease.
+    RenewsAtRestart,
+}
+
+/// What an RS leaves behind when it dies.
+#[derive(Clone, Debug)]
+pub struct RsRemains {
+    store: MemoryStore,
+    /// What was on its way to the store.
+    waiting: Vec<Change>,
 }
 
 /// An RS.
@@ -34,21 +50,95 @@ pub struct RsNode {
     probes: BTreeMap<u64, Probe>,
     attempts: u64,
     outputs: VecDeque<Output>,
+    store: MemoryStore,
+    /// Changes that the store does not keep yet, and answers that wait for it.
+    waiting: Vec<Change>,
+    held: Vec<Output>,
+    /// When the store has kept what waits.
+    commits_at: Option<Instant>,
+    rng: Rng,
 }
+
+/// The longest a commit takes.
+const COMMIT_MAX: Span = Span::from_millis(200);
 
 impl RsNode {
     /// An RS that knows nobody.
-    pub fn new(settings: RegistrationSettings, mut rng: Rng, fault: Option<PlantedFault>) -> Self {
+    pub fn new(settings: RegistrationSettings, now: Now, rng: Rng, fault: Option<PlantedFault>) -> Self {
+        let nothing = RsRemains {
+            store: MemoryStore::default(),
+            waiting: Vec::new(),
+        };
+        Self::restarted(nothing, false, settings, now, rng, fault)
+    }
+
+    /// An RS that goes on where another died. Whether what was on its way has been kept is anybody's guess, but all
+    /// of it or nothing; `rebooted` if the machine died too.
+    pub fn restarted(
+        remains: RsRemains,
+        rebooted: bool,
+        settings: RegistrationSettings,
+        now: Now,
+        mut rng: Rng,
+        fault: Option<PlantedFault>,
+    ) -> Self {
+        let RsRemains { mut store, waiting } = remains;
+        if rng.one_in(2) {
+            let _ = store.commit(&waiting);
+        }
         let tokens = AddressTokens::new(&mut rng);
+        let mut restoring = Restoring::new(settings, Rng::from_seed(rng.next_u64()), now, !rebooted);
+        let _ = store.load(&mut |row| {
+            restoring.take(match row {
+                Change::Lease(number, row) if fault == Some(PlantedFault::RenewsAtRestart) => {
+                    let ends = now.at.after(settings.lease).0;
+                    Change::Lease(number, LeaseRow { ends, ..row })
+                }
+                other => other,
+            });
+        });
         Self {
-            machine: Registration::new(settings, rng),
+            machine: restoring.finish(),
             tokens,
             fault,
             renumbered: 0,
             served: 0,
             probes: BTreeMap::new(),
-            attempts: 0,
+            attempts: rng.next_u64() >> 1,
             outputs: VecDeque::new(),
+            store,
+            waiting: Vec::new(),
+            held: Vec::new(),
+            commits_at: None,
+            rng,
+        }
+    }
+
+    /// What is left of it when it dies now.
+    pub fn remains(&self) -> RsRemains {
+        RsRemains {
+            store: self.store.clone(),
+            waiting: self.waiting.clone(),
+        }
+    }
+
+    /// Takes what the machine wants kept; a commit takes its time.
+    fn take_changes(&mut self, now: Now) {
+        let time = self.time(now);
+        while let Some(change) = self.machine.poll_change(time) {
+            self.waiting.push(change);
+        }
+        if !self.waiting.is_empty() && self.commits_at.is_none() {
+            let takes = Span(self.rng.below(COMMIT_MAX.0));
+            self.commits_at = Some(now.at.after(takes));
+        }
+    }
+
+    fn commit(&mut self, now: Now) {
+        if self.commits_at.is_some_and(|at| at <= now.at) {
+            self.commits_at = None;
+            let _ = self.store.commit(&core::mem::take(&mut self.waiting));
+            self.outputs.extend(self.held.drain(..));
         }
     }
 
@@ -130,8 +220,10 @@ impl Node for RsNode {
         }
         let (machine, fault, renumbered) = (&mut self.machine, self.fault, &mut self.renumbered);
         let served = &mut self.served;
+        let mut waits = false;
         let serve = |asker: &Asker, request: &Message| {
             *served += 1;
+            waits = changes_state(request) && fault != Some(PlantedFault::AnswersEarly);
             match fault {
                 None => machine.handle_request(now, asker, request),
                 Some(_) => {
@@ -142,31 +234,42 @@ impl Node for RsNode {
         };
         let mut out = Vec::new();
         answer_datagram(&self.tokens, gate_now, from, &question, serve, &mut out);
+        let asked_at = Now { at: gate_now, ..now };
+        self.take_changes(asked_at);
         if !out.is_empty() {
-            self.outputs.push_back(Output::Datagram { to: from, bytes: out });
+            let answer = Output::Datagram { to: from, bytes: out };
+            if waits && self.commits_at.is_some() {
+                self.held.push(answer);
+            } else {
+                self.outputs.push_back(answer);
+            }
         }
         self.send_probes();
     }
 
-    fn handle_connect(&mut self, _now: Now, attempt: u64, alive: bool) {
+    fn handle_connect(&mut self, now: Now, attempt: u64, alive: bool) {
         if let Some(probe) = self.probes.remove(&attempt) {
             self.machine.handle_probe(&probe, alive);
+            self.take_changes(now);
         }
     }
 
     fn handle_timeout(&mut self, now: Now) {
+        self.commit(now);
         self.machine.handle_timeout(self.time(now));
+        self.take_changes(now);
         self.send_probes();
     }
 
     fn deadline(&self) -> Option<Instant> {
         let deadline = self.machine.deadline();
-        match self.fault {
+        let deadline = match self.fault {
             Some(PlantedFault::SlowClock) => {
                 deadline.map(|at| Instant(at.0.saturating_add(1).saturating_mul(8)))
             }
             _ => deadline,
-        }
+        };
+        [deadline, self.commits_at].into_iter().flatten().min()
     }
 
     fn poll_output(&mut self) -> Option<Output> {

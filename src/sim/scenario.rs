@@ -2,8 +2,8 @@
 //! misbehaves; then everything heals, and everything must be right.
 
 use super::{
-    Actor, Broken, Check, Event, Network, NetworkSettings, PeerNode, PlantedFault, Question, RsNode, Step,
-    Trace, TraceHash, World,
+    Actor, Broken, Check, Event, Network, NetworkSettings, PeerNode, PlantedFault, Question, RsNode,
+    RsRemains, Step, Trace, TraceHash, World,
 };
 use crate::id::{ContentId, Cookie, Incarnation};
 use crate::name::{ContentName, Host, PeerName};
@@ -60,6 +60,12 @@ struct Person {
 #[derive(Debug)]
 struct Scenario {
     rs: SocketAddr,
+    registration: RegistrationSettings,
+    fault: Option<PlantedFault>,
+    /// What the RS left behind, while it is down.
+    remains: Option<RsRemains>,
+    /// Then a reboot would be judged by what the wall clock said.
+    wall_was_wrong: bool,
     rng: Rng,
     world: World<Actor>,
     check: Check,
@@ -102,7 +108,7 @@ impl Scenario {
         let policies = [Policy::LeastUsed, Policy::MostRecent, Policy::Rotate];
         let policy = policies[usize::from(settings.peers) % policies.len()];
         let registration = RegistrationSettings { lease: LEASE, policy };
-        let node = RsNode::new(registration, fork(), settings.fault);
+        let node = RsNode::new(registration, world.now(), fork(), settings.fault);
         world.put(rs, Some(Actor::Rs(Box::new(node))));
         let people = (0..settings.peers).map(|peer| Person {
             address: SocketAddr::from(([10, 0, 1, peer], 6_000)),
@@ -113,6 +119,10 @@ impl Scenario {
         });
         let mut scenario = Self {
             rs,
+            registration,
+            fault: settings.fault,
+            remains: None,
+            wall_was_wrong: false,
             people: people.collect(),
             check: Check::new(rs, LEASE),
             world,
@@ -221,7 +231,13 @@ impl Scenario {
         let peer = self.below(self.people.len());
         let address = self.people[peer].address;
         let is_up = self.world.node(address).is_some();
-        match self.rng.below(12) {
+        match self.rng.below(15) {
+            12 | 13 => self.restart_rs(),
+            // A day back or forth, ten years, or right again. Leases know nothing of it.
+            14 => {
+                self.world.wall_error_secs = [-86_400, 86_400, 315_360_000, 0][self.below(4)];
+                self.wall_was_wrong = true;
+            }
             0..3 => self.share(peer),
             3..5 => self.unshare(peer),
             5 => {
@@ -257,6 +273,27 @@ impl Scenario {
         }
     }
 
+    /// Kills the RS, or starts it where it died; after a reboot only the wall clock says how long that took.
+    fn restart_rs(&mut self) {
+        let rng = Rng::from_seed(self.rng.next_u64());
+        if let Some(remains) = self.remains.take() {
+            let rebooted = self.world.wall_error_secs == 0 && !self.wall_was_wrong && self.rng.one_in(2);
+            let now = self.world.now();
+            let node = RsNode::restarted(remains, rebooted, self.registration, now, rng, self.fault);
+            self.world.put(self.rs, Some(Actor::Rs(Box::new(node))));
+            self.check.note_restarted();
+        } else {
+            self.remains = self
+                .world
+                .touch(self.rs, |actor, _| match actor {
+                    Actor::Rs(rs) => Some(rs.remains()),
+                    Actor::Peer(_) => None,
+                })
+                .flatten();
+            self.world.put(self.rs, None);
+        }
+    }
+
     fn share(&mut self, peer: usize) {
         let number = u8::try_from(self.below(usize::from(CONTENTS))).unwrap_or(0);
         let (info, complete) = (content(number), self.rng.one_in(2));
@@ -279,6 +316,10 @@ impl Scenario {
     fn heal(&mut self) {
         self.world.network.set(NetworkSettings::perfect());
         self.world.network.heal();
+        self.world.wall_error_secs = 0;
+        if self.remains.is_some() {
+            self.restart_rs();
+        }
         for peer in 0..self.people.len() {
             self.people[peer].wants_in = true;
             if self.world.node(self.people[peer].address).is_none() {

@@ -67,6 +67,8 @@ struct Place<N> {
 #[derive(Debug)]
 pub struct World<N> {
     now: Instant,
+    /// How wrong the wall clock is, in seconds.
+    pub wall_error_secs: i64,
     /// The network.
     pub network: Network,
     /// What happened so far.
@@ -84,6 +86,7 @@ impl<N: Node> World<N> {
     pub const fn new(network: Network, trace: Trace) -> Self {
         Self {
             now: Instant::ZERO,
+            wall_error_secs: 0,
             network,
             trace,
             places: BTreeMap::new(),
@@ -100,7 +103,12 @@ impl<N: Node> World<N> {
         let secs = i64::try_from(Span(self.now.0).as_secs()).unwrap_or(i64::MAX);
         Now {
             at: self.now,
-            wall: WallTime(WALL_START.0.saturating_add(secs)),
+            wall: WallTime(
+                WALL_START
+                    .0
+                    .saturating_add(secs)
+                    .saturating_add(self.wall_error_secs),
+            ),
         }
     }
 

@@ -6,6 +6,8 @@
 #![allow(clippy::disallowed_types, reason = "this floor is where files live")]
 
 mod boot;
+mod commits;
+mod disk;
 mod group;
 mod hash_cache;
 mod hashers;
@@ -18,16 +20,24 @@ mod open;
 mod scan;
 mod stamp;
 mod state;
+mod store;
+#[cfg(test)]
+mod test_rows;
+mod trial;
 mod unfinished;
 
+pub use commits::{ChangeCount, Commits};
+pub use disk::{DiskStore, store_bytes};
 pub use group::{Group, Part};
 pub use hash_cache::HashCache;
 pub use hashers::{HashOrder, HashProgress, Hashed, Hashers};
 pub use hashing::{HashFault, hash_file};
 pub use heading::{Heading, read_heading};
+pub use journal::{journal_bytes, read_journal};
 pub use landing::Landing;
 pub use mapped::Mapped;
 pub use open::read_small;
 pub use scan::{Scanned, describe, scan, tree_of};
 pub use stamp::Stamp;
 pub use state::State;
+pub use store::{MemoryStore, Store};

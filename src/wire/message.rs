@@ -10,8 +10,9 @@ use super::refusal::Refusal;
 use super::table::{Direction, PduRow, Transport};
 use crate::id::{AddressToken, ContentId, Cookie, PeerNumber, PieceIndex, RequestNumber};
 use crate::limits::{
-    CHUNK_BYTES_MAX, ERROR_TEXT_BYTES_MAX, FRAME_BYTES_MAX, HAVE_MAP_BYTES_MAX, HOLDERS_PER_LISTING_MAX,
-    MANIFEST_PAGE_PIECES_MAX, MEDIA_TYPE_BYTES_MAX, OS_BYTES_MAX, PAGE_ENTRIES_MAX, PIECES_PER_FRAME_MAX,
+    CHUNK_BYTES_MAX, COUNTERS_MAX, ERROR_TEXT_BYTES_MAX, FRAME_BYTES_MAX, HAVE_MAP_BYTES_MAX,
+    HOLDERS_PER_LISTING_MAX, MANIFEST_PAGE_PIECES_MAX, MEDIA_TYPE_BYTES_MAX, OS_BYTES_MAX, PAGE_ENTRIES_MAX,
+    PIECES_PER_FRAME_MAX,
 };
 use crate::name::{Host, PeerName};
 
@@ -268,6 +269,38 @@ pdus! {
         request: RequestNumber,
         /// where it was not reached
         holder: PeerAddress,
+    }
+    /// Ask an RS for its own account.
+    b's' / 0 StatusQuery (PeerToRs, TcpUdp) {
+        /// request number
+        request: RequestNumber,
+    }
+    /// The RS's own account: what there is now, and what was counted since it started.
+    b's' / 1 Status (RsToPeer, TcpUdp) {
+        /// number of the request
+        request: RequestNumber,
+        /// seconds since the RS started
+        uptime_secs: u64,
+        /// peers it knows, active or not
+        peers_known: u64,
+        /// peers it hands out
+        peers_active: u64,
+        /// contents with a holder
+        contents: u64,
+        /// open connections
+        connections: u64,
+        /// size of the store; absent without one
+        store_bytes: Option<u64>,
+        /// longest time to decide on a request, in microseconds
+        slowest_us: u64,
+        /// the same in the last minute
+        slowest_minute_us: u64,
+        /// requests by their PDU
+        served: List<Counter, COUNTERS_MAX>,
+        /// refusals by their name
+        refused: List<Counter, COUNTERS_MAX>,
+        /// connections and datagrams dropped, by the reason
+        dropped: List<Counter, COUNTERS_MAX>,
     }
     /// RFCQuery: ask a peer for its index, local and learned.
     b'I' / 0 IndexQuery (PeerToPeer, Tcp) {

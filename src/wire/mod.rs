@@ -15,6 +15,7 @@ pub mod samples;
 mod table;
 mod tree;
 
+pub(crate) use codec::record;
 pub use codec::{Field, FieldRow, Layout, List, Reader, Rest, Text};
 pub use error::{DecodeError, Fault};
 pub use frame::{

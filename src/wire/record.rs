@@ -4,7 +4,8 @@ use super::codec::{Field, FieldRow, Layout, List, Reader, Text, choice, record};
 use super::error::{DecodeError, Fault};
 use crate::id::{ContentId, PeerNumber, PieceIndex, RfcNumber};
 use crate::limits::{
-    HOLDERS_PER_LISTING_MAX, MEDIA_TYPE_BYTES_MAX, OS_BYTES_MAX, PIECES_PER_FRAME_MAX, TITLE_BYTES_MAX,
+    COUNTER_NAME_BYTES_MAX, HOLDERS_PER_LISTING_MAX, MEDIA_TYPE_BYTES_MAX, OS_BYTES_MAX,
+    PIECES_PER_FRAME_MAX, TITLE_BYTES_MAX,
 };
 use crate::name::{ContentName, Host, PeerName};
 
@@ -173,6 +174,18 @@ record! {
         registrations: u32,
         /// last registration, seconds since 1970 UTC
         registered: i64,
+    }
+}
+
+record! {
+    /// How often something happened at an RS.
+    Counter {
+        /// what is counted
+        what: Text<COUNTER_NAME_BYTES_MAX>,
+        /// how often since the RS started
+        total: u64,
+        /// how often in the last minute
+        last_minute: u64,
     }
 }
 

@@ -38,6 +38,14 @@ fn listings() -> List<Listing, { crate::limits::PAGE_ENTRIES_MAX }> {
     }])
 }
 
+fn counter(what: &str, total: u64) -> Counter {
+    Counter {
+        what: Text::cut(what),
+        total,
+        last_minute: 1,
+    }
+}
+
 /// The samples, in the order of the table.
 pub fn samples() -> Vec<Message> {
     let request = RequestNumber(0x0000_0001_0000_0007);
@@ -146,6 +154,22 @@ pub fn samples() -> Vec<Message> {
         ReportHolder {
             request,
             holder: address.clone(),
+        }
+        .into(),
+        StatusQuery { request }.into(),
+        Status {
+            request,
+            uptime_secs: 86_400,
+            peers_known: 40,
+            peers_active: 30,
+            contents: 60,
+            connections: 31,
+            store_bytes: Some(1_048_576),
+            slowest_us: 900,
+            slowest_minute_us: 80,
+            served: List::first_of([counter("Search", 1_000)]),
+            refused: List::first_of([counter("BadCookie", 2)]),
+            dropped: List::new(),
         }
         .into(),
         IndexQuery { request, after: None }.into(),

@@ -177,13 +177,14 @@ fn at_the_cap_the_longest_idle_goes() {
     let settings = RsSettings {
         listen: "127.0.0.1:0".parse().expect("an address"),
         pool: PoolSettings {
-            workers: 1,
             connections_max: 4,
+            ..PoolSettings::of_workers(1)
         },
         registration: RegistrationSettings {
             lease: Span::from_secs(60),
             policy: Policy::LeastUsed,
         },
+        data: None,
     };
     let rs = Rs::start(settings, &stop).expect("an RS");
     let address = rs.address().to_string();
@@ -226,5 +227,5 @@ fn at_the_cap_the_longest_idle_goes() {
     );
     drop(open);
     stop.trigger();
-    rs.join();
+    rs.join().expect("nothing to write");
 }
