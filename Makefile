@@ -7,7 +7,7 @@ RFCS  ?=
 DOCS   = $(if $(RFCS),--docs '$(RFCS)',)
 P2PDI  = $(or $(CARGO_TARGET_DIR),target)/release/p2pdi
 
-.PHONY: help demo test ordeal check bench compare spec clean
+.PHONY: help demo test ordeal siege fuzz check bench compare spec clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -35,6 +35,13 @@ test: ## all tests
 
 ordeal: ## all rounds of tests/ordeal.rs and tests/durable.rs: kills, liars, stalls, changes, 1 TiB, failing disks
 	P2PDI_ORDEAL=1 $(CARGO) test --locked --test ordeal --test durable -- --nocapture --test-threads 1
+
+siege: ## all of tests/siege.rs: an RS under crowds, floods and forgeries (the forgeries need root)
+	P2PDI_ORDEAL=1 $(CARGO) test --locked --test siege -- --nocapture --test-threads 1
+
+fuzz: ## each reader of bytes for a minute (SECS=60), and that a planted bug is found; needs a C++ compiler
+	tools/fuzz
+	PLANTED=1 tools/fuzz
 
 check: ## format, lints, tests, docs
 	$(CARGO) fmt --check

@@ -78,12 +78,32 @@ pub const REGISTRATIONS_KEPT_MAX: usize = 256;
 pub const PEERS_MAX: usize = 1_000_000;
 /// Content records of one peer: a peer that shares more should share fewer, larger directories.
 pub const RECORDS_PER_PEER_MAX: usize = 200_000;
+/// Content records of all peers: eight times what a large cluster has, at some 400 bytes each.
+pub const RECORDS_MAX: usize = 8_000_000;
+/// Joins of one address at once: ten thousand peers on one host, and a lease's worth more of them with
+/// [`ADDRESS_JOINS_PER_SEC`] is a tenth of [`PEERS_MAX`]. IPv6 counts by networks of 64 bits.
+pub const ADDRESS_JOINS: u64 = 16_384;
+/// And so many more a second.
+pub const ADDRESS_JOINS_PER_SEC: u64 = 10;
+/// Pages of contents or peers for one address at once: four million entries.
+pub const ADDRESS_PAGES: u64 = 4_096;
+/// And so many more a second: each costs up to half a millisecond, so no address takes more than a quarter of a core.
+pub const ADDRESS_PAGES_PER_SEC: u64 = 500;
+/// Addresses whose requests are counted: those that ask for more than comes back to them.
+pub const RATED_ADDRESSES_MAX: usize = 65_536;
 /// Worker threads of the RS when none are asked for.
 pub const RS_WORKERS: usize = 8;
 /// The most worker threads that help.
 pub const RS_WORKERS_MAX: usize = 256;
 /// Open connections at the RS: with it, the oldest idle one goes.
 pub const RS_CONNECTIONS_MAX: usize = 16_384;
+/// Of them from one address, so that one host cannot take the place of all; this machine's own are not counted.
+pub const RS_CONNECTIONS_PER_ADDRESS_MAX: usize = 4_096;
+/// A connection that has asked nothing for so long has no peer behind it: peers renew their lease three times as often.
+pub const RS_IDLE: Span = Span::from_secs(900);
+/// Unfinished requests and answers not taken yet, of all connections together, in bytes; above it, whoever leaves any
+/// behind is closed.
+pub const RS_HELD_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// Threads that probe reported peers.
 pub const RS_PROBERS: usize = 4;
 /// Answers to datagrams waiting for the store: a second of them on a fast disk; whoever is dropped asks again.

@@ -11,7 +11,8 @@ use crate::net::{
     local_address, send_held, serve_datagrams,
 };
 use crate::proto::{
-    AddressTokens, Asker, Probe, Registration, RegistrationSettings, Restoring, changes_state, refusal,
+    AddressTokens, Allowances, Asker, Probe, Registration, RegistrationSettings, Restoring, changes_state,
+    refusal,
 };
 use crate::rng::Rng;
 use crate::storage::{ChangeCount, Commits, DiskStore, Store as _, store_bytes};
@@ -52,6 +53,7 @@ pub struct Rs {
 #[derive(Debug)]
 struct Core {
     machine: Mutex<Registration>,
+    allowances: Mutex<Allowances>,
     clock: Clock,
     probes: Sender<Probe>,
     commits: Commits,
@@ -135,6 +137,13 @@ impl Core {
         if let Message::StatusQuery(query) = request {
             return (self.status(query.request).into(), ChangeCount::default());
         }
+        if Allowances::rates(request)
+            && let Some(text) = self.allowances.lock().refuses(now.at, asker, request)
+        {
+            let request = request.request().unwrap_or_default();
+            let no = refusal(request, Refusal::LimitReached, text);
+            return (no, ChangeCount::default());
+        }
         let changes_state = changes_state(request);
         if changes_state && self.commits.is_full() {
             let text = "the disk of this RS does not keep up: try again later";
@@ -175,6 +184,7 @@ impl Rs {
         };
         let core = Arc::new(Core {
             machine: Mutex::new(machine),
+            allowances: Mutex::default(),
             clock,
             probes,
             commits: Commits::default(),

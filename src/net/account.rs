@@ -23,13 +23,19 @@ macro_rules! dropped {
 }
 dropped! {
     /// The connection that was idle for longest went, to make room.
-    MadeRoom: "connection: idle for longest when room was needed",
+    MadeRoom: "connection: idle longest when room was needed",
     /// No connection was idle, and there were as many as may be.
     Crowded: "connection: too many, all busy",
+    /// Its address had as many as it may.
+    CrowdedAddress: "connection: too many of one address",
+    /// All connections together left too much unfinished.
+    Memory: "connection: held memory when it was short",
     /// What came on a connection was no PDU.
     Unreadable: "connection: no PDU",
     /// The version did not come in time.
     NoHello: "connection: no version in time",
+    /// Nothing was asked for long.
+    Idle: "connection: asked nothing for long",
     /// A frame did not come whole in time.
     SlowFrame: "connection: a frame not whole in time",
     /// The answers were not taken in time.

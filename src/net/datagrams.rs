@@ -118,7 +118,8 @@ impl Outbox {
                 slices.iter(),
                 &self.to[sent..],
                 [],
-                MsgFlags::empty(),
+                // A forged neighbour that is looked for in vain would make a blocking thread wait for seconds.
+                MsgFlags::MSG_DONTWAIT,
             );
             sent += match done {
                 Ok(done) => done.count(),

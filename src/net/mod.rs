@@ -16,6 +16,7 @@ mod getter;
 mod link;
 mod offer;
 mod pacer;
+mod places;
 mod rs_pool;
 mod rs_session;
 mod socket;

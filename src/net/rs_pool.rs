@@ -4,10 +4,13 @@
 //! ever waits for one connection; with the cap reached, the connection that has been idle longest goes.
 
 use super::descriptors::connections_within;
+use super::places::{Place, Places};
 use super::rs_session::{Progress, Session};
 use super::socket::tune;
 use super::{Clock, Dropped, Service, Stop};
-use crate::limits::{CHUNK_BYTES_MAX, FRAME_BYTES_MAX, RS_CONNECTIONS_MAX};
+use crate::limits::{
+    CHUNK_BYTES_MAX, FRAME_BYTES_MAX, RS_CONNECTIONS_MAX, RS_CONNECTIONS_PER_ADDRESS_MAX, RS_HELD_BYTES_MAX,
+};
 use crate::proto::{Asker, refusal};
 use crate::storage::ChangeCount;
 use crate::time::{Instant, Span};
@@ -16,7 +19,7 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use mio::{Events, Interest, Poll, Token, Waker};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
-use std::net::{TcpListener, TcpStream};
+use std::net::{IpAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
@@ -33,6 +36,10 @@ pub struct PoolSettings {
     pub workers: usize,
     /// How many connections may be open.
     pub connections_max: usize,
+    /// How many of them from one address that is not this machine's.
+    pub connections_per_address_max: usize,
+    /// How many bytes all of them together may leave unfinished.
+    pub held_bytes_max: usize,
 }
 
 impl PoolSettings {
@@ -41,24 +48,43 @@ impl PoolSettings {
         Self {
             workers,
             connections_max: RS_CONNECTIONS_MAX,
+            connections_per_address_max: RS_CONNECTIONS_PER_ADDRESS_MAX,
+            held_bytes_max: RS_HELD_BYTES_MAX,
         }
     }
+}
+
+/// What the acceptor tells a worker.
+enum Order {
+    /// Serve a connection.
+    Adopt(Accepted),
+    /// Close the connection that was idle for longest: no descriptor is left to accept with.
+    MakeRoom,
 }
 
 /// A connection on its way to a worker.
 struct Accepted {
     stream: TcpStream,
+    /// Its place among those of its address; none if there is no more.
+    place: Option<Place>,
     /// The cap is reached: close the longest idle one for it.
     make_room: bool,
 }
 
 /// What the acceptor sees of a worker.
 struct WorkerFace {
-    accepted: Sender<Accepted>,
+    orders: Sender<Order>,
     waker: Waker,
     load: AtomicUsize,
-    /// When its longest idle connection last asked; never, if none is idle.
-    idle_since: AtomicU64,
+    /// The rank of its longest idle connection; the highest, if none is idle.
+    idle_rank: AtomicU64,
+}
+
+impl WorkerFace {
+    fn tell(&self, order: Order) {
+        let _ = self.orders.send(order);
+        let _ = self.waker.wake();
+    }
 }
 
 /// The running pool.
@@ -80,16 +106,17 @@ impl RsPool {
     ) -> io::Result<Self> {
         let own = settings.workers * WORKER_DESCRIPTORS;
         let connections_max = connections_within(settings.connections_max, 1, own);
+        let held_bytes = Arc::new(AtomicUsize::new(0));
         let mut faces = Vec::new();
         let mut threads = Vec::new();
         for number in 0..settings.workers {
             let poll = Poll::new()?;
-            let (accepted, inbox) = unbounded();
+            let (orders, inbox) = unbounded();
             let face = Arc::new(WorkerFace {
-                accepted,
+                orders,
                 waker: Waker::new(poll.registry(), WAKE)?,
                 load: AtomicUsize::new(0),
-                idle_since: AtomicU64::new(u64::MAX),
+                idle_rank: AtomicU64::new(u64::MAX),
             });
             faces.push(Arc::clone(&face));
             let told = Arc::clone(&face);
@@ -104,6 +131,9 @@ impl RsPool {
                 last_token: WAKE.0,
                 again: VecDeque::new(),
                 held: BTreeSet::new(),
+                held_bytes: Arc::clone(&held_bytes),
+                held_bytes_max: settings.held_bytes_max,
+                per_address_max: settings.connections_per_address_max,
                 settled: ChangeCount::default(),
                 service: Arc::clone(service),
                 clock,
@@ -112,9 +142,16 @@ impl RsPool {
             let builder = std::thread::Builder::new().name(format!("rs-worker-{number}"));
             threads.push(builder.spawn(move || worker.run())?);
         }
+        let acceptor = Acceptor {
+            listener: Arc::new(listener),
+            faces,
+            connections_max,
+            per_address_max: settings.connections_per_address_max,
+            places: Places::default(),
+        };
         let stop = stop.clone();
-        let acceptor = std::thread::Builder::new().name("rs-accept".to_owned());
-        threads.push(acceptor.spawn(move || accept_all(listener, &faces, connections_max, &stop))?);
+        let builder = std::thread::Builder::new().name("rs-accept".to_owned());
+        threads.push(builder.spawn(move || acceptor.run(&stop))?);
         Ok(Self { threads })
     }
 
@@ -132,37 +169,72 @@ impl core::fmt::Debug for RsPool {
     }
 }
 
-fn accept_all(listener: TcpListener, faces: &[Arc<WorkerFace>], connections_max: usize, stop: &Stop) {
-    let listener = Arc::new(listener);
-    let _guard = stop.watch(&listener);
-    while !stop.is_set() {
-        let stream = match listener.accept() {
-            Ok((stream, _)) => stream,
-            Err(_) if stop.is_set() => break,
-            Err(error) => {
-                log::warn!("accepting a connection: {error}");
-                // Out of descriptors: waiting costs nothing, trying again at once costs a core.
-                stop.wait_until(std::time::Instant::now() + ACCEPT_PAUSE.to_std());
-                continue;
+struct Acceptor {
+    listener: Arc<TcpListener>,
+    faces: Vec<Arc<WorkerFace>>,
+    connections_max: usize,
+    per_address_max: usize,
+    places: Places,
+}
+
+impl Acceptor {
+    fn run(&self, stop: &Stop) {
+        let _guard = stop.watch(&self.listener);
+        let mut failing = false;
+        while !stop.is_set() {
+            match self.listener.accept() {
+                Ok((stream, from)) => {
+                    if core::mem::take(&mut failing) {
+                        log::info!("accepting connections again");
+                    }
+                    self.hand_over(stream, from.ip());
+                }
+                Err(_) if stop.is_set() => break,
+                Err(error) => {
+                    if !core::mem::replace(&mut failing, true) {
+                        log::warn!("accepting a connection: {error}; trying again");
+                    }
+                    // Out of descriptors, most likely: who is idle makes room. Waiting costs nothing, trying again at
+                    // once would cost a core.
+                    if let Some(face) = self.longest_idle() {
+                        face.tell(Order::MakeRoom);
+                    }
+                    stop.wait_until(std::time::Instant::now() + ACCEPT_PAUSE.to_std());
+                }
             }
-        };
-        let open: usize = faces.iter().map(|face| face.load.load(Ordering::Relaxed)).sum();
-        let make_room = open >= connections_max;
-        let chosen = if make_room {
-            faces
-                .iter()
-                .min_by_key(|face| face.idle_since.load(Ordering::Relaxed))
-        } else {
-            faces.iter().min_by_key(|face| face.load.load(Ordering::Relaxed))
-        };
-        if let Some(face) = chosen {
-            face.load.fetch_add(1, Ordering::Relaxed);
-            let _ = face.accepted.send(Accepted { stream, make_room });
+        }
+        for face in &self.faces {
             let _ = face.waker.wake();
         }
     }
-    for face in faces {
-        let _ = face.waker.wake();
+
+    fn hand_over(&self, stream: TcpStream, ip: IpAddr) {
+        let place = self.places.take(ip, self.per_address_max);
+        let loads = || self.faces.iter().map(|face| face.load.load(Ordering::Relaxed));
+        // Who is refused takes nobody's place.
+        let make_room = place.is_some() && loads().sum::<usize>() >= self.connections_max;
+        let chosen = if make_room {
+            self.longest_idle()
+        } else {
+            self.faces
+                .iter()
+                .min_by_key(|face| face.load.load(Ordering::Relaxed))
+        };
+        if let Some(face) = chosen {
+            face.load.fetch_add(1, Ordering::Relaxed);
+            face.tell(Order::Adopt(Accepted {
+                stream,
+                place,
+                make_room,
+            }));
+        }
+    }
+
+    /// The worker with the connection that goes first when room is needed.
+    fn longest_idle(&self) -> Option<&Arc<WorkerFace>> {
+        self.faces
+            .iter()
+            .min_by_key(|face| face.idle_rank.load(Ordering::Relaxed))
     }
 }
 
@@ -172,11 +244,11 @@ const WAKE: Token = Token(0);
 /// Between two looks for stuck connections.
 const SWEEP: Span = Span::from_secs(1);
 /// How long the acceptor rests after an error.
-const ACCEPT_PAUSE: Span = Span::from_millis(100);
+const ACCEPT_PAUSE: Span = Span::from_millis(20);
 
 struct Worker {
     poll: Poll,
-    inbox: Receiver<Accepted>,
+    inbox: Receiver<Order>,
     face: Arc<WorkerFace>,
     sessions: BTreeMap<usize, Session>,
     last_token: usize,
@@ -184,6 +256,10 @@ struct Worker {
     again: VecDeque<usize>,
     /// Sessions with answers that wait for the store.
     held: BTreeSet<usize>,
+    /// What the sessions of all workers hold.
+    held_bytes: Arc<AtomicUsize>,
+    held_bytes_max: usize,
+    per_address_max: usize,
     settled: ChangeCount,
     service: Arc<dyn Service>,
     clock: Clock,
@@ -220,8 +296,14 @@ impl Worker {
                     self.drive(event.token().0, now);
                 }
             }
-            while let Ok(accepted) = self.inbox.try_recv() {
-                self.adopt(accepted, now);
+            while let Ok(order) = self.inbox.try_recv() {
+                match order {
+                    Order::Adopt(accepted) => self.adopt(accepted, now),
+                    Order::MakeRoom => {
+                        self.close_longest_idle();
+                        self.publish_idle();
+                    }
+                }
             }
             if now.since(swept) >= SWEEP {
                 swept = now;
@@ -236,19 +318,28 @@ impl Worker {
             // Before the next sweep, or all that come until then crowd this one worker.
             self.publish_idle();
         }
+        let refused = if accepted.place.is_none() {
+            let text = format!(
+                "this RS serves {} connections of one address: try again later",
+                self.per_address_max
+            );
+            Some((Dropped::CrowdedAddress, text))
+        } else if crowded {
+            let text = "this RS has as many busy connections as it may: try again later".to_owned();
+            Some((Dropped::Crowded, text))
+        } else {
+            None
+        };
         self.last_token += 1;
         let token = self.last_token;
-        match self.open(accepted.stream, token, now) {
-            Ok(session) => {
+        match self.open(accepted, token, now) {
+            Ok(mut session) => {
                 self.service.account().note_opened();
-                self.sessions.insert(token, session);
-                if crowded {
-                    self.service.account().note_dropped(Dropped::Crowded);
-                    let text = "this RS has as many busy connections as it may: try again later";
-                    if let Some(session) = self.sessions.get_mut(&token) {
-                        session.end_with(&refusal(crate::id::RequestNumber::default(), Refusal::Busy, text));
-                    }
+                if let Some((why, text)) = refused {
+                    self.service.account().note_dropped(why);
+                    session.end_with(&refusal(crate::id::RequestNumber::default(), Refusal::Busy, text));
                 }
+                self.sessions.insert(token, session);
                 self.drive(token, now);
             }
             Err(error) => {
@@ -258,7 +349,8 @@ impl Worker {
         }
     }
 
-    fn open(&self, stream: TcpStream, token: usize, now: Instant) -> io::Result<Session> {
+    fn open(&self, accepted: Accepted, token: usize, now: Instant) -> io::Result<Session> {
+        let Accepted { stream, place, .. } = accepted;
         tune(&stream);
         stream.set_nonblocking(true)?;
         let asker = Asker::over_tcp(stream.peer_addr()?.ip(), stream.local_addr()?.ip());
@@ -267,7 +359,7 @@ impl Worker {
         self.poll
             .registry()
             .register(&mut stream, Token(token), interest)?;
-        Ok(Session::new(stream, asker, now))
+        Ok(Session::new(stream, asker, place, now))
     }
 
     fn drive(&mut self, token: usize, now: Instant) {
@@ -279,6 +371,13 @@ impl Worker {
             Progress::Again => self.again.push_back(token),
             Progress::Ended => return self.close(token),
         }
+        let (before, after) = session.note_held_bytes();
+        self.held_bytes.fetch_add(after, Ordering::Relaxed);
+        let all = self.held_bytes.fetch_sub(before, Ordering::Relaxed) - before;
+        if after > 0 && all > self.held_bytes_max {
+            self.service.account().note_dropped(Dropped::Memory);
+            return self.close(token);
+        }
         if session.is_held() {
             self.held.insert(token);
         }
@@ -288,14 +387,17 @@ impl Worker {
         if let Some(mut session) = self.sessions.remove(&token) {
             let _ = self.poll.registry().deregister(&mut session.stream);
             self.service.account().note_closed();
+            self.held_bytes
+                .fetch_sub(session.counted_bytes, Ordering::Relaxed);
             self.face.load.fetch_sub(1, Ordering::Relaxed);
         }
     }
 
-    fn longest_idle(&self) -> Option<(usize, Instant)> {
+    /// The token and rank of the connection that goes first when room is needed.
+    fn longest_idle(&self) -> Option<(usize, u64)> {
         let idle = self.sessions.iter().filter(|(_, session)| session.is_idle());
-        idle.map(|(token, session)| (*token, session.active_at))
-            .min_by_key(|(_, since)| *since)
+        idle.map(|(token, session)| (*token, session.idle_rank()))
+            .min_by_key(|(_, rank)| *rank)
     }
 
     fn close_longest_idle(&mut self) -> bool {
@@ -318,7 +420,7 @@ impl Worker {
     }
 
     fn publish_idle(&self) {
-        let since = self.longest_idle().map_or(u64::MAX, |(_, since)| since.0);
-        self.face.idle_since.store(since, Ordering::Relaxed);
+        let rank = self.longest_idle().map_or(u64::MAX, |(_, rank)| rank);
+        self.face.idle_rank.store(rank, Ordering::Relaxed);
     }
 }

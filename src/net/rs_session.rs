@@ -3,8 +3,11 @@
 //! Invariant: a session holds at most one unfinished frame of input and a bounded amount of output; a
 //! client that does not take its answers is not read from.
 
+use super::places::Place;
 use super::{Dropped, Service};
-use crate::limits::{FRAME_DEADLINE, RS_ANSWERS_WAITING_BYTES_MAX, SEND_DEADLINE};
+use crate::limits::{
+    CHUNK_BYTES_MAX, FRAME_DEADLINE, HELLO_DEADLINE, RS_ANSWERS_WAITING_BYTES_MAX, RS_IDLE, SEND_DEADLINE,
+};
 use crate::proto::{Asker, bad_bytes, refusal};
 use crate::storage::ChangeCount;
 use crate::time::Instant;
@@ -34,12 +37,20 @@ const TURN_BYTES: usize = 64 * 1024;
 pub(super) struct Session {
     pub(super) stream: TcpStream,
     asker: Asker,
+    /// Free again when this is dropped.
+    _place: Option<Place>,
+    /// What it was last known to hold.
+    pub(super) counted_bytes: usize,
     input: Vec<u8>,
     output: Vec<u8>,
     written: usize,
     /// From this byte of the output on, answers wait until so much is settled.
     held: VecDeque<(usize, ChangeCount)>,
     greeted: bool,
+    /// When it was opened.
+    opened_at: Instant,
+    /// Bytes of answers taken since [`Session::stuck_since`].
+    taken_bytes: usize,
     /// After the output: close.
     ending: bool,
     /// The client will send no more.
@@ -53,15 +64,19 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub(super) fn new(stream: TcpStream, asker: Asker, now: Instant) -> Self {
+    pub(super) fn new(stream: TcpStream, asker: Asker, place: Option<Place>, now: Instant) -> Self {
         Self {
             stream,
             asker,
+            _place: place,
+            counted_bytes: 0,
             input: Vec::new(),
             output: Vec::new(),
             written: 0,
             held: VecDeque::new(),
             greeted: false,
+            opened_at: now,
+            taken_bytes: 0,
             ending: false,
             closed: false,
             backlog: false,
@@ -80,16 +95,34 @@ impl Session {
         !self.held.is_empty()
     }
 
-    /// Why it has to go, if it has been in the middle of something for too long.
-    pub(super) fn overdue(&self, now: Instant) -> Option<Dropped> {
-        let (allowed, why) = if self.output.is_empty() {
-            (FRAME_DEADLINE, Dropped::SlowFrame)
+    /// Who goes first when room is needed: those that have not even greeted, then those that asked longest ago.
+    pub(super) const fn idle_rank(&self) -> u64 {
+        if self.greeted {
+            self.active_at.0 | 1 << 63
         } else {
-            (SEND_DEADLINE, Dropped::SlowReader)
+            self.opened_at.0
+        }
+    }
+
+    /// Memory that its unfinished input and its waiting output take: as it was known before, and now.
+    pub(super) const fn note_held_bytes(&mut self) -> (usize, usize) {
+        let now = self.input.capacity() + self.output.capacity();
+        (core::mem::replace(&mut self.counted_bytes, now), now)
+    }
+
+    /// Why it has to go, if it has been silent or in the middle of something for too long.
+    pub(super) fn overdue(&self, now: Instant) -> Option<Dropped> {
+        let stuck_since = self.stuck_since.unwrap_or(now);
+        let (since, allowed, why) = if !self.greeted {
+            (self.opened_at, HELLO_DEADLINE, Dropped::NoHello)
+        } else if self.is_idle() {
+            (self.active_at, RS_IDLE, Dropped::Idle)
+        } else if self.output.is_empty() {
+            (stuck_since, FRAME_DEADLINE, Dropped::SlowFrame)
+        } else {
+            (stuck_since, SEND_DEADLINE, Dropped::SlowReader)
         };
-        self.stuck_since
-            .filter(|since| now.since(*since) > allowed)
-            .map(|_| why)
+        (now.since(since) > allowed).then_some(why)
     }
 
     /// Reads what is there, answers it, writes what can be written.
@@ -236,7 +269,12 @@ impl Session {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(bytes) => {
                     self.written += bytes;
-                    self.stuck_since = Some(now);
+                    self.taken_bytes += bytes;
+                    // A byte now and then is not reading.
+                    if self.taken_bytes >= CHUNK_BYTES_MAX {
+                        self.taken_bytes = 0;
+                        self.stuck_since = Some(now);
+                    }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -246,6 +284,7 @@ impl Session {
         if self.written == self.output.len() {
             self.output.clear();
             self.written = 0;
+            self.taken_bytes = 0;
         }
         Ok(())
     }
@@ -263,4 +302,60 @@ fn next_frame(rest: &mut &[u8]) -> Result<Option<Message>, DecodeError> {
     let (frame, after) = rest.split_at(HEADER_BYTES + header.bytes);
     *rest = after;
     Message::decode(header.letter, &frame[HEADER_BYTES..]).map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::Span;
+    use std::net::{Ipv4Addr, TcpListener};
+
+    fn session() -> (Session, std::net::TcpStream) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a listener");
+        let client = std::net::TcpStream::connect(listener.local_addr().expect("bound")).expect("connected");
+        let (stream, from) = listener.accept().expect("accepted");
+        let asker = Asker::over_tcp(from.ip(), from.ip());
+        let stream = TcpStream::from_std(stream);
+        (Session::new(stream, asker, None, Instant::ZERO), client)
+    }
+
+    #[test]
+    fn who_says_nothing_goes_in_time_and_who_has_asked_lately_stays() {
+        let (mut session, _client) = session();
+        let after = |span: Span| Instant::ZERO.after(span);
+        let more = Span::from_millis(1);
+        assert_eq!(session.overdue(after(HELLO_DEADLINE)), None);
+        assert_eq!(
+            session.overdue(after(HELLO_DEADLINE).after(more)),
+            Some(Dropped::NoHello)
+        );
+        session.greeted = true;
+        assert_eq!(session.overdue(after(RS_IDLE)), None);
+        assert_eq!(session.overdue(after(RS_IDLE).after(more)), Some(Dropped::Idle));
+        session.active_at = after(RS_IDLE);
+        assert_eq!(session.overdue(after(RS_IDLE).after(more)), None);
+        session.input = vec![0];
+        session.stuck_since = Some(Instant::ZERO);
+        assert_eq!(session.overdue(after(FRAME_DEADLINE)), None);
+        assert_eq!(
+            session.overdue(after(FRAME_DEADLINE).after(more)),
+            Some(Dropped::SlowFrame)
+        );
+        session.output = vec![0];
+        assert_eq!(session.overdue(after(SEND_DEADLINE)), None);
+        assert_eq!(
+            session.overdue(after(SEND_DEADLINE).after(more)),
+            Some(Dropped::SlowReader)
+        );
+    }
+
+    #[test]
+    fn those_that_have_not_greeted_make_room_first() {
+        let ((mut old, _a), (new, _b)) = (session(), session());
+        old.greeted = true;
+        assert!(new.idle_rank() < old.idle_rank());
+        let rank = old.idle_rank();
+        old.active_at = Instant::ZERO.after(Span::from_secs(1));
+        assert!(old.idle_rank() > rank);
+    }
 }

@@ -2,7 +2,26 @@
 
 use crate::limits::{DATAGRAM_BYTES_MAX, FRAME_BYTES_MAX};
 use crate::name::Host;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
+
+/// Who counts as one where connections and requests are counted: an IPv4 address, or a network of IPv6, for whoever
+/// has one address there has 2^64 of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AddressGroup(IpAddr);
+
+impl AddressGroup {
+    /// The group of an address; none for this machine's own.
+    pub fn of(ip: IpAddr) -> Option<Self> {
+        let ip = ip.to_canonical();
+        if ip.is_loopback() {
+            return None;
+        }
+        Some(Self(match ip {
+            IpAddr::V4(_) => ip,
+            IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64)),
+        }))
+    }
+}
 
 /// Where a request came from: what an answer may contain depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +51,11 @@ impl Asker {
             reached: None,
             answer_bytes_max: DATAGRAM_BYTES_MAX,
         }
+    }
+
+    /// Who counts as one with it; none for this machine's own.
+    pub fn group(&self) -> Option<AddressGroup> {
+        AddressGroup::of(self.ip)
     }
 
     /// `host` as this asker can use it. A loopback address means "on the machine that answers", so somebody

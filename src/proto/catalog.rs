@@ -8,7 +8,7 @@
 use super::change::{Change, HolderRow, key_bytes};
 use super::registry::{Peer, Registry};
 use crate::id::{PeerNumber, RfcNumber};
-use crate::limits::RECORDS_PER_PEER_MAX;
+use crate::limits::{RECORDS_MAX, RECORDS_PER_PEER_MAX};
 use crate::name::ContentName;
 use crate::time::Instant;
 use crate::wire::{ContentInfo, ContentKey, ContentKind, Wanted};
@@ -113,6 +113,8 @@ pub(super) enum RegisterFault {
     NameTaken,
     /// The peer has as many records as it may.
     Full,
+    /// All peers together have as many as they may.
+    AllFull,
 }
 
 /// All content records.
@@ -120,6 +122,7 @@ pub(super) enum RegisterFault {
 pub(super) struct Catalog {
     policy: Policy,
     records_per_peer_max: usize,
+    records_max: usize,
     contents: BTreeMap<Content, Entry>,
     by_id: BTreeSet<ById>,
     by_number: BTreeSet<(RfcNumber, Content)>,
@@ -136,6 +139,7 @@ impl Catalog {
         Self {
             policy,
             records_per_peer_max: RECORDS_PER_PEER_MAX,
+            records_max: RECORDS_MAX,
             contents: BTreeMap::new(),
             by_id: BTreeSet::new(),
             by_number: BTreeSet::new(),
@@ -150,6 +154,13 @@ impl Catalog {
     #[cfg(test)]
     pub(super) const fn with_records_per_peer(mut self, records_per_peer_max: usize) -> Self {
         self.records_per_peer_max = records_per_peer_max;
+        self
+    }
+
+    /// The same with fewer records in all.
+    #[cfg(test)]
+    pub(super) const fn with_records(mut self, records_max: usize) -> Self {
+        self.records_max = records_max;
         self
     }
 
@@ -179,6 +190,9 @@ impl Catalog {
         let count = self.counts.get(&number).copied().unwrap_or(0);
         if !has && count >= self.records_per_peer_max {
             return Err(RegisterFault::Full);
+        }
+        if !has && self.by_peer.len() >= self.records_max {
+            return Err(RegisterFault::AllFull);
         }
         self.order += 1;
         let order = self.order;

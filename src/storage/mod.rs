@@ -32,6 +32,7 @@ pub use hash_cache::HashCache;
 pub use hashers::{HashOrder, HashProgress, Hashed, Hashers};
 pub use hashing::{HashFault, hash_file};
 pub use heading::{Heading, read_heading};
+pub use journal::{journal_bytes, read_journal};
 pub use landing::Landing;
 pub use mapped::Mapped;
 pub use open::read_small;

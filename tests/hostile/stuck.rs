@@ -58,7 +58,15 @@ fn the_silent_in_the_middle_are_dropped() {
     let long = [b"P".as_slice(), &131_072_u32.to_be_bytes()].concat();
     let listing = [b"I".as_slice(), &1_000_u32.to_be_bytes()].concat();
     let content = [b"C".as_slice(), &200_000_u32.to_be_bytes()].concat();
-    let cases: [Case<'_>; 9] = [
+    let cases: [Case<'_>; 10] = [
+        (
+            "no greeting at the RS",
+            &server.address,
+            false,
+            b"",
+            false,
+            HELLO_DEADLINE,
+        ),
         (
             "half a header at the RS",
             &server.address,
@@ -72,8 +80,8 @@ fn the_silent_in_the_middle_are_dropped() {
             &server.address,
             false,
             b"V\0\0",
-            false,
-            FRAME_DEADLINE,
+            true,
+            HELLO_DEADLINE,
         ),
         (
             "half a frame at the RS",

@@ -2,11 +2,58 @@
 
 use super::hits::Hit::{self, By, Not};
 
+const ALLOWANCE: &str = "src/proto/allowance.rs";
+const RS_LIMITS: &str = "src/proto/registration_tests/limits.rs";
 const LOAD: &str = "tests/load.rs";
 const LOAD_RANGE: &str = "numbers_of_a_load_are_bounded_and_the_bound_is_named";
 
 /// One line a bound.
 pub(crate) const HITS: &[(&str, Hit)] = &[
+    (
+        "RECORDS_MAX",
+        By(RS_LIMITS, "all_peers_register_so_many_contents_and_no_more"),
+    ),
+    (
+        "ADDRESS_JOINS",
+        By(ALLOWANCE, "an_address_has_so_much_and_others_have_their_own"),
+    ),
+    (
+        "ADDRESS_JOINS_PER_SEC",
+        By(ALLOWANCE, "an_address_has_so_much_and_others_have_their_own"),
+    ),
+    (
+        "ADDRESS_PAGES",
+        By(ALLOWANCE, "an_address_has_so_much_and_others_have_their_own"),
+    ),
+    (
+        "ADDRESS_PAGES_PER_SEC",
+        By(ALLOWANCE, "an_address_has_so_much_and_others_have_their_own"),
+    ),
+    (
+        "RATED_ADDRESSES_MAX",
+        By(ALLOWANCE, "addresses_remembered_are_bounded_and_forgotten"),
+    ),
+    (
+        "RS_CONNECTIONS_PER_ADDRESS_MAX",
+        By(
+            "tests/siege/forged.rs",
+            "one_address_has_so_many_connections_and_joins",
+        ),
+    ),
+    (
+        "RS_IDLE",
+        By(
+            "src/net/rs_session.rs",
+            "who_says_nothing_goes_in_time_and_who_has_asked_lately_stays",
+        ),
+    ),
+    (
+        "RS_HELD_BYTES_MAX",
+        By(
+            "tests/siege/memory.rs",
+            "frames_that_are_never_finished_are_bounded_together",
+        ),
+    ),
     ("COUNTERS_MAX", By("tests/wire/bounds.rs", "lists_are_bounded")),
     (
         "COUNTER_NAME_BYTES_MAX",

@@ -22,11 +22,17 @@ pub(crate) const REGISTRY_BOUNDS: &[(&str, u64)] = &[
     ("REGISTRATIONS_DAYS", REGISTRATIONS_DAYS.unsigned_abs()),
     ("REGISTRATIONS_KEPT_MAX", REGISTRATIONS_KEPT_MAX as u64),
     ("PEERS_MAX", PEERS_MAX as u64),
+    ("ADDRESS_JOINS", ADDRESS_JOINS),
+    ("ADDRESS_JOINS_PER_SEC", ADDRESS_JOINS_PER_SEC),
+    ("ADDRESS_PAGES", ADDRESS_PAGES),
+    ("ADDRESS_PAGES_PER_SEC", ADDRESS_PAGES_PER_SEC),
+    ("RATED_ADDRESSES_MAX", RATED_ADDRESSES_MAX as u64),
 ];
 
 /// Bounds and timers of the index; those that are spans, in seconds.
 pub(crate) const INDEX_BOUNDS: &[(&str, u64)] = &[
     ("RECORDS_PER_PEER_MAX", RECORDS_PER_PEER_MAX as u64),
+    ("RECORDS_MAX", RECORDS_MAX as u64),
     ("HOLDERS_PER_LISTING_MAX", HOLDERS_PER_LISTING_MAX as u64),
     ("PAGE_ENTRIES_MAX", PAGE_ENTRIES_MAX as u64),
     ("PAGES_MAX", PAGES_MAX as u64),

@@ -77,6 +77,28 @@ fn a_peer_registers_so_many_contents_and_no_more() {
 }
 
 #[test]
+fn all_peers_register_so_many_contents_and_no_more() {
+    let mut stage = Stage::new();
+    stage.rs.catalog = Catalog::new(Policy::LeastUsed).with_records(3);
+    let a = stage.join("a", 10);
+    let b = stage.join("b", 11);
+    pdu!(Ack, stage.register(a, "x"));
+    pdu!(Ack, stage.register(a, "y"));
+    pdu!(Ack, stage.register(b, "x"));
+    let (code, text) = refused(stage.register(b, "y"));
+    assert_eq!(code, Refusal::LimitReached);
+    assert!(text.contains("this RS keeps"), "{text}");
+    pdu!(Ack, stage.register(b, "x"));
+    stage.deregister(a, "x");
+    stage.deregister(a, "x");
+    pdu!(Ack, stage.register(b, "y"));
+    assert_eq!(refusal_code(stage.register(a, "x")), Refusal::LimitReached);
+    stage.leave(b);
+    pdu!(Ack, stage.register(a, "x"));
+    pdu!(Ack, stage.register(a, "z"));
+}
+
+#[test]
 fn registrations_are_counted_up_to_a_bound() {
     let mut stage = Stage::new();
     let a = stage.join("a", 10);
