@@ -11,6 +11,7 @@ pub mod locate;
 pub mod name;
 pub mod peer;
 pub mod rate;
+pub mod ring;
 pub mod rng;
 pub mod time;
 

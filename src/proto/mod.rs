@@ -8,6 +8,7 @@
 
 mod asker;
 mod catalog;
+pub mod chord;
 mod exchange;
 mod gate;
 mod index;

@@ -1,0 +1,1 @@
+//! The ring node alone: refusals, and lies that change nothing.

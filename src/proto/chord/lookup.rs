@@ -1,0 +1,269 @@
+//! Lookups: from node to node, the asker asking each in turn, until the owner itself says that it is.
+//!
+//! Invariant: an owner is named only if it said so itself, or if the one node it would yield to is gone. So a lookup may
+//! fail, and is never answered by somebody who has heard of a better one. Every step leads nearer to the key or is
+//! passed over, and their number is bounded.
+
+use super::asks::{Purpose, Reply};
+use super::member::Member;
+use super::node::{CommandNumber, RingEvent, RingNode, Standing};
+use crate::limits::{RING_LOOKUPS_MAX, RING_STEPS_MAX, RING_WALK_MAX};
+use crate::ring::{NodeAddress, RingId, between, between_or_end};
+use crate::time::Instant;
+use crate::wire::{Message, RingHops, RingStep, RingVerdict};
+
+/// The owner of a key, and how it was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// The key.
+    pub key: RingId,
+    /// The owner.
+    pub owner: Member,
+    /// The nodes after it.
+    pub next: Vec<Member>,
+    /// Other nodes that were asked on the way to the last one before the key. That the owner itself was asked is not counted.
+    pub hops: u32,
+    /// Nodes that were asked and gone.
+    pub timeouts: u32,
+}
+
+/// Why a lookup failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LookupFault {
+    /// This node is in no ring and was given no other to ask.
+    NotMember,
+    /// Everybody who could be asked is gone.
+    NobodyLeft,
+    /// It took too many steps.
+    TooLong,
+    /// Too many lookups are open.
+    TooMany,
+}
+
+/// What a lookup is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Aim {
+    Command(CommandNumber),
+    Finger(u16),
+}
+
+#[derive(Debug)]
+pub(super) struct Lookup {
+    key: RingId,
+    aim: Aim,
+    /// Whom to ask, the next one last.
+    hints: Vec<Member>,
+    /// Who may be the owner, the next one last; once there are any, hints are for when all of them are gone.
+    claims: Vec<Member>,
+    gone: Vec<Member>,
+    /// An owner that would yield to the node that is asked now.
+    yields: Option<(Member, Vec<Member>)>,
+    confirming: bool,
+    hops: u32,
+    timeouts: u32,
+    steps: u32,
+}
+
+impl RingNode {
+    pub(super) fn look_up(
+        &mut self,
+        now: Instant,
+        number: CommandNumber,
+        key: RingId,
+        via: Option<NodeAddress>,
+    ) {
+        self.begin_lookup(now, key, Aim::Command(number), via);
+    }
+
+    pub(super) fn begin_lookup(&mut self, now: Instant, key: RingId, aim: Aim, via: Option<NodeAddress>) {
+        let mut lookup = Lookup {
+            key,
+            aim,
+            hints: Vec::new(),
+            claims: Vec::new(),
+            gone: Vec::new(),
+            yields: None,
+            confirming: false,
+            hops: 0,
+            timeouts: 0,
+            steps: 0,
+        };
+        let fault = match via {
+            _ if self.lookups.len() >= RING_LOOKUPS_MAX => Some(LookupFault::TooMany),
+            Some(contact) => {
+                lookup.hints.push(Member::at(self.settings.space, contact));
+                None
+            }
+            None if !self.is_member() => Some(LookupFault::NotMember),
+            None => None,
+        };
+        if let Some(fault) = fault {
+            self.lookup_failed(aim, fault);
+            return;
+        }
+        if via.is_none() {
+            let (verdict, nodes) = self.verdict(key);
+            let me = self.near.me;
+            if let Some((owner, next)) = lookup.heed(me, verdict, &nodes) {
+                self.lookup_done(&lookup, owner, next);
+                return;
+            }
+        }
+        let number = self.new_number();
+        self.lookup_on(now, number, Box::new(lookup));
+    }
+
+    /// Asks the next node, if there is one.
+    fn lookup_on(&mut self, now: Instant, number: u64, mut lookup: Box<Lookup>) {
+        lookup.steps += 1;
+        let most = if self.settings.fingers {
+            RING_STEPS_MAX
+        } else {
+            RING_WALK_MAX
+        };
+        let fault = if lookup.steps > most {
+            LookupFault::TooLong
+        } else if let Some((to, confirm)) = lookup.next() {
+            lookup.confirming = confirm;
+            let key = lookup.key;
+            self.lookups.insert(number, lookup);
+            self.ask(now, to, Purpose::Lookup(number), |request, ring| {
+                RingStep {
+                    request,
+                    ring,
+                    key,
+                    confirm,
+                }
+                .into()
+            });
+            return;
+        } else {
+            LookupFault::NobodyLeft
+        };
+        self.lookup_failed(lookup.aim, fault);
+    }
+
+    pub(super) fn lookup_replied(&mut self, now: Instant, number: u64, to: Member, reply: &Reply<'_>) {
+        let Some(mut lookup) = self.lookups.remove(&number) else {
+            return;
+        };
+        let done = match reply {
+            Reply::Answer(Message::RingHops(hops)) => self.heed_hops(&mut lookup, hops),
+            _ => {
+                lookup.timeouts += u32::from(matches!(reply, Reply::Gone));
+                lookup.gone.push(to);
+                lookup.yields.take()
+            }
+        };
+        match done {
+            Some((owner, next)) => self.lookup_done(&lookup, owner, next),
+            None => self.lookup_on(now, number, lookup),
+        }
+    }
+
+    fn heed_hops(&self, lookup: &mut Lookup, hops: &RingHops) -> Option<(Member, Vec<Member>)> {
+        let space = self.settings.space;
+        let from = Member::of(space, &hops.node);
+        let nodes: Vec<Member> = hops.nodes.iter().map(|node| Member::of(space, node)).collect();
+        if !lookup.confirming {
+            lookup.hops += 1;
+        }
+        lookup.heed(from, hops.verdict, &nodes)
+    }
+
+    fn lookup_done(&mut self, lookup: &Lookup, owner: Member, next: Vec<Member>) {
+        match lookup.aim {
+            Aim::Command(number) => {
+                let owner = Owner {
+                    key: lookup.key,
+                    owner,
+                    next,
+                    hops: lookup.hops,
+                    timeouts: lookup.timeouts,
+                };
+                self.event(RingEvent::Found(number, owner));
+            }
+            Aim::Finger(i) => self.near.point_finger(self.settings.space, i, owner),
+        }
+    }
+
+    pub(super) fn lookup_failed(&mut self, aim: Aim, fault: LookupFault) {
+        if let Aim::Command(number) = aim {
+            self.event(RingEvent::Failed(number, fault));
+        }
+    }
+
+    /// Looks up one finger, the next one each time.
+    pub(super) fn fix_finger(&mut self, now: Instant) {
+        let pause = self.about(self.settings.stabilize);
+        self.finger_at = Some(now.after(pause));
+        if self.standing != Standing::In || !self.settings.fingers {
+            return;
+        }
+        let (space, me) = (self.settings.space, self.near.me.id);
+        // Those below the end of the list are in the list.
+        let last = self.near.successors().last().map_or(me, |member| member.id);
+        let below = space.distance(me, last).highest_bit().unwrap_or(0);
+        self.next_finger = if self.next_finger > below {
+            self.next_finger - 1
+        } else {
+            space.bits() - 1
+        };
+        let start = space.finger_start(me, self.next_finger);
+        self.begin_lookup(now, start, Aim::Finger(self.next_finger), None);
+    }
+}
+
+impl Lookup {
+    pub(super) const fn aim(&self) -> Aim {
+        self.aim
+    }
+
+    /// Whom to ask now, and whether it is to confirm that the key is its own.
+    fn next(&mut self) -> Option<(Member, bool)> {
+        let gone = &self.gone;
+        let take =
+            |from: &mut Vec<Member>| core::iter::from_fn(|| from.pop()).find(|member| !gone.contains(member));
+        match take(&mut self.claims) {
+            Some(claim) => Some((claim, true)),
+            None => take(&mut self.hints).map(|hint| (hint, false)),
+        }
+    }
+
+    /// Takes an answer into account; gives the owner and the nodes after it if that is settled.
+    fn heed(
+        &mut self,
+        from: Member,
+        verdict: RingVerdict,
+        nodes: &[Member],
+    ) -> Option<(Member, Vec<Member>)> {
+        let key = self.key;
+        match verdict {
+            RingVerdict::Mine => return Some((from, nodes.to_vec())),
+            RingVerdict::Nearer => {
+                let nearer = nodes.iter().filter(|node| between(from.id, node.id, key));
+                self.hints.extend(nearer.rev());
+            }
+            RingVerdict::After => {
+                let after = nodes.iter().filter(|node| between_or_end(from.id, key, node.id));
+                self.claims = after.rev().copied().collect();
+            }
+            RingVerdict::Before => {
+                let before = nodes.first().copied();
+                let next = nodes.get(1..).unwrap_or_default().to_vec();
+                // It yields to a node at or after the key; if that one is gone, the key is its own.
+                match before.filter(|node| node.id == key || between(key, node.id, from.id)) {
+                    Some(before) if !self.gone.contains(&before) => {
+                        self.claims.push(from);
+                        self.claims.push(before);
+                        self.yields = Some((from, next));
+                        return None;
+                    }
+                    _ => return Some((from, next)),
+                }
+            }
+        }
+        self.yields = None;
+        None
+    }
+}

@@ -1,0 +1,104 @@
+//! A node as others know it, and what all nodes of a ring have in common.
+
+use crate::limits::{RING_IDS_PER_HOST, RING_REPLICAS, RING_STABILIZE, RING_SUCCESSORS, RING_SUCCESSORS_MAX};
+use crate::ring::{NodeAddress, RingHash, RingId, RingSpace};
+use crate::time::Span;
+use crate::wire::{RingMember, RingShape};
+
+/// A member of a ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Its place, derived from its address.
+    pub id: RingId,
+    /// Where it is reached.
+    pub address: NodeAddress,
+    /// Random; tells a node that came back from what it was. 0 if it is not known.
+    pub incarnation: u64,
+}
+
+impl Member {
+    /// The member that a message speaks of; its id is our own reckoning.
+    pub fn of(space: RingSpace, member: &RingMember) -> Self {
+        Self {
+            id: space.id_of(member.address),
+            address: member.address,
+            incarnation: member.incarnation,
+        }
+    }
+
+    /// Whoever is at an address.
+    pub fn at(space: RingSpace, address: NodeAddress) -> Self {
+        Self::of(
+            space,
+            &RingMember {
+                address,
+                incarnation: 0,
+            },
+        )
+    }
+
+    /// As messages carry it.
+    pub const fn wire(self) -> RingMember {
+        RingMember {
+            address: self.address,
+            incarnation: self.incarnation,
+        }
+    }
+
+    /// True if the one that answered may be this one.
+    pub const fn may_be(self, answered: u64) -> bool {
+        self.incarnation == 0 || self.incarnation == answered
+    }
+}
+
+/// How a ring is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RingSettings {
+    /// The circle.
+    pub space: RingSpace,
+    /// How many successors a node lists.
+    pub successors: usize,
+    /// How many nodes keep a record.
+    pub replicas: usize,
+    /// False for the naive ring, in which a lookup goes from node to node.
+    pub fingers: bool,
+    /// Between two looks at the successor.
+    pub stabilize: Span,
+    /// How many nodes of one host a node takes note of.
+    pub ids_per_host: usize,
+}
+
+impl RingSettings {
+    /// What is usual, on this circle.
+    pub fn usual(space: RingSpace) -> Self {
+        Self {
+            space,
+            successors: usize::from(RING_SUCCESSORS),
+            replicas: usize::from(RING_REPLICAS),
+            fingers: true,
+            stabilize: RING_STABILIZE,
+            ids_per_host: RING_IDS_PER_HOST,
+        }
+    }
+
+    /// What nodes tell each other of it: those that differ here are no nodes of one ring.
+    pub fn shape(&self) -> RingShape {
+        RingShape {
+            id_bits: self.space.bits(),
+            hash: self.space.hash(),
+            successors: u16::try_from(self.successors.clamp(1, RING_SUCCESSORS_MAX)).unwrap_or(1),
+        }
+    }
+}
+
+/// The words for a ring's shape.
+pub(super) fn describe(shape: &RingShape) -> String {
+    let hash = match shape.hash {
+        RingHash::Sha1 => "SHA-1",
+        RingHash::Blake3 => "BLAKE3",
+    };
+    format!(
+        "{} bits of {hash} and lists of {}",
+        shape.id_bits, shape.successors
+    )
+}
