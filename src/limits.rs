@@ -214,10 +214,10 @@ pub const RING_STABILIZE: Span = Span::from_secs(3);
 pub const RING_ANSWER: Span = Span::from_millis(1_500);
 /// and after so many tries the node counts as dead.
 pub const RING_TRIES_MAX: u32 = 3;
-/// A node that is busy is asked again after this at the earliest; waits differ, or two would meet again.
+/// A node that is busy is asked again after this at the earliest, each time later, and at no foreseeable moment.
 pub const RING_BUSY_WAIT: Span = Span::from_millis(50);
 /// And so often in all.
-pub const RING_BUSY_MAX: u32 = 40;
+pub const RING_BUSY_MAX: u32 = 16;
 /// Nodes of one host that a node takes note of: who has many addresses could surround a node with its own.
 pub const RING_IDS_PER_HOST: usize = 64;
 /// Steps of one lookup: ten times what a ring of a million nodes needs.

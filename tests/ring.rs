@@ -3,7 +3,7 @@
 use p2pdi::proto::chord::{RingCommand, RingEvent, RingSettings, Standing};
 use p2pdi::ring::{RingHash, RingSpace};
 use p2pdi::rng::Rng;
-use p2pdi::sim::ring::{NodeIndex, RingNetwork, RingWorld};
+use p2pdi::sim::ring::{NodeIndex, RingLife, RingNetwork, RingSchedule, RingWorld, run_ring};
 use p2pdi::time::{Instant, Span};
 
 fn settings(successors: usize) -> RingSettings {
@@ -69,4 +69,49 @@ fn a_ring_comes_together_and_finds_its_keys() {
             assert_eq!(found.expect("an owner").owner, *right);
         }
     }
+}
+
+fn life(seed: u64, nodes: usize, successors: usize, acts: u32) -> RingLife {
+    let schedule = RingSchedule {
+        seed,
+        nodes,
+        successors,
+        acts,
+        fault: None,
+    };
+    let life = run_ring(schedule);
+    if let Some(broken) = &life.broken {
+        panic!("{schedule:?}: {broken}");
+    }
+    life
+}
+
+#[test]
+fn small_rings_keep_their_invariant_and_come_to_rest() {
+    let mut lives = 0;
+    let (mut deaths, mut departures, mut joins, mut found, mut failed, mut looks) = (0, 0, 0, 0, 0, 0);
+    let mut longest = 0.0_f64;
+    for successors in 1..=4 {
+        for nodes in 1..=successors + 2 {
+            for seed in 0..50 {
+                let life = life(
+                    seed * 1_000 + u64::try_from(nodes).expect("few"),
+                    nodes,
+                    successors,
+                    30,
+                );
+                lives += 1;
+                deaths += life.deaths;
+                departures += life.departures;
+                joins += life.joins;
+                found += life.found;
+                failed += life.failed;
+                looks += life.looks;
+                longest = longest.max(life.settled.map_or(0.0, |span| span.as_secs_f64()));
+            }
+        }
+    }
+    println!(
+        "{lives} lives, {joins} joins, {deaths} deaths, {departures} departures, {found} found, {failed} failed, {looks} looks, longest {longest}"
+    );
 }

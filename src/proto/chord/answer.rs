@@ -96,15 +96,29 @@ impl RingNode {
     }
 
     /// Who is nearer to a key than this node, or that nobody is.
+    ///
+    /// Who takes the key for its own does not say so unless another has said it: the node before it may know better.
     pub(super) fn verdict(&self, key: RingId) -> (RingVerdict, Vec<Member>) {
         let list = self.near.successors();
-        if self.near.owns(key) {
-            return (RingVerdict::Mine, list.to_vec());
+        if list.is_empty() {
+            return (RingVerdict::Mine, Vec::new());
         }
         if self.near.precedes(key) {
             return (RingVerdict::After, list.to_vec());
         }
-        (RingVerdict::Nearer, self.nearer(key))
+        let before = self.near.predecessor.filter(|_| self.near.owns(key));
+        let nearer = before.into_iter().chain(self.nearer(key));
+        (RingVerdict::Nearer, nearer.collect())
+    }
+
+    /// Whether a key is this node's own, as others have said; if not, who comes before.
+    pub(super) fn confirmation(&self, key: RingId) -> (RingVerdict, Vec<Member>) {
+        let list = self.near.successors();
+        if self.near.owns(key) {
+            return (RingVerdict::Mine, list.to_vec());
+        }
+        let before = self.near.predecessor.into_iter();
+        (RingVerdict::Before, before.chain(list.iter().copied()).collect())
     }
 
     fn nearer(&self, key: RingId) -> Vec<Member> {
@@ -117,17 +131,17 @@ impl RingNode {
     }
 
     fn answer_step(&self, step: &RingStep) -> Message {
-        let (verdict, nodes) = self.verdict(step.key);
+        let (verdict, nodes) = if step.confirm {
+            self.confirmation(step.key)
+        } else {
+            self.verdict(step.key)
+        };
         // Nearer nodes are hints; anything else is a claim.
-        if self.is_busy() && (step.confirm || verdict != RingVerdict::Nearer) {
+        let unsure = self.is_busy() || step.confirm && !self.near.confirmed;
+        if unsure && verdict != RingVerdict::Nearer {
             return busy(step.request);
         }
-        if !step.confirm || verdict == RingVerdict::Mine {
-            return self.hops(step.request, verdict, &nodes);
-        }
-        let before = self.near.predecessor.into_iter();
-        let nodes: Vec<Member> = before.chain(self.near.successors().iter().copied()).collect();
-        self.hops(step.request, RingVerdict::Before, &nodes)
+        self.hops(step.request, verdict, &nodes)
     }
 
     fn answer_notify(&mut self, now: Instant, notify: &RingNotify) -> Message {
@@ -192,9 +206,7 @@ impl RingNode {
 
     fn answer_leave(&mut self, now: Instant, leave: &RingLeave) -> Message {
         let leaver = Member::of(self.settings.space, &leave.sender);
-        if self.view.is_some() {
-            return self.answer_young_leave(now, leave.request, leaver);
-        }
+        self.note_gone(now, leaver);
         if self.near.successor() == Some(leaver) {
             self.settle_at = Some(now);
         }

@@ -104,7 +104,8 @@ impl Asks {
         {
             ask.busy += 1;
             ask.tries = 0;
-            ask.due = now.after(Span(RING_BUSY_WAIT.0 + rng.below(RING_BUSY_WAIT.0)));
+            let wait = RING_BUSY_WAIT.0 * u64::from(ask.busy);
+            ask.due = now.after(Span(wait + rng.below(wait)));
             return None;
         }
         let Ask { to, purpose, .. } = self.open.remove(&number)?;

@@ -181,10 +181,8 @@ impl RingNode {
         if !between(before.id, self.near.me.id, first.id) {
             return false;
         }
-        // A list that goes all round ends before its owner, and the owner is next.
-        let whole = list.len() < self.settings.successors;
-        let rest = list.into_iter().skip(1).chain(whole.then_some(before));
-        self.near.adopt(self.settings.successors, first, rest);
+        self.near
+            .adopt(self.settings.successors, first, list.into_iter().skip(1));
         self.near.predecessor = Some(before);
         self.standing = Standing::In;
         self.settle_at = Some(now);

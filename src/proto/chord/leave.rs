@@ -1,6 +1,7 @@
 //! Leaving: what is kept here goes to others first, then the neighbours are told.
 
 use super::asks::Purpose;
+use super::member::Member;
 use super::node::{RingEvent, RingNode, Standing};
 use crate::limits::RING_LEAVE_WAIT;
 use crate::time::Instant;
@@ -21,17 +22,20 @@ impl RingNode {
 
     /// Nothing is kept here that others do not have: it goes.
     pub(super) fn depart(&mut self, now: Instant) {
-        if self.standing == Standing::Young {
-            self.leave_young(now);
-            return;
-        }
         let sender = self.near.me.wire();
-        let neighbours = self.near.predecessor.into_iter().chain(self.near.successor());
-        let neighbours: Vec<_> = neighbours.collect();
+        let told: Vec<Member> = if self.standing == Standing::Young {
+            self.near.successors().to_vec()
+        } else {
+            self.near
+                .predecessor
+                .into_iter()
+                .chain(self.near.successor())
+                .collect()
+        };
         self.now_out();
         // Whoever is told looks, and finds no member here.
-        for neighbour in neighbours {
-            self.ask(now, neighbour, Purpose::Word, |request, ring| {
+        for member in told {
+            self.ask(now, member, Purpose::Word, |request, ring| {
                 RingLeave {
                     request,
                     ring,

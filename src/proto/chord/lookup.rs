@@ -1,8 +1,8 @@
 //! Lookups: from node to node, the asker asking each in turn, until the owner itself says that it is.
 //!
-//! Invariant: an owner is named only if it said so itself, or if the one node it would yield to is gone. So a lookup may
-//! fail, and is never answered by somebody who has heard of a better one. Every step leads nearer to the key or is
-//! passed over, and their number is bounded.
+//! Invariant: an owner is named only if a node before the key lists it first of those that are not gone, and if it says
+//! so itself, or the one node it would yield to is gone. So a lookup may fail, and never passes over a principal.
+//! Every step leads nearer to the key or is passed over, and their number is bounded.
 
 use super::asks::{Purpose, Reply};
 use super::member::Member;
@@ -38,6 +38,8 @@ pub enum LookupFault {
     TooLong,
     /// Too many lookups are open.
     TooMany,
+    /// The owner was busy whenever it was asked.
+    Busy,
 }
 
 /// What a lookup is for.
@@ -124,6 +126,14 @@ impl RingNode {
         let fault = if lookup.steps > most {
             LookupFault::TooLong
         } else if let Some((to, confirm)) = lookup.next() {
+            if to == self.near.me && confirm {
+                let (verdict, nodes) = self.confirmation(lookup.key);
+                match lookup.heed(to, verdict, &nodes) {
+                    Some((owner, next)) => self.lookup_done(&lookup, owner, next),
+                    None => self.lookup_on(now, number, lookup),
+                }
+                return;
+            }
             lookup.confirming = confirm;
             let key = lookup.key;
             self.lookups.insert(number, lookup);
@@ -149,11 +159,17 @@ impl RingNode {
         };
         let done = match reply {
             Reply::Answer(Message::RingHops(hops)) => self.heed_hops(&mut lookup, hops),
-            _ => {
-                lookup.timeouts += u32::from(matches!(reply, Reply::Gone));
+            Reply::Gone => {
+                lookup.timeouts += 1;
                 lookup.gone.push(to);
                 lookup.yields.take()
             }
+            // It may well be the owner, so nobody else is.
+            Reply::Refused(..) | Reply::Answer(_) if lookup.confirming => {
+                self.lookup_failed(lookup.aim, LookupFault::Busy);
+                return;
+            }
+            Reply::Refused(..) | Reply::Answer(_) => None,
         };
         match done {
             Some((owner, next)) => self.lookup_done(&lookup, owner, next),
@@ -239,6 +255,7 @@ impl Lookup {
     ) -> Option<(Member, Vec<Member>)> {
         let key = self.key;
         match verdict {
+            // Only who is alone says so without being asked to confirm it.
             RingVerdict::Mine => return Some((from, nodes.to_vec())),
             RingVerdict::Nearer => {
                 let nearer = nodes.iter().filter(|node| between(from.id, node.id, key));

@@ -4,9 +4,10 @@ use crate::limits::{RING_IDS_PER_HOST, RING_REPLICAS, RING_STABILIZE, RING_SUCCE
 use crate::ring::{NodeAddress, RingHash, RingId, RingSpace};
 use crate::time::Span;
 use crate::wire::{RingMember, RingShape};
+use core::fmt;
 
 /// A member of a ring.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Member {
     /// Its place, derived from its address.
     pub id: RingId,
@@ -14,6 +15,19 @@ pub struct Member {
     pub address: NodeAddress,
     /// Random; tells a node that came back from what it was. 0 if it is not known.
     pub incarnation: u64,
+}
+
+/// Short, for whoever looks for a fault.
+impl fmt::Debug for Member {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (id, incarnation) = (self.id.to_string(), self.incarnation & 0xffff);
+        write!(
+            f,
+            "{}@{}#{incarnation:x}",
+            id.get(..6).unwrap_or(&id),
+            self.address
+        )
+    }
 }
 
 impl Member {

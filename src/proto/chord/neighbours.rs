@@ -12,6 +12,9 @@ use crate::ring::{RingId, RingSpace, between, between_or_end};
 pub(super) struct Neighbours {
     pub(super) me: Member,
     pub(super) predecessor: Option<Member>,
+    /// The predecessor has said that this node is its successor. A newcomer to whom nobody has said so is not in the ring
+    /// yet, and owns nothing.
+    pub(super) confirmed: bool,
     successors: Vec<Member>,
     /// By rising distance.
     hints: Vec<Member>,
@@ -22,6 +25,7 @@ impl Neighbours {
         Self {
             me,
             predecessor: None,
+            confirmed: false,
             successors: Vec::new(),
             hints: Vec::new(),
         }
@@ -72,6 +76,7 @@ impl Neighbours {
     /// Forgets everybody.
     pub(super) fn clear(&mut self) {
         self.predecessor = None;
+        self.confirmed = false;
         self.successors.clear();
         self.hints.clear();
     }
@@ -131,7 +136,7 @@ impl Neighbours {
     /// True if `key` is between the node before this one and this one.
     pub(super) fn owns(&self, key: RingId) -> bool {
         match self.predecessor {
-            Some(before) => between_or_end(before.id, key, self.me.id),
+            Some(before) => self.confirmed && between_or_end(before.id, key, self.me.id),
             None => self.successors.is_empty(),
         }
     }

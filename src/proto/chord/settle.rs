@@ -25,8 +25,9 @@ impl RingNode {
         }
     }
 
+    /// Sooner than usual, and at no foreseeable moment: nodes that find each other busy would do so again and again.
     fn settle_soon(&mut self, now: Instant) {
-        let pause = Span(RING_BUSY_WAIT.0 + self.rng.below(RING_BUSY_WAIT.0));
+        let pause = Span(RING_BUSY_WAIT.0 + self.rng.below(self.settings.stabilize.0));
         self.settle_at = Some(now.after(pause));
     }
 
@@ -112,7 +113,11 @@ impl RingNode {
     /// A node says that it comes before this one. False if there is no room to note it.
     pub(super) fn note_notify(&mut self, now: Instant, notifier: Member) -> bool {
         self.remember(notifier.address);
-        if self.near.predecessor == Some(notifier) || self.notified.contains(&notifier) {
+        if self.near.predecessor == Some(notifier) {
+            self.near.confirmed = true;
+            return true;
+        }
+        if self.notified.contains(&notifier) {
             return true;
         }
         if self.open.is_none() && self.standing == Standing::In {
@@ -159,6 +164,7 @@ impl RingNode {
     pub(super) fn notifier_replied(&mut self, notifier: Member, reply: &Reply<'_>) {
         if matches!(reply, Reply::Answer(_)) {
             self.near.predecessor = Some(notifier);
+            self.near.confirmed = true;
         }
     }
 }

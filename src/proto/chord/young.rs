@@ -1,7 +1,7 @@
 //! The young ring: too few members for the lists, so everybody lists everybody and one member leads.
 //!
 //! Invariant: every live member lists every live member. A newcomer is told that it is one after all others list it;
-//! whoever is dead or leaves is taken off afterwards; and one change is finished before the next begins.
+//! whoever is dead or has left is taken off afterwards; and one change is finished before the next begins.
 
 use super::answer::busy;
 use super::asks::{Purpose, Reply};
@@ -10,7 +10,7 @@ use super::node::{Operation, RingEvent, RingNode, Standing};
 use crate::id::RequestNumber;
 use crate::proto::refusal;
 use crate::time::Instant;
-use crate::wire::{List, Message, Refusal, RingAsk, RingLeave, RingMembers, RingView};
+use crate::wire::{List, Message, Refusal, RingAsk, RingMembers, RingView};
 
 /// Everybody, as of one version.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub(super) struct Change {
     grown: bool,
     /// Who has not heard of it.
     waiting: Vec<Member>,
-    /// Who is told last: one that comes, or one that goes.
+    /// The newcomer, who is told last.
     last: Option<Member>,
     gone: Vec<Member>,
 }
@@ -94,6 +94,7 @@ impl RingNode {
             .collect();
         others.sort_by_key(|member| self.settings.space.distance(me.id, member.id));
         self.near.predecessor = others.last().copied();
+        self.near.confirmed = true;
         for other in &others {
             self.remember(other.address);
         }
@@ -157,27 +158,6 @@ impl RingNode {
         self.ack(request)
     }
 
-    pub(super) fn answer_young_leave(
-        &mut self,
-        now: Instant,
-        request: RequestNumber,
-        leaver: Member,
-    ) -> Message {
-        let Some(view) = &self.view else {
-            return busy(request);
-        };
-        match view.leader() {
-            Some(leader) if leader != self.near.me => return self.redirect(request, leader),
-            _ if !view.members.contains(&leaver) => return self.ack(request),
-            _ if self.is_busy() => return busy(request),
-            _ => {}
-        }
-        let mut next = view.as_ref().clone();
-        next.members.retain(|member| *member != leaver);
-        self.begin_change(now, next, Some(leaver), false);
-        self.ack(request)
-    }
-
     fn tell_view(&mut self, now: Instant, to: Member) {
         if let Some(view) = &self.view {
             let view = view.wire(false);
@@ -194,7 +174,7 @@ impl RingNode {
         }
     }
 
-    /// Leads everybody to the next view; `last` comes or goes with it.
+    /// Leads everybody to the next view; `last` comes with it.
     fn begin_change(&mut self, now: Instant, mut next: View, last: Option<Member>, grown: bool) {
         next.version += 1;
         let me = self.near.me;
@@ -232,11 +212,6 @@ impl RingNode {
     fn change_on(&mut self, now: Instant, mut change: Change) {
         if !change.waiting.is_empty() {
             self.open = Some(Box::new(Operation::Change(change)));
-            return;
-        }
-        let me = self.near.me;
-        if !change.next.members.contains(&me) {
-            self.now_out();
             return;
         }
         if let Some(last) = change.last.take() {
@@ -284,11 +259,6 @@ impl RingNode {
         let mut next = view.as_ref().clone();
         if view.members.first() != Some(&self.near.me) {
             self.take_over(now, next);
-        } else if self.leaving.is_some() {
-            next.members
-                .retain(|member| *member != self.near.me && !view.gone.contains(member));
-            next.gone.clear();
-            self.begin_change(now, next, None, false);
         } else if !view.gone.is_empty() {
             next.members.retain(|member| !view.gone.contains(member));
             next.gone.clear();
@@ -305,6 +275,8 @@ impl RingNode {
         };
         let me = self.near.me;
         let watched: Vec<Member> = match view.leader() {
+            // A newcomer may be listed, and not know yet that it is a member.
+            Some(leader) if leader == me && self.is_busy() => Vec::new(),
             Some(leader) if leader == me => view
                 .members
                 .iter()
@@ -342,7 +314,7 @@ impl RingNode {
         }
     }
 
-    fn note_gone(&mut self, now: Instant, member: Member) {
+    pub(super) fn note_gone(&mut self, now: Instant, member: Member) {
         if let Some(view) = &mut self.view
             && view.members.contains(&member)
             && !view.gone.contains(&member)
@@ -420,25 +392,6 @@ impl RingNode {
         self.begin_change(now, next, None, false);
     }
 
-    pub(super) fn leave_young(&mut self, now: Instant) {
-        let leader = self.view.as_ref().and_then(|view| view.leader());
-        match leader {
-            Some(leader) if leader != self.near.me => {
-                let sender = self.near.me.wire();
-                self.ask(now, leader, Purpose::Word, |request, ring| {
-                    RingLeave {
-                        request,
-                        ring,
-                        sender,
-                    }
-                    .into()
-                });
-            }
-            _ if self.open.is_none() => self.lead_on(now),
-            _ => {}
-        }
-    }
-
     /// The leader of a young ring tells who is in it.
     pub(super) fn answer_members(&mut self, now: Instant, members: &RingMembers) -> Message {
         let request = members.request;
@@ -484,11 +437,7 @@ impl RingNode {
         }
         let ack = self.ack(request);
         if !view.members.contains(&self.near.me) {
-            if self.leaving.is_some() {
-                self.now_out();
-            } else {
-                self.lost(now);
-            }
+            self.lost(now);
             return ack;
         }
         if self.open.take().is_some() {

@@ -3,6 +3,12 @@
 //! Belongs here: the world they live in, what must hold, what is measured. Does not: decisions of any kind, which are
 //! the machine's. Invariant: the same seed gives the same run.
 
+mod check;
+mod planted;
+mod schedule;
 mod world;
 
+pub use check::{RingBroken, RingCheck};
+pub use planted::PlantedRingFault;
+pub use schedule::{RingLife, RingSchedule, run_ring};
 pub use world::{NodeIndex, RingNetwork, RingWorld};

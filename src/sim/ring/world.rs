@@ -3,9 +3,12 @@
 //! Invariant: a live node that is asked answers before it is given up, as the protocol presumes: what is lost is lost on
 //! the tries before the last. Time never goes back; of two events at one instant the one caused first comes first.
 
+use super::planted::{Planted, PlantedRingFault};
 use crate::id::RequestNumber;
 use crate::limits::RING_TRIES_MAX;
-use crate::proto::chord::{CommandNumber, RingCommand, RingEvent, RingNode, RingOutput, RingSettings};
+use crate::proto::chord::{
+    CommandNumber, Member, RingCommand, RingEvent, RingNode, RingOutput, RingSettings,
+};
 use crate::ring::NodeAddress;
 use crate::rng::Rng;
 use crate::time::{Instant, Span};
@@ -67,6 +70,8 @@ struct Place {
     address: NodeAddress,
     wake: Option<Instant>,
     side: u8,
+    /// What the node was, when it has died.
+    was: Option<Member>,
 }
 
 /// A world of ring nodes.
@@ -83,6 +88,8 @@ pub struct RingWorld {
     caused: u64,
     events: Vec<(NodeIndex, RingEvent)>,
     messages: u64,
+    touched: BTreeSet<NodeIndex>,
+    planted: Planted,
 }
 
 /// The address of the node of a number: one node a host.
@@ -94,7 +101,7 @@ pub(super) fn address_of(number: usize) -> NodeAddress {
 
 impl RingWorld {
     /// A world without nodes.
-    pub const fn new(network: RingNetwork, rng: Rng) -> Self {
+    pub fn new(network: RingNetwork, rng: Rng) -> Self {
         Self {
             now: Instant::ZERO,
             network,
@@ -107,6 +114,8 @@ impl RingWorld {
             caused: 0,
             events: Vec::new(),
             messages: 0,
+            touched: BTreeSet::new(),
+            planted: Planted::default(),
         }
     }
 
@@ -147,6 +156,7 @@ impl RingWorld {
             address,
             wake: None,
             side: 0,
+            was: None,
         });
         self.settle(index);
         index
@@ -176,7 +186,7 @@ impl RingWorld {
     /// A node dies, with all it knows.
     pub fn kill(&mut self, index: NodeIndex) {
         if let Some(place) = self.places.get_mut(index.0) {
-            place.node = None;
+            place.was = place.node.take().map(|node| node.me());
         }
         self.settle(index);
     }
@@ -205,12 +215,19 @@ impl RingWorld {
         Some(number)
     }
 
-    /// Changes a node from outside: for planted faults.
-    pub fn touch(&mut self, index: NodeIndex, with: impl FnOnce(&mut RingNode)) {
-        if let Some(node) = self.places.get_mut(index.0).and_then(|place| place.node.as_mut()) {
-            with(node);
-        }
-        self.settle(index);
+    /// From now on something is done wrong.
+    pub const fn plant(&mut self, fault: PlantedRingFault) {
+        self.planted.plant(fault);
+    }
+
+    /// How the rings of this world are made, if there is a node.
+    pub fn any_settings(&self) -> Option<RingSettings> {
+        self.nodes().next().map(|(_, node)| *node.settings())
+    }
+
+    /// The nodes that something happened to since the last time.
+    pub fn take_touched(&mut self) -> BTreeSet<NodeIndex> {
+        core::mem::take(&mut self.touched)
     }
 
     /// What nodes had to tell since the last time.
@@ -275,8 +292,19 @@ impl RingWorld {
         let (now, asker) = (self.now, self.places[from.0].address);
         let index = self.at.get(&to).copied();
         let joined = index.filter(|index| self.places[index.0].side == self.places[from.0].side);
+        let was = index.and_then(|index| self.places[index.0].was);
         let node = joined.and_then(|index| self.places[index.0].node.as_mut());
         let request = message.request().unwrap_or_default();
+        if let Some(message) = self.planted.answer(node.as_deref(), was, message) {
+            let delay = self.delay();
+            let answer = Event::Answer {
+                to: from,
+                from: to,
+                message,
+            };
+            self.arrive(delay, answer);
+            return;
+        }
         let Some(node) = node else {
             // A host that is cut off is silent.
             if self.network.refuses && (joined.is_some() || index.is_none()) {
@@ -302,6 +330,7 @@ impl RingWorld {
 
     /// Takes what a node wants done, and when it wants to be woken.
     fn settle(&mut self, index: NodeIndex) {
+        self.touched.insert(index);
         let Some(place) = self.places.get_mut(index.0) else {
             return;
         };
