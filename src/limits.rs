@@ -238,6 +238,18 @@ pub const RING_NOTIFIED_MAX: usize = 8;
 pub const RING_LOOKUPS_MAX: usize = 1_024;
 /// Records in one page.
 pub const RING_PAGE_RECORDS_MAX: usize = 256;
+/// Claims of holders that a node keeps: 1,000 nodes hold a million contents with three copies and three holders each.
+pub const RING_CLAIMS_MAX: usize = 200_000;
+/// And of one publisher's: what one holder has at one node if its contents are spread over even a few.
+pub const RING_CLAIMS_PER_HOLDER_MAX: usize = 50_000;
+/// Between two looks whether records are where they belong, and whether there is another ring.
+pub const RING_AUDIT: Span = Span::from_secs(20);
+/// Keys that are looked after in one such look.
+pub const RING_AUDIT_KEYS: usize = 16;
+/// How often a record is offered to who was just said to own its key.
+pub const RING_STORE_TRIES_MAX: u32 = 3;
+/// Pages of records read of one node for one content.
+pub const RING_FETCH_PAGES_MAX: u32 = 16;
 
 // --- a peer's own work ---
 

@@ -9,6 +9,7 @@
 mod asker;
 mod catalog;
 pub mod chord;
+mod claim;
 mod exchange;
 mod gate;
 mod index;

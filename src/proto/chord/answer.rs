@@ -27,6 +27,8 @@ impl RingNode {
             Message::RingJoin(join) => (join.ring, Some(join.sender.address)),
             Message::RingLeave(leave) => (leave.ring, Some(leave.sender.address)),
             Message::RingMembers(members) => (members.ring, Some(members.sender.address)),
+            Message::RingStore(store) => (store.ring, store.publisher),
+            Message::RingFetch(fetch) => (fetch.ring, None),
             _ => return refusal(number, Refusal::NotServed, "no request of a ring"),
         };
         if let Some(refused) = self.misfit(number, ring) {
@@ -50,6 +52,8 @@ impl RingNode {
             Message::RingNotify(notify) => self.answer_notify(now, notify),
             Message::RingJoin(join) => self.answer_join(now, join),
             Message::RingLeave(leave) => self.answer_leave(now, leave),
+            Message::RingStore(store) => self.answer_store(now, store),
+            Message::RingFetch(fetch) => self.answer_fetch(now, fetch),
             _ => self.ack(number),
         }
     }

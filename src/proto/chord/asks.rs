@@ -3,6 +3,7 @@
 //! Invariant: of every question there is exactly one end: an answer, a refusal, or nobody there.
 
 use super::member::Member;
+use super::node::CommandNumber;
 use crate::id::RequestNumber;
 use crate::limits::{RING_ANSWER, RING_BUSY_MAX, RING_BUSY_WAIT, RING_TRIES_MAX};
 use crate::ring::NodeAddress;
@@ -20,6 +21,14 @@ pub(super) enum Purpose {
     Lookup(u64),
     /// A look whether a member of a young ring is still there.
     Watch,
+    /// Records that a node is owed.
+    Copy,
+    /// A record for its owner.
+    Publish(CommandNumber),
+    /// Records of a content.
+    Fetch(CommandNumber),
+    /// The state of a node of what may be another ring.
+    Mirror,
     /// A word that needs no answer.
     Word,
 }

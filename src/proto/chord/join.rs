@@ -4,7 +4,7 @@
 //! that member said so only because nobody it knows of is between.
 
 use super::asks::{Purpose, Reply};
-use super::lookup::LookupFault;
+use super::lookup::{Aim, LookupFault};
 use super::member::Member;
 use super::node::{Operation, RingEvent, RingNode, Standing};
 use super::young::View;
@@ -56,6 +56,12 @@ impl RingNode {
         let contacts: Vec<NodeAddress> = known.chain(self.contacts.iter().copied()).collect();
         self.event(RingEvent::Lost);
         self.be_nowhere();
+        self.begin_join(now, contacts);
+    }
+
+    /// By these, or whoever else is remembered.
+    pub(super) fn join_anew(&mut self, now: Instant, mut contacts: Vec<NodeAddress>) {
+        contacts.extend(self.contacts.iter().copied());
         self.begin_join(now, contacts);
     }
 
@@ -187,6 +193,7 @@ impl RingNode {
         self.standing = Standing::In;
         self.settle_at = Some(now);
         self.finger_at = Some(now);
+        self.audit_at = Some(now.after(self.about_audit()));
         self.remember(before.address);
         self.event(RingEvent::Joined);
         true
@@ -201,12 +208,19 @@ impl RingNode {
         self.near.clear();
         self.near.me.incarnation = self.rng.next_u64().max(1);
         self.asks.clear();
+        if let Some(custody) = &mut self.custody {
+            custody.drift();
+        }
         let lookups = core::mem::take(&mut self.lookups);
         for lookup in lookups.into_values() {
             self.lookup_failed(lookup.aim(), LookupFault::NotMember);
         }
+        for number in self.commands_open() {
+            self.lookup_failed(&Aim::Command(number), LookupFault::NotMember);
+        }
         self.settle_at = None;
         self.finger_at = None;
+        self.audit_at = None;
         self.leaving = None;
     }
 }

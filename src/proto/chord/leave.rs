@@ -15,7 +15,10 @@ impl RingNode {
             Standing::Young | Standing::In if self.leaving.is_some() => {}
             Standing::Young | Standing::In => {
                 self.leaving = Some(now.after(RING_LEAVE_WAIT));
-                self.depart(now);
+                self.bequeath(now);
+                if !self.owes() {
+                    self.depart(now);
+                }
             }
         }
     }
@@ -48,6 +51,7 @@ impl RingNode {
 
     pub(super) fn now_out(&mut self) {
         self.be_nowhere();
+        self.custody = None;
         self.event(RingEvent::Left);
     }
 }

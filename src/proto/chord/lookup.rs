@@ -7,10 +7,11 @@
 use super::asks::{Purpose, Reply};
 use super::member::Member;
 use super::node::{CommandNumber, RingEvent, RingNode, Standing};
+use super::records::RecordKey;
 use crate::limits::{RING_LOOKUPS_MAX, RING_STEPS_MAX, RING_WALK_MAX};
 use crate::ring::{NodeAddress, RingId, between, between_or_end};
 use crate::time::Instant;
-use crate::wire::{Message, RingHops, RingStep, RingVerdict};
+use crate::wire::{Message, Refusal, RingHops, RingStep, RingVerdict};
 
 /// The owner of a key, and how it was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,13 +41,23 @@ pub enum LookupFault {
     TooMany,
     /// The owner was busy whenever it was asked.
     Busy,
+    /// The owner would not keep the record.
+    Refused(Refusal),
+    /// Contents are found by name or id only.
+    NoKey,
 }
 
 /// What a lookup is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Aim {
     Command(CommandNumber),
     Finger(u16),
+    Publish(CommandNumber),
+    Fetch(CommandNumber),
+    /// Records kept here, for their owner.
+    Audit(Box<RecordKey>),
+    /// This node's own id, by way of another.
+    Mirror,
 }
 
 #[derive(Debug)]
@@ -100,14 +111,14 @@ impl RingNode {
             None => None,
         };
         if let Some(fault) = fault {
-            self.lookup_failed(aim, fault);
+            self.lookup_failed(&lookup.aim, fault);
             return;
         }
         if via.is_none() {
             let (verdict, nodes) = self.verdict(key);
             let me = self.near.me;
             if let Some((owner, next)) = lookup.heed(me, verdict, &nodes) {
-                self.lookup_done(&lookup, owner, next);
+                self.lookup_done(now, lookup, owner, next);
                 return;
             }
         }
@@ -129,7 +140,7 @@ impl RingNode {
             if to == self.near.me && confirm {
                 let (verdict, nodes) = self.confirmation(lookup.key);
                 match lookup.heed(to, verdict, &nodes) {
-                    Some((owner, next)) => self.lookup_done(&lookup, owner, next),
+                    Some((owner, next)) => self.lookup_done(now, *lookup, owner, next),
                     None => self.lookup_on(now, number, lookup),
                 }
                 return;
@@ -150,7 +161,7 @@ impl RingNode {
         } else {
             LookupFault::NobodyLeft
         };
-        self.lookup_failed(lookup.aim, fault);
+        self.lookup_failed(&lookup.aim, fault);
     }
 
     pub(super) fn lookup_replied(&mut self, now: Instant, number: u64, to: Member, reply: &Reply<'_>) {
@@ -166,13 +177,13 @@ impl RingNode {
             }
             // It may well be the owner, so nobody else is.
             Reply::Refused(..) | Reply::Answer(_) if lookup.confirming => {
-                self.lookup_failed(lookup.aim, LookupFault::Busy);
+                self.lookup_failed(&lookup.aim, LookupFault::Busy);
                 return;
             }
             Reply::Refused(..) | Reply::Answer(_) => None,
         };
         match done {
-            Some((owner, next)) => self.lookup_done(&lookup, owner, next),
+            Some((owner, next)) => self.lookup_done(now, *lookup, owner, next),
             None => self.lookup_on(now, number, lookup),
         }
     }
@@ -187,26 +198,36 @@ impl RingNode {
         lookup.heed(from, hops.verdict, &nodes)
     }
 
-    fn lookup_done(&mut self, lookup: &Lookup, owner: Member, next: Vec<Member>) {
+    fn lookup_done(&mut self, now: Instant, lookup: Lookup, owner: Member, next: Vec<Member>) {
+        let found = Owner {
+            key: lookup.key,
+            owner,
+            next,
+            hops: lookup.hops,
+            timeouts: lookup.timeouts,
+        };
         match lookup.aim {
-            Aim::Command(number) => {
-                let owner = Owner {
-                    key: lookup.key,
-                    owner,
-                    next,
-                    hops: lookup.hops,
-                    timeouts: lookup.timeouts,
-                };
-                self.event(RingEvent::Found(number, owner));
-            }
+            Aim::Command(number) => self.event(RingEvent::Found(number, found)),
             Aim::Finger(i) => self.near.point_finger(self.settings.space, i, owner),
+            Aim::Publish(number) => self.publish_to(now, number, found),
+            Aim::Fetch(number) => self.fetch_from(now, number, &found),
+            Aim::Audit(key) => self.audited(now, owner, *key),
+            Aim::Mirror => self.mirrored(now, owner),
         }
     }
 
-    pub(super) fn lookup_failed(&mut self, aim: Aim, fault: LookupFault) {
-        if let Aim::Command(number) = aim {
-            self.event(RingEvent::Failed(number, fault));
+    pub(super) fn lookup_failed(&mut self, aim: &Aim, fault: LookupFault) {
+        if let Aim::Command(number) | Aim::Publish(number) | Aim::Fetch(number) = aim {
+            self.publishing.remove(number);
+            self.fetching.remove(number);
+            self.event(RingEvent::Failed(*number, fault));
         }
+    }
+
+    /// The commands that wait for no lookup but for somebody's answer.
+    pub(super) fn commands_open(&self) -> Vec<CommandNumber> {
+        let numbers = self.publishing.keys().chain(self.fetching.keys());
+        numbers.copied().collect()
     }
 
     /// Looks up one finger, the next one each time.
@@ -231,8 +252,8 @@ impl RingNode {
 }
 
 impl Lookup {
-    pub(super) const fn aim(&self) -> Aim {
-        self.aim
+    pub(super) const fn aim(&self) -> &Aim {
+        &self.aim
     }
 
     /// Whom to ask now, and whether it is to confirm that the key is its own.

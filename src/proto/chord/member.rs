@@ -1,6 +1,9 @@
 //! A node as others know it, and what all nodes of a ring have in common.
 
-use crate::limits::{RING_IDS_PER_HOST, RING_REPLICAS, RING_STABILIZE, RING_SUCCESSORS, RING_SUCCESSORS_MAX};
+use crate::limits::{
+    RING_CLAIMS_MAX, RING_CLAIMS_PER_HOLDER_MAX, RING_IDS_PER_HOST, RING_REPLICAS, RING_STABILIZE,
+    RING_SUCCESSORS, RING_SUCCESSORS_MAX,
+};
 use crate::ring::{NodeAddress, RingHash, RingId, RingSpace};
 use crate::time::Span;
 use crate::wire::{RingMember, RingShape};
@@ -80,6 +83,10 @@ pub struct RingSettings {
     pub stabilize: Span,
     /// How many nodes of one host a node takes note of.
     pub ids_per_host: usize,
+    /// Claims of holders that a node keeps.
+    pub claims_max: usize,
+    /// And of one holder.
+    pub claims_per_holder_max: usize,
 }
 
 impl RingSettings {
@@ -92,6 +99,8 @@ impl RingSettings {
             fingers: true,
             stabilize: RING_STABILIZE,
             ids_per_host: RING_IDS_PER_HOST,
+            claims_max: RING_CLAIMS_MAX,
+            claims_per_holder_max: RING_CLAIMS_PER_HOLDER_MAX,
         }
     }
 

@@ -11,12 +11,16 @@
 
 mod answer;
 mod asks;
+mod custody;
 mod join;
 mod leave;
 mod lookup;
 mod member;
+mod merge;
 mod neighbours;
 mod node;
+mod publish;
+mod records;
 mod settle;
 mod young;
 

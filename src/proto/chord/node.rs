@@ -1,13 +1,15 @@
 //! The node itself: what it is told, what it wants done, and which operation is open.
 
 use super::asks::{Asks, Purpose, Reply};
+use super::custody::Custody;
 use super::join::Joining;
 use super::lookup::{Lookup, LookupFault, Owner};
 use super::member::{Member, RingSettings};
 use super::neighbours::Neighbours;
+use super::publish::{Fetching, Publishing};
 use super::young::{Change, Takeover, View};
 use crate::id::RequestNumber;
-use crate::limits::RING_CONTACTS_MAX;
+use crate::limits::{RING_AUDIT, RING_CONTACTS_MAX};
 use crate::ring::{NodeAddress, RingId};
 use crate::rng::Rng;
 use crate::time::{Instant, Span};
@@ -118,7 +120,11 @@ pub struct RingNode {
     pub(super) next_finger: u16,
     pub(super) settle_at: Option<Instant>,
     pub(super) finger_at: Option<Instant>,
+    pub(super) audit_at: Option<Instant>,
     pub(super) leaving: Option<Instant>,
+    pub(super) custody: Option<Box<Custody>>,
+    pub(super) publishing: BTreeMap<CommandNumber, Publishing>,
+    pub(super) fetching: BTreeMap<CommandNumber, Fetching>,
     pub(super) rng: Rng,
     pub(super) outputs: VecDeque<RingOutput>,
 }
@@ -144,7 +150,11 @@ impl RingNode {
             next_finger: 0,
             settle_at: None,
             finger_at: None,
+            audit_at: None,
             leaving: None,
+            custody: None,
+            publishing: BTreeMap::new(),
+            fetching: BTreeMap::new(),
             rng,
             outputs: VecDeque::new(),
         }
@@ -196,9 +206,8 @@ impl RingNode {
             RingCommand::Join(contacts) => self.join(now, &contacts),
             RingCommand::Leave => self.leave(now),
             RingCommand::Lookup(key, via) => self.look_up(now, number, key, via),
-            RingCommand::Publish(_) | RingCommand::Fetch(..) => {
-                self.event(RingEvent::Failed(number, LookupFault::NotMember));
-            }
+            RingCommand::Publish(record) => self.publish(now, number, record),
+            RingCommand::Fetch(wanted, via) => self.fetch(now, number, wanted, via),
         }
         number
     }
@@ -210,7 +219,13 @@ impl RingNode {
 
     /// When [`RingNode::handle_timeout`] wants to be called.
     pub fn deadline(&self) -> Option<Instant> {
-        let timers = [self.settle_at, self.finger_at, self.leaving, self.join_deadline()];
+        let timers = [
+            self.settle_at,
+            self.finger_at,
+            self.audit_at,
+            self.leaving,
+            self.join_deadline(),
+        ];
         timers.into_iter().flatten().chain(self.asks.deadline()).min()
     }
 
@@ -224,7 +239,7 @@ impl RingNode {
             self.handle_failure(now, number);
         }
         if self.leaving.is_some_and(|at| at <= now) {
-            self.now_out();
+            self.depart(now);
         }
         self.join_timeout(now);
         if self.settle_at.is_some_and(|at| at <= now) {
@@ -233,6 +248,10 @@ impl RingNode {
         if self.finger_at.is_some_and(|at| at <= now) {
             self.fix_finger(now);
         }
+        if self.audit_at.is_some_and(|at| at <= now) {
+            self.audit(now);
+        }
+        self.tend(now);
     }
 
     /// The node at `from` answered a question.
@@ -257,9 +276,14 @@ impl RingNode {
             Purpose::Operation => self.operation_replied(now, to, reply),
             Purpose::Lookup(number) => self.lookup_replied(now, number, to, reply),
             Purpose::Watch => self.watch_replied(now, to, reply),
+            Purpose::Copy => self.copy_replied(now, to, reply),
+            Purpose::Publish(number) => self.publish_replied(now, number, reply),
+            Purpose::Fetch(number) => self.fetch_replied(now, number, reply),
+            Purpose::Mirror => self.mirror_replied(now, to, reply),
             Purpose::Word => {}
         }
         self.next_operation(now);
+        self.tend(now);
     }
 
     fn operation_replied(&mut self, now: Instant, to: Member, reply: &Reply<'_>) {
@@ -303,6 +327,10 @@ impl RingNode {
 
     pub(super) fn shape(&self) -> RingShape {
         self.settings.shape()
+    }
+
+    pub(super) fn about_audit(&mut self) -> Span {
+        self.about(RING_AUDIT)
     }
 
     /// Asks a node something.

@@ -60,6 +60,11 @@ impl View {
         }
     }
 
+    /// The most senior member.
+    pub(super) fn first(&self) -> Option<Member> {
+        self.members.first().copied()
+    }
+
     /// The most senior member not known to be dead.
     fn leader(&self) -> Option<Member> {
         self.members
@@ -107,6 +112,7 @@ impl RingNode {
         self.view = Some(Box::new(view));
         if self.standing != Standing::Young {
             self.standing = Standing::Young;
+            self.audit_at = Some(now.after(self.about_audit()));
             let pause = self.about(self.settings.stabilize);
             self.settle_at = Some(now.after(pause));
             self.event(RingEvent::Joined);
