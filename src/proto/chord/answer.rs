@@ -125,13 +125,19 @@ impl RingNode {
         (RingVerdict::Before, before.chain(list.iter().copied()).collect())
     }
 
+    /// Whom to ask next, the best first; and if the list reaches beyond the key, those after it, for when all before it are
+    /// gone.
     fn nearer(&self, key: RingId) -> Vec<Member> {
-        if self.settings.fingers {
-            return self.near.before(self.settings.space, key);
-        }
-        let list = self.near.successors().iter();
-        let before = list.filter(|member| between(self.near.me.id, member.id, key));
-        before.copied().collect()
+        let list = self.near.successors();
+        let after = list.partition_point(|member| between(self.near.me.id, member.id, key));
+        let (before, after) = list.split_at(after);
+        let mut nodes = match (self.settings.fingers, after.is_empty()) {
+            (true, true) => self.near.before(self.settings.space, key),
+            (true, false) => before.iter().rev().copied().collect(),
+            (false, _) => before.to_vec(),
+        };
+        nodes.extend(after);
+        nodes
     }
 
     fn answer_step(&self, step: &RingStep) -> Message {

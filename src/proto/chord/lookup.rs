@@ -12,6 +12,7 @@ use crate::limits::{RING_LOOKUPS_MAX, RING_STEPS_MAX, RING_WALK_MAX};
 use crate::ring::{NodeAddress, RingId, between, between_or_end};
 use crate::time::Instant;
 use crate::wire::{Message, Refusal, RingHops, RingStep, RingVerdict};
+use std::collections::BTreeSet;
 
 /// The owner of a key, and how it was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,12 +61,23 @@ pub(super) enum Aim {
     Mirror,
 }
 
+/// What to do next.
+#[derive(Clone, Debug)]
+enum Hint {
+    /// Ask a node before the key.
+    Ask(Member),
+    /// Everybody that a node lists before the key has been tried: the owner is the first after it that is there.
+    Claims(Vec<Member>),
+}
+
 #[derive(Debug)]
 pub(super) struct Lookup {
     key: RingId,
     aim: Aim,
     /// Whom to ask, the next one last.
-    hints: Vec<Member>,
+    hints: Vec<Hint>,
+    /// Who was asked the way already.
+    asked: BTreeSet<RingId>,
     /// Who may be the owner, the next one last; once there are any, hints are for when all of them are gone.
     claims: Vec<Member>,
     gone: Vec<Member>,
@@ -93,6 +105,7 @@ impl RingNode {
             key,
             aim,
             hints: Vec::new(),
+            asked: BTreeSet::new(),
             claims: Vec::new(),
             gone: Vec::new(),
             yields: None,
@@ -104,7 +117,9 @@ impl RingNode {
         let fault = match via {
             _ if self.lookups.len() >= RING_LOOKUPS_MAX => Some(LookupFault::TooMany),
             Some(contact) => {
-                lookup.hints.push(Member::at(self.settings.space, contact));
+                lookup
+                    .hints
+                    .push(Hint::Ask(Member::at(self.settings.space, contact)));
                 None
             }
             None if !self.is_member() => Some(LookupFault::NotMember),
@@ -258,12 +273,19 @@ impl Lookup {
 
     /// Whom to ask now, and whether it is to confirm that the key is its own.
     fn next(&mut self) -> Option<(Member, bool)> {
-        let gone = &self.gone;
-        let take =
-            |from: &mut Vec<Member>| core::iter::from_fn(|| from.pop()).find(|member| !gone.contains(member));
-        match take(&mut self.claims) {
-            Some(claim) => Some((claim, true)),
-            None => take(&mut self.hints).map(|hint| (hint, false)),
+        loop {
+            while let Some(claim) = self.claims.pop() {
+                if !self.gone.contains(&claim) {
+                    return Some((claim, true));
+                }
+            }
+            match self.hints.pop()? {
+                Hint::Ask(hint) if !self.gone.contains(&hint) && self.asked.insert(hint.id) => {
+                    return Some((hint, false));
+                }
+                Hint::Ask(_) => {}
+                Hint::Claims(claims) => self.claims = claims,
+            }
         }
     }
 
@@ -279,8 +301,12 @@ impl Lookup {
             // Only who is alone says so without being asked to confirm it.
             RingVerdict::Mine => return Some((from, nodes.to_vec())),
             RingVerdict::Nearer => {
-                let nearer = nodes.iter().filter(|node| between(from.id, node.id, key));
-                self.hints.extend(nearer.rev());
+                let (nearer, after): (Vec<Member>, Vec<Member>) =
+                    nodes.iter().partition(|node| between(from.id, node.id, key));
+                if !after.is_empty() {
+                    self.hints.push(Hint::Claims(after.into_iter().rev().collect()));
+                }
+                self.hints.extend(nearer.into_iter().rev().map(Hint::Ask));
             }
             RingVerdict::After => {
                 let after = nodes.iter().filter(|node| between_or_end(from.id, key, node.id));
