@@ -6,6 +6,7 @@
 use super::member::{Member, describe};
 use super::node::{RingNode, Standing};
 use crate::id::RequestNumber;
+use crate::limits::RING_NEARER_MAX;
 use crate::proto::refusal;
 use crate::ring::{RingId, between};
 use crate::time::Instant;
@@ -99,7 +100,8 @@ impl RingNode {
         .into()
     }
 
-    /// Who is nearer to a key than this node, or that nobody is.
+    /// Whom to ask about a key next, the best first. If the list reaches beyond the key those after the key come first:
+    /// nobody who is in everybody's list is between two on a list, so the first of them that is there owns it.
     ///
     /// Who takes the key for its own does not say so unless another has said it: the node before it may know better.
     pub(super) fn verdict(&self, key: RingId) -> (RingVerdict, Vec<Member>) {
@@ -107,12 +109,20 @@ impl RingNode {
         if list.is_empty() {
             return (RingVerdict::Mine, Vec::new());
         }
-        if self.near.precedes(key) {
-            return (RingVerdict::After, list.to_vec());
+        let after = list.partition_point(|member| between(self.near.me.id, member.id, key));
+        let (before, after) = list.split_at(after);
+        if !self.settings.fingers && !before.is_empty() {
+            return (RingVerdict::Nearer, list.to_vec());
         }
-        let before = self.near.predecessor.filter(|_| self.near.owns(key));
-        let nearer = before.into_iter().chain(self.nearer(key));
-        (RingVerdict::Nearer, nearer.collect())
+        if !after.is_empty() {
+            return (
+                RingVerdict::After,
+                after.iter().chain(before.iter().rev()).copied().collect(),
+            );
+        }
+        let own = self.near.predecessor.filter(|_| self.near.owns(key));
+        let nearer = self.near.before(self.settings.space, key);
+        (RingVerdict::Nearer, own.into_iter().chain(nearer).collect())
     }
 
     /// Whether a key is this node's own, as others have said; if not, who comes before.
@@ -123,21 +133,6 @@ impl RingNode {
         }
         let before = self.near.predecessor.into_iter();
         (RingVerdict::Before, before.chain(list.iter().copied()).collect())
-    }
-
-    /// Whom to ask next, the best first; and if the list reaches beyond the key, those after it, for when all before it are
-    /// gone.
-    fn nearer(&self, key: RingId) -> Vec<Member> {
-        let list = self.near.successors();
-        let after = list.partition_point(|member| between(self.near.me.id, member.id, key));
-        let (before, after) = list.split_at(after);
-        let mut nodes = match (self.settings.fingers, after.is_empty()) {
-            (true, true) => self.near.before(self.settings.space, key),
-            (true, false) => before.iter().rev().copied().collect(),
-            (false, _) => before.to_vec(),
-        };
-        nodes.extend(after);
-        nodes
     }
 
     fn answer_step(&self, step: &RingStep) -> Message {
@@ -151,7 +146,12 @@ impl RingNode {
         if unsure && verdict != RingVerdict::Nearer {
             return busy(step.request);
         }
-        self.hops(step.request, verdict, &nodes)
+        let most = if verdict == RingVerdict::Nearer {
+            RING_NEARER_MAX
+        } else {
+            nodes.len()
+        };
+        self.hops(step.request, verdict, nodes.get(..most).unwrap_or(&nodes))
     }
 
     fn answer_notify(&mut self, now: Instant, notify: &RingNotify) -> Message {

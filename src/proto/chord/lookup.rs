@@ -309,8 +309,10 @@ impl Lookup {
                 self.hints.extend(nearer.into_iter().rev().map(Hint::Ask));
             }
             RingVerdict::After => {
-                let after = nodes.iter().filter(|node| between_or_end(from.id, key, node.id));
-                self.claims = after.rev().copied().collect();
+                let (before, after): (Vec<Member>, Vec<Member>) =
+                    nodes.iter().partition(|node| between(from.id, node.id, key));
+                self.hints.extend(before.into_iter().rev().map(Hint::Ask));
+                self.claims = after.into_iter().rev().collect();
             }
             RingVerdict::Before => {
                 let before = nodes.first().copied();

@@ -4,7 +4,6 @@
 //! never has more than the ring's entries. Of hints there is one at most for each power of two.
 
 use super::member::Member;
-use crate::limits::RING_NEARER_MAX;
 use crate::ring::{RingId, RingSpace, between, between_or_end};
 
 /// The neighbours of a node.
@@ -127,9 +126,8 @@ impl Neighbours {
             .filter(|member| between(self.me.id, member.id, key))
             .copied()
             .collect();
-        before.sort_by_key(|member| space.distance(member.id, key));
+        before.sort_by_cached_key(|member| space.distance(member.id, key));
         before.dedup();
-        before.truncate(RING_NEARER_MAX);
         before
     }
 

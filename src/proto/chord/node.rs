@@ -160,6 +160,28 @@ impl RingNode {
         }
     }
 
+    /// A member of a grown ring, with the neighbours it would have found in time; its timers do not run. For looking at rings
+    /// that are too large to wait for.
+    pub fn placed(
+        settings: RingSettings,
+        me: Member,
+        rng: Rng,
+        before: Member,
+        list: &[Member],
+        hints: Vec<Member>,
+    ) -> Self {
+        let mut node = Self::new(settings, me.address, rng);
+        node.near = Neighbours::new(me);
+        node.near.predecessor = Some(before);
+        node.near.confirmed = true;
+        if let Some((first, rest)) = list.split_first() {
+            node.near.adopt(settings.successors, *first, rest.iter().copied());
+        }
+        node.near.set_hints(hints);
+        node.standing = Standing::In;
+        node
+    }
+
     /// This node.
     pub const fn me(&self) -> Member {
         self.near.me

@@ -4,11 +4,15 @@
 //! the machine's. Invariant: the same seed gives the same run.
 
 mod check;
+mod ideal;
+mod measure;
 mod planted;
 mod schedule;
 mod world;
 
 pub use check::{RingBroken, RingCheck};
+pub use ideal::IdealRing;
+pub use measure::{Churn, Load, Lookups, churn, failures, load, look_up, measured_settings, paths};
 pub use planted::PlantedRingFault;
 pub use schedule::{RingLife, RingSchedule, run_ring};
 pub use world::{NodeIndex, RingNetwork, RingWorld};

@@ -88,15 +88,20 @@ pub struct RingWorld {
     caused: u64,
     events: Vec<(NodeIndex, RingEvent)>,
     messages: u64,
-    touched: BTreeSet<NodeIndex>,
+    /// The nodes that something happened to, while somebody watches.
+    touched: Option<BTreeSet<NodeIndex>>,
     planted: Planted,
 }
 
 /// The address of the node of a number: one node a host.
 pub(super) fn address_of(number: usize) -> NodeAddress {
+    address_with(number, 5_000)
+}
+
+pub(super) fn address_with(number: usize, port: u16) -> NodeAddress {
     let host = u32::try_from(number).unwrap_or(u32::MAX);
-    let ip = Ipv4Addr::from((10 << 24) + host);
-    SocketAddr::from((ip, 5_000)).into()
+    let ip = Ipv4Addr::from((10_u32 << 24).saturating_add(host));
+    SocketAddr::from((ip, port)).into()
 }
 
 impl RingWorld {
@@ -114,7 +119,7 @@ impl RingWorld {
             caused: 0,
             events: Vec::new(),
             messages: 0,
-            touched: BTreeSet::new(),
+            touched: None,
             planted: Planted::default(),
         }
     }
@@ -227,7 +232,16 @@ impl RingWorld {
 
     /// The nodes that something happened to since the last time.
     pub fn take_touched(&mut self) -> BTreeSet<NodeIndex> {
-        core::mem::take(&mut self.touched)
+        let all = || {
+            self.places
+                .iter()
+                .enumerate()
+                .map(|(index, _)| NodeIndex(index))
+                .collect()
+        };
+        let touched = self.touched.take().unwrap_or_else(all);
+        self.touched = Some(BTreeSet::new());
+        touched
     }
 
     /// What nodes had to tell since the last time.
@@ -330,7 +344,9 @@ impl RingWorld {
 
     /// Takes what a node wants done, and when it wants to be woken.
     fn settle(&mut self, index: NodeIndex) {
-        self.touched.insert(index);
+        if let Some(touched) = &mut self.touched {
+            touched.insert(index);
+        }
         let Some(place) = self.places.get_mut(index.0) else {
             return;
         };
