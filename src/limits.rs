@@ -287,3 +287,7 @@ pub const PACE_STEP_BYTES_MIN: u64 = 1_024;
 pub const SIMULATED_PEERS_MAX: u64 = 10_000;
 /// Pieces of a simulated content: that of 1 TiB has four times as many, and behaves no differently.
 pub const SIMULATED_PIECES_MAX: u64 = 16_384;
+/// Nodes of a simulated ring: each takes about 3 KiB.
+pub const SIMULATED_RING_NODES_MAX: u64 = 2_000_000;
+/// Lookups in a simulated ring.
+pub const SIMULATED_LOOKUPS_MAX: u64 = 1_000_000;

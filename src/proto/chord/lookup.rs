@@ -9,7 +9,7 @@ use super::member::Member;
 use super::node::{CommandNumber, RingEvent, RingNode, Standing};
 use super::records::RecordKey;
 use crate::limits::{RING_LOOKUPS_MAX, RING_STEPS_MAX, RING_WALK_MAX};
-use crate::ring::{NodeAddress, RingId, between, between_or_end};
+use crate::ring::{NodeAddress, RingId, between};
 use crate::time::Instant;
 use crate::wire::{Message, Refusal, RingHops, RingStep, RingVerdict};
 use std::collections::BTreeSet;

@@ -1,14 +1,13 @@
-//! What is measured of rings: lengths of paths, load, failures, churn, partitions.
+//! What is measured of rings at rest, or right after many have died: lengths of paths, load, lookups that go right.
 //!
 //! Belongs here: setting up, driving real lookups through the machines, counting. Does not: how it is shown.
 
-use super::check::RingCheck;
 use super::ideal::IdealRing;
-use super::world::{NodeIndex, RingNetwork, RingWorld};
-use crate::proto::chord::{CommandNumber, Owner, RingCommand, RingEvent, RingSettings, Standing};
+use super::world::{NodeIndex, RingWorld};
+use crate::proto::chord::{CommandNumber, Owner, RingCommand, RingEvent, RingSettings};
 use crate::ring::{RingHash, RingId, RingSpace};
 use crate::rng::Rng;
-use crate::time::{Instant, Span};
+use crate::time::Span;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Lookups that run at once.
@@ -77,7 +76,7 @@ impl Lookups {
         hops.get(at).copied().unwrap_or(0)
     }
 
-    fn add(&mut self, owner: &Owner, right: bool) {
+    pub(super) fn add(&mut self, owner: &Owner, right: bool) {
         self.right += usize::from(right);
         self.wrong += usize::from(!right);
         self.hops.push(owner.hops);
@@ -161,7 +160,7 @@ fn heed(
     }
 }
 
-fn pick(rng: &mut Rng, count: usize) -> usize {
+pub(super) fn pick(rng: &mut Rng, count: usize) -> usize {
     usize::try_from(rng.below(count as u64)).unwrap_or(0)
 }
 
@@ -222,141 +221,4 @@ pub fn load(settings: RingSettings, nodes: usize, virtual_nodes: usize, keys: us
         high: at(99),
         worst: at(100),
     }
-}
-
-/// What lookups came to while nodes come and die.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Churn {
-    /// Joins a second, and as many deaths.
-    pub rate: f64,
-    /// The lookups; right is every one that is not wrong.
-    pub lookups: Lookups,
-    /// Nodes that died.
-    pub deaths: usize,
-    /// Nodes that had to join anew, for all they listed had died.
-    pub lost: usize,
-}
-
-/// So many nodes, of which one joins and one dies every so often, and one lookup a second, asked once.
-pub fn churn(settings: RingSettings, nodes: usize, every: Span, minutes: u64, seed: u64) -> Churn {
-    let ring = IdealRing::of(settings, nodes, seed);
-    let mut world = RingWorld::new(slow(), Rng::from_seed(seed));
-    let mut rng = Rng::from_seed(!seed);
-    let contact = grow(&ring, &mut world, settings);
-    let mut check = RingCheck::new(settings.successors);
-    let mut churn = Churn {
-        rate: 1.0 / every.as_secs_f64(),
-        ..Churn::default()
-    };
-    let mut open: BTreeMap<(NodeIndex, CommandNumber), (RingId, Instant)> = BTreeMap::new();
-    let end = world.now().after(Span::from_secs(minutes * 60));
-    let second = Span::from_secs(1);
-    let exponential = |rng: &mut Rng, mean: Span| waiting(rng, mean);
-    let mut next = [second, every, every].map(|mean| world.now().after(exponential(&mut rng, mean)));
-    world.take_events();
-    while world.now() < end {
-        let until = next[0].min(next[1]).min(next[2]);
-        while world.step(until) {
-            drop(check.look(&mut world));
-            for (index, event) in world.take_events() {
-                churn_heed(&check, &mut open, index, event, &mut churn);
-            }
-        }
-        let members: Vec<NodeIndex> = world
-            .nodes()
-            .filter(|(_, node)| matches!(node.standing(), Standing::In | Standing::Young))
-            .map(|(index, _)| index)
-            .collect();
-        let any = members[pick(&mut rng, members.len())];
-        if until == next[0] {
-            let key = RingId(rng.bytes());
-            let now = world.now();
-            churn.lookups.asked += 1;
-            if let Some(number) = world.command(any, RingCommand::Lookup(key, None)) {
-                open.insert((any, number), (key, now));
-            }
-            next[0] = until.after(exponential(&mut rng, second));
-        } else if until == next[1] {
-            let index = world.add(settings);
-            let by = world.node(any).map_or(contact, |node| node.me().address);
-            world.command(index, RingCommand::Join(vec![by]));
-            next[1] = until.after(exponential(&mut rng, every));
-        } else {
-            // Of a dead asker's lookups nothing is expected.
-            open.retain(|(index, _), _| {
-                churn.lookups.asked -= usize::from(*index == any);
-                *index != any
-            });
-            world.kill(any);
-            churn.deaths += 1;
-            next[2] = until.after(exponential(&mut rng, every));
-        }
-    }
-    churn.lookups.asked -= open.len();
-    churn
-}
-
-fn churn_heed(
-    check: &RingCheck,
-    open: &mut BTreeMap<(NodeIndex, CommandNumber), (RingId, Instant)>,
-    index: NodeIndex,
-    event: RingEvent,
-    churn: &mut Churn,
-) {
-    match event {
-        RingEvent::Found(number, found) => {
-            if let Some((key, since)) = open.remove(&(index, number)) {
-                let right = check.better(key, found.owner.id, since).is_none();
-                churn.lookups.add(&found, right);
-            }
-        }
-        RingEvent::Failed(number, _) => {
-            churn.lookups.failed += usize::from(open.remove(&(index, number)).is_some());
-        }
-        RingEvent::Lost => churn.lost += 1,
-        _ => {}
-    }
-}
-
-const fn slow() -> RingNetwork {
-    RingNetwork {
-        delay_min: Span::from_millis(20),
-        delay_max: Span::from_millis(80),
-        lost_one_in: 0,
-        refuses: true,
-    }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a random number as a part of one")]
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a wait is short and not negative"
-)]
-fn waiting(rng: &mut Rng, mean: Span) -> Span {
-    let part = ((rng.below(1 << 32) + 1) as f64) / (1_u64 << 32) as f64;
-    Span((-part.ln() * mean.0 as f64) as u64)
-}
-
-/// Brings a ring of these members into being by joins, and lets it come to rest.
-fn grow(ring: &IdealRing, world: &mut RingWorld, settings: RingSettings) -> crate::ring::NodeAddress {
-    let first = world.add(settings);
-    world.command(first, RingCommand::Found);
-    let contact = world
-        .node(first)
-        .map_or_else(|| ring.members()[0].address, |node| node.me().address);
-    for _ in 1..ring.members().len() {
-        let index = world.add(settings);
-        world.command(index, RingCommand::Join(vec![contact]));
-        let soon = world.now().after(Span::from_secs(1));
-        world.run(soon);
-    }
-    for _ in 0..10 * ring.members().len() {
-        if RingCheck::is_ideal(world) {
-            break;
-        }
-        let soon = world.now().after(settings.stabilize);
-        world.run(soon);
-    }
-    contact
 }

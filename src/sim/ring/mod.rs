@@ -8,11 +8,13 @@ mod ideal;
 mod measure;
 mod planted;
 mod schedule;
+mod unrest;
 mod world;
 
 pub use check::{RingBroken, RingCheck};
 pub use ideal::IdealRing;
-pub use measure::{Churn, Load, Lookups, churn, failures, load, look_up, measured_settings, paths};
+pub use measure::{Load, Lookups, failures, load, look_up, measured_settings, paths};
 pub use planted::PlantedRingFault;
 pub use schedule::{RingLife, RingSchedule, run_ring};
+pub use unrest::{Churn, Partition, churn, partition};
 pub use world::{NodeIndex, RingNetwork, RingWorld};
