@@ -44,6 +44,9 @@ impl RingNode {
             return self.answer_members(now, members);
         }
         if !self.is_member() {
+            if matches!(request, Message::RingAsk(_) | Message::RingPing(_)) {
+                self.deny();
+            }
             return refusal(number, Refusal::NotMember, "this node is in no ring");
         }
         match request {

@@ -23,6 +23,9 @@ pub(super) struct Joining {
     /// Nothing is asked before this.
     wait: Option<Instant>,
     told_nobody: bool,
+    /// It has said that it is no member, and who asked may have struck it off a list: it may not become one by what was
+    /// sent before.
+    denied: bool,
 }
 
 impl RingNode {
@@ -45,8 +48,8 @@ impl RingNode {
         self.begin_join(now, contacts.to_vec());
     }
 
-    /// Everybody it listed is gone: it joins anew, as another, by whomever it remembers.
-    pub(super) fn lost(&mut self, now: Instant) {
+    /// Its ring went on without it: it joins anew, as another.
+    pub(super) fn join_others(&mut self, now: Instant) {
         let known = self
             .near
             .predecessor
@@ -54,9 +57,19 @@ impl RingNode {
             .chain(self.near.hints().iter().copied());
         let known = known.map(|member| member.address);
         let contacts: Vec<NodeAddress> = known.chain(self.contacts.iter().copied()).collect();
-        self.event(RingEvent::Lost);
         self.be_nowhere();
         self.begin_join(now, contacts);
+    }
+
+    /// Somebody asked whether this node is a member, which it is not yet.
+    pub(super) fn deny(&mut self) {
+        if let Some(Operation::Join(joining)) = self.open.as_deref_mut() {
+            joining.denied = true;
+        }
+    }
+
+    pub(super) fn may_be_taken_in(&self) -> bool {
+        self.open_join().is_some_and(|joining| !joining.denied)
     }
 
     /// By these, or whoever else is remembered.
@@ -73,6 +86,7 @@ impl RingNode {
             steps: 0,
             wait: None,
             told_nobody: false,
+            denied: false,
         };
         self.join_on(now, joining);
     }
@@ -101,6 +115,7 @@ impl RingNode {
         if let Some(Operation::Join(mut joining)) = self.open.take().map(|open| *open) {
             joining.wait = None;
             joining.steps = 0;
+            joining.denied = false;
             joining.hints = self.hints_of(&joining.contacts);
             self.join_on(now, joining);
         }

@@ -12,6 +12,7 @@ use crate::limits::{RING_LOOKUPS_MAX, RING_STEPS_MAX, RING_WALK_MAX};
 use crate::ring::{NodeAddress, RingId, between};
 use crate::time::Instant;
 use crate::wire::{Message, Refusal, RingHops, RingStep, RingVerdict};
+use core::fmt;
 use std::collections::BTreeSet;
 
 /// The owner of a key, and how it was found.
@@ -46,6 +47,20 @@ pub enum LookupFault {
     Refused(Refusal),
     /// Contents are found by name or id only.
     NoKey,
+}
+
+impl fmt::Display for LookupFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotMember => f.write_str("this node is in no ring: join one, or name a node that is in it"),
+            Self::NobodyLeft => f.write_str("everybody who could be asked is gone: try again in a moment"),
+            Self::TooLong => f.write_str("it took more steps than a lookup may"),
+            Self::TooMany => f.write_str("too many lookups are open at this node"),
+            Self::Busy => f.write_str("the owner is changing its place in the ring: try again in a moment"),
+            Self::Refused(code) => write!(f, "the owner would not keep the record ({})", code.code()),
+            Self::NoKey => f.write_str("the ring finds contents by name or id only"),
+        }
+    }
 }
 
 /// What a lookup is for.

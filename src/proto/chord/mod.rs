@@ -21,6 +21,7 @@ mod neighbours;
 mod node;
 mod publish;
 mod records;
+mod repair;
 mod settle;
 mod young;
 

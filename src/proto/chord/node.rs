@@ -7,6 +7,7 @@ use super::lookup::{Lookup, LookupFault, Owner};
 use super::member::{Member, RingSettings};
 use super::neighbours::Neighbours;
 use super::publish::{Fetching, Publishing};
+use super::repair::Repair;
 use super::young::{Change, Takeover, View};
 use crate::id::RequestNumber;
 use crate::limits::{RING_AUDIT, RING_CONTACTS_MAX};
@@ -57,7 +58,7 @@ pub enum RingEvent {
     Joined,
     /// It is none any more, as it wanted.
     Left,
-    /// It has lost everybody and joins anew.
+    /// Everybody it listed is gone; it looks for the next that is not.
     Lost,
     /// Nobody has answered so far; the join goes on.
     NobodyThere,
@@ -101,6 +102,8 @@ pub(super) enum Operation {
     Change(Change),
     /// Taking the lead of a young ring.
     Takeover(Takeover),
+    /// Looking for the next node, for all that were listed are gone.
+    Repair(Repair),
 }
 
 /// A node of a ring.
@@ -322,6 +325,7 @@ impl RingNode {
             Operation::Join(joining) => self.join_replied(now, joining, to, reply),
             Operation::Change(change) => self.change_replied(now, change, to, reply),
             Operation::Takeover(takeover) => self.takeover_replied(now, takeover, to, reply),
+            Operation::Repair(repair) => self.repair_replied(now, repair, reply),
         }
     }
 

@@ -33,7 +33,7 @@ impl RingNode {
 
     fn stabilize(&mut self, now: Instant) {
         let Some(next) = self.near.successor() else {
-            self.lost(now);
+            self.repair(now);
             return;
         };
         self.open = Some(Box::new(Operation::AskSuccessor(next)));
@@ -45,7 +45,7 @@ impl RingNode {
     }
 
     /// The list becomes a node and what that node lists.
-    fn take_list(&mut self, first: Member, state: &RingState) {
+    pub(super) fn take_list(&mut self, first: Member, state: &RingState) {
         let space = self.settings.space;
         let rest: Vec<Member> = state
             .successors
@@ -76,7 +76,7 @@ impl RingNode {
                 self.near.drop_successor(next);
                 match self.near.successor() {
                     Some(next) => self.notify(now, next),
-                    None => self.lost(now),
+                    None => self.repair(now),
                 }
             }
             // It is busy itself, or confused: nothing has happened.
@@ -98,7 +98,7 @@ impl RingNode {
         }
     }
 
-    fn notify(&mut self, now: Instant, next: Member) {
+    pub(super) fn notify(&mut self, now: Instant, next: Member) {
         let sender = self.near.me.wire();
         self.ask(now, next, Purpose::Word, |request, ring| {
             RingNotify {

@@ -139,12 +139,13 @@ impl RingNode {
         };
         match view.leader() {
             Some(leader) if leader != self.near.me => return self.redirect(request, leader),
+            _ if self.is_busy() || self.leaving.is_some() => return busy(request),
+            _ if view.gone.contains(&newcomer) => return busy(request),
             _ if view.members.contains(&newcomer) => {
                 // It has not heard that it is a member already.
                 self.tell_view(now, newcomer);
                 return self.ack(request);
             }
-            _ if self.is_busy() || self.leaving.is_some() => return busy(request),
             _ => {}
         }
         let same = view.members.iter().find(|member| member.id == newcomer.id);
@@ -246,7 +247,7 @@ impl RingNode {
             Reply::Gone if change.next.members.contains(&to) => change.gone.push(to),
             // It knows a later view: this node was given up meanwhile.
             Reply::Refused(Refusal::StaleNumber, _) => {
-                self.lost(now);
+                self.join_others(now);
                 return;
             }
             _ => {}
@@ -309,7 +310,7 @@ impl RingNode {
                     Some(theirs)
                         if theirs.version > view.version && !theirs.members.contains(&self.near.me) =>
                     {
-                        self.lost(now);
+                        self.join_others(now);
                     }
                     // It has grown up, and so have we.
                     None if view.members.len() > self.settings.successors => self.grow_up(now),
@@ -392,6 +393,10 @@ impl RingNode {
             return;
         }
         let (me, mut next) = (self.near.me, takeover.best);
+        if !next.members.contains(&me) {
+            self.join_others(now);
+            return;
+        }
         next.members
             .retain(|member| *member != me && !takeover.gone.contains(member));
         next.members.insert(0, me);
@@ -407,7 +412,7 @@ impl RingNode {
         match self.standing {
             Standing::Out => refusal(request, Refusal::NotMember, "this node is in no ring"),
             Standing::In => self.ack(request),
-            Standing::Joining if in_it && self.open_join().is_some() => {
+            Standing::Joining if in_it && self.may_be_taken_in() => {
                 self.open = None;
                 self.take_view(now, view);
                 self.ack(request)
@@ -443,7 +448,7 @@ impl RingNode {
         }
         let ack = self.ack(request);
         if !view.members.contains(&self.near.me) {
-            self.lost(now);
+            self.join_others(now);
             return ack;
         }
         if self.open.take().is_some() {
