@@ -244,6 +244,8 @@ pub const RING_CLAIMS_MAX: usize = 200_000;
 pub const RING_CLAIMS_PER_HOLDER_MAX: usize = 50_000;
 /// Between two looks whether records are where they belong, and whether there is another ring.
 pub const RING_AUDIT: Span = Span::from_secs(20);
+/// The same of a node that came to a ring with records, until each has been looked after.
+pub const RING_STRAYS: Span = Span::from_millis(250);
 /// Keys that are looked after in one such look.
 pub const RING_AUDIT_KEYS: usize = 16;
 /// How often a record is offered to who was just said to own its key.

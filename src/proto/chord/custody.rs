@@ -8,7 +8,7 @@ use super::lookup::Aim;
 use super::member::Member;
 use super::node::{RingEvent, RingNode};
 use super::records::{Keeping, RecordKey, Records};
-use crate::limits::{FRAME_BYTES_MAX, RING_AUDIT, RING_AUDIT_KEYS, RING_PAGE_RECORDS_MAX};
+use crate::limits::{FRAME_BYTES_MAX, RING_AUDIT, RING_AUDIT_KEYS, RING_PAGE_RECORDS_MAX, RING_STRAYS};
 use crate::name::HostPort;
 use crate::proto::page::Page;
 use crate::proto::refusal;
@@ -39,6 +39,8 @@ pub(super) struct Custody {
     after: Vec<Member>,
     /// It has been in no ring since.
     adrift: bool,
+    /// What came back to a ring with this node and may belong to others.
+    strays: BTreeSet<RecordKey>,
     audited: Option<RecordKey>,
 }
 
@@ -117,6 +119,11 @@ impl RingNode {
                 .filter(|key| owns(key, was) && !owns(key, Some(before)));
             let lost: Vec<RecordKey> = lost.cloned().collect();
             custody.owe(before, lost);
+        }
+        if custody.adrift {
+            let strays = custody.records.keys().filter(|key| !owns(key, before));
+            custody.strays = strays.cloned().collect();
+            self.audit_at = Some(now.after(RING_STRAYS));
         }
         custody.before = before;
         custody.after = keepers;
@@ -307,14 +314,23 @@ impl RingNode {
         if !self.is_member() {
             return;
         }
-        self.look_for_another_ring(now);
         let Some(custody) = &mut self.custody else {
+            self.look_for_another_ring(now);
             return;
         };
-        let keys = custody
-            .records
-            .keys_after(custody.audited.as_ref(), RING_AUDIT_KEYS);
+        let strays = !custody.strays.is_empty();
+        let keys: Vec<RecordKey> = if strays {
+            self.audit_at = Some(now.after(RING_STRAYS));
+            let next = core::iter::from_fn(|| custody.strays.pop_first());
+            next.take(RING_AUDIT_KEYS).collect()
+        } else {
+            let after = custody.audited.as_ref();
+            custody.records.keys_after(after, RING_AUDIT_KEYS)
+        };
         custody.audited = keys.last().cloned();
+        if !strays {
+            self.look_for_another_ring(now);
+        }
         for key in keys {
             if !self.near.owns(key.at) {
                 self.begin_lookup(now, key.at, Aim::Audit(Box::new(key)), None);

@@ -206,6 +206,7 @@ pub fn partition(settings: RingSettings, nodes: usize, records: usize, seed: u64
             partition.healed = Some(world.now().since(mended));
         }
     }
+    pass(&mut world, 5);
     partition.found = count_found(&mut world, nodes, records);
     partition
 }
