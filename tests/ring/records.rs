@@ -1,6 +1,7 @@
 //! Records: kept by their owners and those after them, handed on as nodes come and go, and bounded.
 
 use super::*;
+use p2pdi::limits::RING_LEAVE_WAIT;
 
 fn record(number: usize, of: &RingNode, sequence: u64, remaining_secs: u32) -> RingRecord {
     let name = ContentName::new(format!("file {number}")).expect("a name");
@@ -195,4 +196,19 @@ fn a_node_keeps_no_more_than_it_may() {
         let refused = |(_, event): &(NodeIndex, RingEvent)| matches!(event, RingEvent::Failed(_, fault) if fault.to_string().contains("429"));
         assert!(world.take_events().iter().any(refused));
     }
+}
+
+#[test]
+fn who_leaves_does_not_wait_for_ever() {
+    let mut world = published(12, settings(4));
+    let alone = NodeIndex(5);
+    // Nobody can take its records.
+    world.part(alone, 1);
+    world.take_events();
+    world.command(alone, RingCommand::Leave);
+    let left = |world: &mut RingWorld| world.take_events().contains(&(alone, RingEvent::Left));
+    pass(&mut world, RING_LEAVE_WAIT.as_secs() - 1);
+    let early = left(&mut world);
+    pass(&mut world, 2);
+    assert!(early || left(&mut world));
 }

@@ -49,7 +49,15 @@ pub(crate) fn operations() -> String {
 
 pub(crate) fn refusals() -> String {
     use Refusal::*;
-    machines::refusals(&[NotMember, RingBusy, OtherRing, IdTaken, NotOwner, LimitReached, BadCookie])
+    machines::refusals(&[
+        NotMember,
+        RingBusy,
+        OtherRing,
+        IdTaken,
+        NotOwner,
+        LimitReached,
+        BadCookie,
+    ])
 }
 
 pub(crate) fn limits() -> String {
@@ -87,7 +95,10 @@ fn every_bound_of_the_ring_is_specified() {
     for line in source.lines() {
         if let Some(constant) = line.strip_prefix("pub const RING_") {
             let name = format!("RING_{}", constant.split(':').next().expect("a name"));
-            assert!(RING_BOUNDS.iter().any(|(known, _)| *known == name), "{name} stands nowhere");
+            assert!(
+                RING_BOUNDS.iter().any(|(known, _)| *known == name),
+                "{name} stands nowhere"
+            );
         }
     }
 }

@@ -30,5 +30,5 @@ pub use member::{Member, RingSettings};
 pub use node::{CommandNumber, RingCommand, RingEvent, RingNode, RingOutput, Standing};
 
 #[cfg(test)]
-#[path = "chord_tests.rs"]
+#[path = "../chord_tests.rs"]
 mod tests;

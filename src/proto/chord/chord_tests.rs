@@ -1,1 +1,0 @@
-//! The ring node alone: refusals, and lies that change nothing.
