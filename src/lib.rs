@@ -12,6 +12,7 @@ pub mod locate;
 pub mod name;
 pub mod peer;
 pub mod rate;
+pub mod ring;
 pub mod rng;
 pub mod time;
 

@@ -237,6 +237,63 @@ pub const SMALL_RATE_MIN: u64 = 2 * 1024;
 /// file meanwhile.
 pub const SMALL_GROUP_FILES: usize = 128;
 
+// --- the ring ---
+
+/// Bits of an id: what SHA-1 gives.
+pub const RING_ID_BITS_MAX: u16 = 160;
+/// Successors a node lists: so many less one may die at once. 3 or 4 are too few.
+pub const RING_SUCCESSORS: u16 = 8;
+/// The most a node can be told to list: the published experiment with half of the nodes dying at once has 20.
+pub const RING_SUCCESSORS_MAX: usize = 32;
+/// Members of a young ring: everybody lists everybody, so one more than a list may have.
+pub const RING_VIEW_MAX: usize = RING_SUCCESSORS_MAX + 1;
+/// Nodes that keep a record: its owner and those that follow.
+pub const RING_REPLICAS: u16 = 3;
+/// Between two looks of a node at its successor.
+pub const RING_STABILIZE: Span = Span::from_secs(3);
+/// A question to a node without an answer is asked again after this,
+pub const RING_ANSWER: Span = Span::from_millis(1_500);
+/// and after so many tries the node counts as dead.
+pub const RING_TRIES_MAX: u32 = 3;
+/// A node that is busy is asked again after this at the earliest, each time later, and at no foreseeable moment.
+pub const RING_BUSY_WAIT: Span = Span::from_millis(50);
+/// And so often in all.
+pub const RING_BUSY_MAX: u32 = 16;
+/// Nodes of one host that a node takes note of: who has many addresses could surround a node with its own.
+pub const RING_IDS_PER_HOST: usize = 64;
+/// Steps of one lookup: ten times what a ring of a million nodes needs.
+pub const RING_STEPS_MAX: u32 = 256;
+/// Steps of one lookup without fingers, which goes from node to node.
+pub const RING_WALK_MAX: u32 = 100_000;
+/// Nearer nodes named in one answer: the first is taken, the others are for when it is dead.
+pub const RING_NEARER_MAX: usize = 8;
+/// Addresses of other nodes remembered, to find a ring that has split off.
+pub const RING_CONTACTS_MAX: usize = 64;
+/// How long the leader of a young ring may take to give one.
+pub const RING_JOIN_WAIT: Span = Span::from_secs(10);
+/// A leaving node waits so long for others to take what it keeps.
+pub const RING_LEAVE_WAIT: Span = Span::from_secs(10);
+/// Nodes that say they come before this one and wait to be looked at.
+pub const RING_NOTIFIED_MAX: usize = 8;
+/// Lookups that a node has open at once.
+pub const RING_LOOKUPS_MAX: usize = 1_024;
+/// Records in one page.
+pub const RING_PAGE_RECORDS_MAX: usize = 256;
+/// Claims of holders that a node keeps: 1,000 nodes hold a million contents with three copies and three holders each.
+pub const RING_CLAIMS_MAX: usize = 200_000;
+/// And of one publisher's: what one holder has at one node if its contents are spread over even a few.
+pub const RING_CLAIMS_PER_HOLDER_MAX: usize = 50_000;
+/// Between two looks whether records are where they belong, and whether there is another ring.
+pub const RING_AUDIT: Span = Span::from_secs(20);
+/// The same of a node that came to a ring with records, until each has been looked after.
+pub const RING_STRAYS: Span = Span::from_millis(250);
+/// Keys that are looked after in one such look.
+pub const RING_AUDIT_KEYS: usize = 16;
+/// How often a record is offered to who was just said to own its key.
+pub const RING_STORE_TRIES_MAX: u32 = 3;
+/// Pages of records read of one node for one content.
+pub const RING_FETCH_PAGES_MAX: u32 = 16;
+
 // --- a peer's own work ---
 
 /// Between two looks at the shared directories: with hashing, a change is registered within 5 s.
@@ -275,6 +332,10 @@ pub const PACE_STEP_BYTES_MIN: u64 = 1_024;
 pub const SIMULATED_PEERS_MAX: u64 = 10_000;
 /// Pieces of a simulated content: that of 1 TiB has four times as many, and behaves no differently.
 pub const SIMULATED_PIECES_MAX: u64 = 16_384;
+/// Nodes of a simulated ring: each takes about 3 KiB.
+pub const SIMULATED_RING_NODES_MAX: u64 = 2_000_000;
+/// Lookups in a simulated ring.
+pub const SIMULATED_LOOKUPS_MAX: u64 = 1_000_000;
 
 // --- the load generator ---
 

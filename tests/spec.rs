@@ -18,6 +18,8 @@ mod machines;
 mod pdus;
 #[path = "spec/prose.rs"]
 mod prose;
+#[path = "spec/ring.rs"]
+mod ring;
 #[path = "spec/transfer.rs"]
 mod transfer;
 #[path = "wire/walk.rs"]
@@ -26,11 +28,12 @@ mod walk;
 use block::Block;
 
 /// The specifications of this project: plain text, held to its form by `prose.rs`.
-const SPECS: &[&str] = &[WIRE, REGISTRY, INDEX, TRANSFER];
+const SPECS: &[&str] = &[WIRE, REGISTRY, INDEX, TRANSFER, RING];
 const WIRE: &str = "rfcs/0001-wire.txt";
 const REGISTRY: &str = "rfcs/0002-registry.txt";
 const INDEX: &str = "rfcs/0003-index.txt";
 const TRANSFER: &str = "rfcs/0004-transfer.txt";
+const RING: &str = "rfcs/0005-ring.txt";
 const DISSECTOR: &str = "tools/p2pdi.lua";
 
 /// Every generated part of every file; each has its place there once.
@@ -63,6 +66,10 @@ fn blocks() -> Vec<Block> {
         Block::new(TRANSFER, "timers", transfer::timers),
         Block::new(TRANSFER, "simulated", transfer::simulated),
         Block::new(TRANSFER, "freeloaders", transfer::freeloaders),
+        Block::new(RING, "operations", ring::operations),
+        Block::new(RING, "paths", ring::paths),
+        Block::new(RING, "refusals", ring::refusals),
+        Block::new(RING, "limits", ring::limits),
         Block::new(DISSECTOR, "layouts", dissector::layouts),
         Block::new(DISSECTOR, "refusals", dissector::refusals),
     ]);

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 /// The rooms of each floor, from the ground up. A room may use what lies below it. On the ground floor the
 /// values are one room; on the others neighbours do not know each other.
 const FLOORS: &[&[&[&str]]] = &[
-    &[&["id", "limits", "name", "rate", "rng", "time"]],
+    &[&["id", "limits", "name", "rate", "ring", "rng", "time"]],
     &[&["wire"]],
     &[&["proto"]],
     &[&["storage"]],

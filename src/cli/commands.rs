@@ -256,14 +256,15 @@ pub(super) const COMMANDS: &[CommandRow] = &[
     },
     CommandRow {
         name: "sim",
-        operands: "swarm",
-        help: "the machines of the real program in a simulated swarm, against what no swarm can beat",
+        operands: "swarm|ring",
+        help: "the machines of the real program, simulated: a swarm, or a ring of any size",
         options: &[
             takes(
                 "--nodes",
                 "N",
-                "peers besides the source (default: 5, 15, 100 and 1000)",
+                "peers besides the source (default: 5, 15, 100 and 1000); nodes of the ring (default: all experiments)",
             ),
+            takes("--lookups", "N", "lookups in a ring (default 10000)"),
             takes("--pieces", "K", "pieces of 64 KiB (default 256)"),
             takes("--seed", "N", "decides what is left to chance (default 1)"),
             takes("--up", "RATE", "every link, both ways (default 100mbit)"),
@@ -273,10 +274,15 @@ pub(super) const COMMANDS: &[CommandRow] = &[
                 "N",
                 "so many of the peers give nothing; with and without the rule against it",
             ),
-            takes("--out", "DIR", "where the picture goes (default: none)"),
+            takes("--out", "DIR", "where CSV and picture go (default: none)"),
             JSON,
         ],
-        examples: &["p2pdi sim swarm", "p2pdi sim swarm --nodes 15 --freeloaders 5"],
+        examples: &[
+            "p2pdi sim swarm",
+            "p2pdi sim swarm --nodes 15 --freeloaders 5",
+            "p2pdi sim ring --out ring",
+            "p2pdi sim ring --nodes 1000000 --lookups 100000",
+        ],
     },
     CommandRow {
         name: "load",

@@ -5,6 +5,7 @@
 //! matter, and what a dead peer once said dies with its lease.
 
 use super::asker::Asker;
+use super::claim::Claim;
 use super::page::Page;
 use super::refusal;
 use crate::id::Incarnation;
@@ -15,7 +16,6 @@ use crate::wire::{
     ContentInfo, ContentKey, GossipRecord, Holder, Index as IndexPage, IndexEntry, IndexQuery, List, Message,
     Refusal, Wanted,
 };
-use core::cmp::Ordering;
 use core::ops::Bound;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,38 +26,6 @@ pub struct LocalContent {
     pub info: ContentInfo,
     /// False while pieces are missing.
     pub complete: bool,
-}
-
-/// What is known of one holder of one content.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Claim {
-    name: PeerName,
-    sequence: u64,
-    ends: Instant,
-    withdrawn: bool,
-    complete: bool,
-    /// It did not answer us. Not handed out, and not forgotten either, or hearsay would bring it back.
-    unreachable: bool,
-}
-
-impl Claim {
-    /// What two claims about one holder come to: associative, commutative and idempotent, so the order in
-    /// which they arrive does not matter. A holder may say two things within one second, under one sequence
-    /// number; then what was taken back is taken back, and the shorter life stands.
-    fn joined(&self, other: Self) -> Self {
-        match self.sequence.cmp(&other.sequence) {
-            Ordering::Less => other,
-            Ordering::Greater => self.clone(),
-            Ordering::Equal => Self {
-                name: self.name.clone().min(other.name),
-                sequence: self.sequence,
-                ends: self.ends.min(other.ends),
-                withdrawn: self.withdrawn || other.withdrawn,
-                complete: self.complete && other.complete,
-                unreachable: self.unreachable,
-            },
-        }
-    }
 }
 
 #[derive(Clone, Debug)]

@@ -10,6 +10,8 @@ mod allowance;
 mod asker;
 mod catalog;
 mod change;
+pub mod chord;
+mod claim;
 mod exchange;
 mod gate;
 mod index;

@@ -10,6 +10,7 @@ mod check;
 mod network;
 mod node;
 mod peer_node;
+pub mod ring;
 mod rs_node;
 mod scenario;
 pub mod swarm;

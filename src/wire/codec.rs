@@ -7,6 +7,7 @@ use super::error::{DecodeError, Fault};
 use crate::id::{AddressToken, ContentId, Cookie, PeerNumber, PieceIndex, RequestNumber, RfcNumber};
 use crate::limits::{HOST_BYTES_MAX, NAME_BYTES_MAX, PEER_NAME_BYTES_MAX};
 use crate::name::{ContentName, Host, PeerName};
+use crate::ring::RingId;
 use byteorder::{BE, ByteOrder as _, WriteBytesExt as _};
 
 /// How a field lies in the bytes. All integers are big-endian.
@@ -207,6 +208,7 @@ newtypes! {
     ContentId([u8; 32]);
     Cookie([u8; 16]);
     AddressToken([u8; 8]);
+    RingId([u8; 20]);
 }
 
 impl<const N: usize> Field for [u8; N] {
@@ -392,9 +394,9 @@ impl<const MAX: usize> Field for Rest<MAX> {
 
 /// Declares a record: a struct whose fields lie one after the other, documented once for code and spec.
 macro_rules! record {
-    ($(#[doc = $doc:literal])* $name:ident { $($(#[doc = $field_doc:literal])* $field:ident: $ty:ty,)* }) => {
+    ($(#[doc = $doc:literal])* $(#[derive($also:ident)])? $name:ident { $($(#[doc = $field_doc:literal])* $field:ident: $ty:ty,)* }) => {
         $(#[doc = $doc])*
-        #[derive(Clone, Debug, PartialEq, Eq)]
+        #[derive(Clone, Debug, PartialEq, Eq $(, $also)?)]
         pub struct $name { $($(#[doc = $field_doc])* pub $field: $ty,)* }
         impl Field for $name {
             const LAYOUT: Layout = Layout::Record(stringify!($name), &[$(FieldRow {

@@ -1,150 +1,23 @@
 //! The table of PDUs: the single source for codec, spec, fuzz corpus, dissector and limits.
 //!
 //! Requests and their answers that share a letter are told apart by a *form* byte after the request number:
-//! 0 asks, 1 answers.
+//! 0 asks, 1 answers; the ring's PDUs share two letters, and the form says which one it is.
 
 use super::codec::{Field, FieldRow, List, Reader, Rest, Text, rows_bytes_max};
 use super::error::{DecodeError, Fault};
+use super::pdus::{form_byte, pdus};
 use super::record::*;
 use super::refusal::Refusal;
+use super::ring::*;
 use super::table::{Direction, PduRow, Transport};
 use crate::id::{AddressToken, ContentId, Cookie, PeerNumber, PieceIndex, RequestNumber};
 use crate::limits::{
     CHUNK_BYTES_MAX, COUNTERS_MAX, ERROR_TEXT_BYTES_MAX, FRAME_BYTES_MAX, HAVE_MAP_BYTES_MAX,
     HOLDERS_PER_LISTING_MAX, MANIFEST_PAGE_PIECES_MAX, MEDIA_TYPE_BYTES_MAX, OS_BYTES_MAX, PAGE_ENTRIES_MAX,
-    PIECES_PER_FRAME_MAX,
+    PIECES_PER_FRAME_MAX, RING_PAGE_RECORDS_MAX, RING_SUCCESSORS_MAX,
 };
 use crate::name::{Host, PeerName};
-
-macro_rules! pdus {
-    ($(
-        $(#[doc = $doc:literal])*
-        $letter:literal $(/ $form:literal)? $name:ident ($direction:ident, $transport:ident) {
-            $(#[doc = $first_doc:literal])* $first:ident: $first_ty:ty,
-            $($(#[doc = $field_doc:literal])* $field:ident: $ty:ty,)*
-        }
-    )*) => {
-        $(
-            $(#[doc = $doc])*
-            #[derive(Clone, Debug, PartialEq, Eq)]
-            pub struct $name {
-                $(#[doc = $first_doc])* pub $first: $first_ty,
-                $($(#[doc = $field_doc])* pub $field: $ty,)*
-            }
-
-            impl $name {
-                #[doc = concat!("The row of `", stringify!($name), "` in the table.")]
-                pub const ROW: PduRow = {
-                    const FIELDS: &[FieldRow] = &[
-                        FieldRow {
-                            name: stringify!($first),
-                            layout: <$first_ty as Field>::LAYOUT,
-                            doc: concat!($($first_doc),*),
-                        },
-                        $(FieldRow {
-                            name: stringify!($field),
-                            layout: <$ty as Field>::LAYOUT,
-                            doc: concat!($($field_doc),*),
-                        },)*
-                    ];
-                    let form: Option<u8> = pdus!(@form $($form)?);
-                    let whole = rows_bytes_max(FIELDS) + if form.is_some() { 1 } else { 0 };
-                    let cap = if $letter == b'C' { CHUNK_BYTES_MAX + 64 } else { FRAME_BYTES_MAX };
-                    PduRow {
-                        letter: $letter,
-                        form,
-                        name: stringify!($name),
-                        doc: concat!($($doc),*),
-                        direction: Direction::$direction,
-                        transport: Transport::$transport,
-                        bytes_max: if whole < cap { whole } else { cap },
-                        fields: FIELDS,
-                    }
-                };
-
-                fn put_value(&self, out: &mut Vec<u8>) {
-                    self.$first.put(out);
-                    $(out.push($form);)?
-                    $(self.$field.put(out);)*
-                }
-
-                fn take_value(bytes: &[u8]) -> Result<Self, DecodeError> {
-                    let mut input = Reader::new(bytes);
-                    let message = Self {
-                        $first: {
-                            let first = <$first_ty as Field>::take(&mut input, stringify!($first))?;
-                            $(form_byte(&mut input, $form)?;)?
-                            first
-                        },
-                        $($field: <$ty as Field>::take(&mut input, stringify!($field))?,)*
-                    };
-                    input.finish(stringify!($name))?;
-                    Ok(message)
-                }
-            }
-
-            impl From<$name> for Message {
-                fn from(message: $name) -> Self {
-                    Self::$name(message)
-                }
-            }
-        )*
-
-        /// One PDU.
-        #[derive(Clone, Debug, PartialEq, Eq)]
-        pub enum Message { $($(#[doc = $doc])* $name($name),)* }
-
-        /// Every PDU of this version, in the order of the spec.
-        pub const TABLE: &[PduRow] = &[$($name::ROW),*];
-
-        impl Message {
-            /// Its row in the table.
-            pub const fn row(&self) -> &'static PduRow {
-                match self { $(Self::$name(_) => &$name::ROW,)* }
-            }
-
-            /// Appends its value, without the frame around it.
-            pub fn put_value(&self, out: &mut Vec<u8>) {
-                match self { $(Self::$name(message) => message.put_value(out),)* }
-            }
-
-            /// Reads the value of a frame with this letter.
-            ///
-            /// # Errors
-            /// What is wrong with the bytes, and in which field.
-            pub fn decode(letter: u8, value: &[u8]) -> Result<Self, DecodeError> {
-                let form = value.get(core::mem::size_of::<u64>()).copied();
-                $(if letter == $letter && pdus!(@matches form $($form)?) {
-                    return $name::take_value(value).map(Self::$name);
-                })*
-                // A letter of the table whose form byte is missing or none of its forms.
-                Err(match (super::table::row_of(letter), form) {
-                    (None, _) => DecodeError::new("type", Fault::Unknown(letter)),
-                    (Some(_), None) => DecodeError::new("form", Fault::Truncated),
-                    (Some(_), Some(byte)) => DecodeError::new("form", Fault::Unknown(byte)),
-                })
-            }
-
-            /// The request number it carries; none only in `V`.
-            pub const fn request(&self) -> Option<RequestNumber> {
-                match self { $(Self::$name(message) => pdus!(@request message $first),)* }
-            }
-        }
-    };
-    (@form) => { None };
-    (@form $form:literal) => { Some($form) };
-    (@matches $byte:ident) => { true };
-    (@matches $byte:ident $form:literal) => { $byte == Some($form) };
-    (@request $message:ident request) => { Some($message.request) };
-    (@request $message:ident $other:ident) => {{ let _ = $message; None }};
-}
-
-fn form_byte(input: &mut Reader<'_>, form: u8) -> Result<(), DecodeError> {
-    match input.take(1, "form")?[0] {
-        byte if byte == form => Ok(()),
-        byte => Err(DecodeError::new("form", Fault::Unknown(byte))),
-    }
-}
+use crate::ring::{NodeAddress, RingId};
 
 pdus! {
     /// The first frame each way on TCP: which versions the sender speaks.
@@ -451,5 +324,130 @@ pdus! {
         request: RequestNumber,
         /// the pieces that did not come
         pieces: List<PieceIndex, PIECES_PER_FRAME_MAX>,
+    }
+    /// Ask a node of the ring for its neighbours.
+    b'Y' / 0 RingAsk (PeerToPeer, Tcp) {
+        /// request number
+        request: RequestNumber,
+        /// the asker's ring
+        ring: RingShape,
+    }
+    /// A node's neighbours, at this moment.
+    b'Y' / 1 RingState (PeerToPeer, Tcp) {
+        /// number of the request
+        request: RequestNumber,
+        /// the node that answers
+        node: RingMember,
+        /// the node before it; absent if it is alone
+        predecessor: Option<RingMember>,
+        /// the nodes after it, the next one first
+        successors: List<RingMember, RING_SUCCESSORS_MAX>,
+        /// everybody, while the ring is young
+        view: Option<RingView>,
+    }
+    /// Tell a node that the sender takes it for its successor.
+    b'Y' / 2 RingNotify (PeerToPeer, Tcp) {
+        /// request number
+        request: RequestNumber,
+        /// the sender's ring
+        ring: RingShape,
+        /// the sender
+        sender: RingMember,
+    }
+    /// Heard: the answer to whatever needs no more.
+    b'Y' / 3 RingAck (PeerToPeer, Tcp) {
+        /// number of the request
+        request: RequestNumber,
+        /// the node that answers
+        node: RingMember,
+    }
+    /// Ask whether a node is there, and a member.
+    b'Y' / 4 RingPing (PeerToPeer, Tcp) {
+        /// request number
+        request: RequestNumber,
+        /// the asker's ring
+        ring: RingShape,
+    }
+    /// A step of a lookup: ask who is nearer to a key, or its owner.
+    b'Y' / 5 RingStep (PeerToPeer, Tcp) {
+        /// request number
+        request: RequestNumber,
+        /// the asker's ring
+        ring: RingShape,
+        /// the key
+        key: RingId,
+        /// 1 if the receiver is said to own the key, and is to say whether it does
+        confirm: bool,
+    }
+    /// Where a lookup goes on.
+    b'Y' / 6 RingHops (PeerToPeer, Tcp) {
+        /// number of the request
+        request: RequestNumber,
+        /// the node that answers
+        node: RingMember,
+        /// how near the nodes below are
+        verdict: RingVerdict,
+        /// whom to ask next, the best first
+        nodes: List<RingMember, RING_SUCCESSORS_MAX>,
+    }
+    /// Join: ask for a place behind the receiver.
+    b'Y' / 7 RingJoin (PeerToPeer, Tcp) {
+        /// request number
+        request: RequestNumber,
+        /// the sender's ring
+        ring: RingShape,
+        /// who wants to join
+        sender: RingMember,
+    }
+    /// Leave: the sender is about to be a member no more.
+    b'Y' / 8 RingLeave (PeerToPeer, Tcp) {
+        /// request number
+        request: RequestNumber,
+        /// the sender's ring
+        ring: RingShape,
+        /// who leaves
+        sender: RingMember,
+    }
+    /// Everybody in a young ring, told by the node that leads it.
+    b'Y' / 9 RingMembers (PeerToPeer, Tcp) {
+        /// request number
+        request: RequestNumber,
+        /// the sender's ring
+        ring: RingShape,
+        /// who leads
+        sender: RingMember,
+        /// everybody
+        view: RingView,
+    }
+    /// Give records to the node that owns their keys, or that is to keep copies.
+    b'Z' / 0 RingStore (PeerToPeer, Tcp) {
+        /// request number
+        request: RequestNumber,
+        /// the sender's ring
+        ring: RingShape,
+        /// whose claims they are; absent between nodes that keep them
+        publisher: Option<NodeAddress>,
+        /// the records
+        records: List<RingRecord, RING_PAGE_RECORDS_MAX>,
+    }
+    /// Ask for what a node keeps of a content.
+    b'Z' / 1 RingFetch (PeerToPeer, Tcp) {
+        /// request number
+        request: RequestNumber,
+        /// the asker's ring
+        ring: RingShape,
+        /// what is looked for
+        wanted: Wanted,
+        /// last key of the page before
+        after: Option<ContentKey>,
+    }
+    /// A page of records; empty says that the node keeps none.
+    b'Z' / 2 RingRecords (PeerToPeer, Tcp) {
+        /// number of the request
+        request: RequestNumber,
+        /// 1 if pages follow
+        more: bool,
+        /// the records by rising key
+        records: List<RingRecord, RING_PAGE_RECORDS_MAX>,
     }
 }

@@ -9,8 +9,10 @@ mod codec;
 mod error;
 mod frame;
 mod message;
+mod pdus;
 mod record;
 mod refusal;
+mod ring;
 pub mod samples;
 mod table;
 mod tree;
@@ -25,5 +27,6 @@ pub use frame::{
 pub use message::*;
 pub use record::*;
 pub use refusal::Refusal;
+pub use ring::*;
 pub use table::{Direction, PduRow, Transport, row_of};
 pub use tree::{Tree, TreeEntry, TreeFile, TreeNode};

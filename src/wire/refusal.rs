@@ -56,6 +56,16 @@ refusals! {
     416 => BadRange,
     /// The content changed or vanished while it was served.
     417 => ContentLost,
+    /// The node is in the middle of a change to its place in the ring: ask again in a moment.
+    423 => RingBusy,
+    /// The node is in no ring, or in it no more.
+    424 => NotMember,
+    /// The node's ring has other id bits, another hash or lists of another length.
+    412 => OtherRing,
+    /// Another node has this id: take another port.
+    406 => IdTaken,
+    /// Another node owns the key: look it up again.
+    421 => NotOwner,
 }
 
 impl Field for Refusal {

@@ -6,6 +6,8 @@
 use super::*;
 use crate::id::{AddressToken, ContentId, Cookie, PeerNumber, PieceIndex, RequestNumber, RfcNumber};
 use crate::name::{ContentName, Host, PeerName};
+use crate::ring::{NodeAddress, RingHash, RingId};
+use std::net::SocketAddr;
 
 fn some<T, E>(value: Result<T, E>) -> T {
     value.unwrap_or_else(|_| unreachable!("the literals below are valid names"))
@@ -270,6 +272,114 @@ pub fn samples() -> Vec<Message> {
         Want {
             request,
             pieces: List::first_of([PieceIndex(9)]),
+        }
+        .into(),
+    ]
+    .into_iter()
+    .chain(ring_samples(request))
+    .collect()
+}
+
+fn ring_samples(request: RequestNumber) -> Vec<Message> {
+    let ring = RingShape {
+        id_bits: 10,
+        hash: RingHash::Sha1,
+        successors: 8,
+    };
+    let member = |port, incarnation| RingMember {
+        address: NodeAddress::from(SocketAddr::from(([127, 0, 0, 1], port))),
+        incarnation,
+    };
+    let (node, next, sender) = (member(5_500, 0x11), member(5_000, 0x22), member(6_000, 0x33));
+    let view = RingView {
+        version: 2,
+        grown: false,
+        members: List::first_of([node, next]),
+    };
+    let content = content();
+    let record = RingRecord {
+        by_id: false,
+        place: true,
+        content: content.clone(),
+        holders: List::first_of([GossipRecord {
+            name: some(PeerName::new("a")),
+            host: None,
+            port: 6_000,
+            sequence: 0x0000_0001_0000_0e10,
+            remaining_secs: 7_200,
+            withdrawn: false,
+            complete: true,
+        }]),
+    };
+    vec![
+        RingAsk { request, ring }.into(),
+        RingState {
+            request,
+            node,
+            predecessor: Some(next),
+            successors: List::first_of([next]),
+            view: Some(view.clone()),
+        }
+        .into(),
+        RingNotify {
+            request,
+            ring,
+            sender,
+        }
+        .into(),
+        RingAck { request, node }.into(),
+        RingPing { request, ring }.into(),
+        RingStep {
+            request,
+            ring,
+            key: RingId::from_u64(751),
+            confirm: true,
+        }
+        .into(),
+        RingHops {
+            request,
+            node,
+            verdict: RingVerdict::After,
+            nodes: List::first_of([next]),
+        }
+        .into(),
+        RingJoin {
+            request,
+            ring,
+            sender,
+        }
+        .into(),
+        RingLeave {
+            request,
+            ring,
+            sender,
+        }
+        .into(),
+        RingMembers {
+            request,
+            ring,
+            sender: node,
+            view,
+        }
+        .into(),
+        RingStore {
+            request,
+            ring,
+            publisher: Some(sender.address),
+            records: List::first_of([record.clone()]),
+        }
+        .into(),
+        RingFetch {
+            request,
+            ring,
+            wanted: Wanted::Name(content.name),
+            after: None,
+        }
+        .into(),
+        RingRecords {
+            request,
+            more: false,
+            records: List::first_of([record]),
         }
         .into(),
     ]

@@ -43,7 +43,7 @@ pub(crate) const INDEX_BOUNDS: &[(&str, u64)] = &[
 ];
 
 /// The PDUs of these letters.
-fn operations(letters: &[u8]) -> String {
+pub(crate) fn operations(letters: &[u8]) -> String {
     let widths = &[6, 14, 45];
     let mut out = row(widths, &["letter", "name", "meaning"]);
     for letter in letters {
@@ -65,7 +65,7 @@ pub(crate) fn index_operations() -> String {
     operations(b"RTSOI")
 }
 
-fn refusals(wanted: &[Refusal]) -> String {
+pub(crate) fn refusals(wanted: &[Refusal]) -> String {
     refusals_if(|code| wanted.iter().any(|refusal| refusal.code() == code))
 }
 

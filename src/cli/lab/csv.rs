@@ -3,7 +3,7 @@
 //! Belongs here: quoting, both ways. Not here: what the columns mean.
 
 /// One record as a line; a field is quoted only where it must be.
-pub(super) fn line(fields: &[&str]) -> String {
+pub(in crate::cli) fn line(fields: &[&str]) -> String {
     let mut text = String::new();
     for (n, field) in fields.iter().enumerate() {
         if n > 0 {
@@ -22,7 +22,7 @@ pub(super) fn line(fields: &[&str]) -> String {
 }
 
 /// All records of a text. Anything is some CSV: a quote that is never closed ends with the text.
-pub(super) fn records(text: &str) -> Vec<Vec<String>> {
+pub(in crate::cli) fn records(text: &str) -> Vec<Vec<String>> {
     let mut records = Vec::new();
     let mut record = Vec::new();
     let mut field = String::new();

@@ -5,7 +5,7 @@
 //! here: anything a peer does; the lab only types its menu and reads its answers.
 
 mod compare;
-mod csv;
+pub(super) mod csv;
 mod curves;
 mod deal;
 mod documents;

@@ -1,8 +1,10 @@
-//! `p2pdi sim`: the real machines in a simulated world, and how near to the bound they come.
+//! `p2pdi sim`: the real machines in a simulated world, and how near they come to the bound, or to what was published.
 //!
-//! Belongs here: which runs, the table, the JSON. Not here: the world (`p2pdi::sim`) and the picture.
+//! Belongs here: which runs, the table, the JSON. Not here: the worlds (`p2pdi::sim`) and the pictures.
 
 mod picture;
+mod ring;
+mod ring_picture;
 
 use super::failure::{Exit, Failure};
 use super::line::Line;
@@ -13,6 +15,7 @@ use p2pdi::rate::Rate;
 use p2pdi::sim::swarm::{Report, Setup, run};
 use p2pdi::time::Span;
 use serde_json::{Value, json};
+use std::path::Path;
 
 /// The swarms that are run when none is asked for: a lab, a classroom, a floor, a campus.
 const NODES: [u64; 4] = [5, 15, 100, 1_000];
@@ -33,9 +36,35 @@ struct Outcome {
 
 /// Runs what a command line asks for.
 pub(super) fn command(mut line: Line) -> Result<(), Failure> {
-    if line.operands() != ["swarm"] {
-        return Err(Failure::usage("simulate what? sim swarm"));
+    let operands: Vec<&str> = line.operands().iter().map(String::as_str).collect();
+    match operands.as_slice() {
+        ["swarm"] => {
+            refuse(&mut line, &["--lookups"], "ring")?;
+            swarm(line)
+        }
+        ["ring"] => {
+            refuse(
+                &mut line,
+                &["--pieces", "--up", "--latency-ms", "--freeloaders"],
+                "swarm",
+            )?;
+            ring::command(line)
+        }
+        _ => Err(Failure::usage("simulate what? sim swarm, or sim ring")),
     }
+}
+
+/// Options that only the other simulation knows.
+fn refuse(line: &mut Line, flags: &[&'static str], other: &str) -> Result<(), Failure> {
+    for flag in flags {
+        if line.value(flag, "a value", |_| Some(()))?.is_some() {
+            return Err(Failure::usage(format!("{flag} is for sim {other}")));
+        }
+    }
+    Ok(())
+}
+
+fn swarm(mut line: Line) -> Result<(), Failure> {
     let nodes = line.number("--nodes", 1..=SIMULATED_PEERS_MAX)?;
     let pieces = line
         .number("--pieces", 1..=SIMULATED_PIECES_MAX)?
@@ -95,12 +124,18 @@ pub(super) fn command(mut line: Line) -> Result<(), Failure> {
         let path = directory.join("swarm.svg");
         let svg = picture::draw(&outcomes)
             .map_err(|error| Failure::new(Exit::Failed, format!("the picture cannot be drawn: {error}")))?;
-        std::fs::create_dir_all(&directory)
-            .and_then(|()| std::fs::write(&path, svg))
-            .map_err(|error| Failure::io(path.display(), &error))?;
+        write(&path, &svg)?;
         say::note(&format!("picture: {}", path.display()));
     }
     Ok(())
+}
+
+/// Writes a file of results, and the directories above it.
+fn write(path: &Path, text: &str) -> Result<(), Failure> {
+    let above = path.parent().map_or(Ok(()), std::fs::create_dir_all);
+    above
+        .and_then(|()| std::fs::write(path, text))
+        .map_err(|error| Failure::io(path.display(), &error))
 }
 
 fn count(number: u64) -> usize {

@@ -1,0 +1,105 @@
+//! Split rings: noticing that there is another ring, and becoming one with it.
+//!
+//! A node remembers addresses of others and now and then lets one of them look up its own id. In one ring that leads
+//! back to the node itself. If it does not, there are two, and they grow together where they touch: a node takes the other
+//! ring's successor of its id if that is nearer than its own, or tells it that there is a node before it; the rest is
+//! stabilizing. A young ring cannot grow together with another; its members move over, one by one.
+
+use super::asks::{Purpose, Reply};
+use super::lookup::Aim;
+use super::member::Member;
+use super::node::{Operation, RingNode, Standing};
+use crate::ring::{NodeAddress, between};
+use crate::time::Instant;
+use crate::wire::{Message, RingLeave, RingNotify, RingState};
+
+impl RingNode {
+    pub(super) fn look_for_another_ring(&mut self, now: Instant) {
+        let near = self.near.successors().iter().chain(&self.near.predecessor);
+        let near: Vec<NodeAddress> = near.map(|member| member.address).collect();
+        let far: Vec<NodeAddress> = self
+            .contacts
+            .iter()
+            .filter(|contact| !near.contains(contact))
+            .copied()
+            .collect();
+        let at = usize::try_from(self.rng.below(far.len() as u64)).unwrap_or(0);
+        if let Some(contact) = far.get(at) {
+            self.begin_lookup(now, self.near.me.id, Aim::Mirror, Some(*contact));
+        }
+    }
+
+    /// Somebody else's way to this node's id ended at `owner`.
+    pub(super) fn mirrored(&mut self, now: Instant, owner: Member) {
+        let me = self.near.me;
+        // Itself, or its ghost in the eyes of others.
+        if owner.address == me.address || owner.id == me.id {
+            return;
+        }
+        match self.standing {
+            Standing::Young => self.ask_state(now, owner, Purpose::Mirror),
+            Standing::In if self.open.is_none() => match self.near.successor() {
+                Some(next) if next != owner && between(me.id, owner.id, next.id) => {
+                    self.open = Some(Box::new(Operation::AskBetween(next, owner)));
+                    self.ask_state(now, owner, Purpose::Operation);
+                }
+                Some(next) if next != owner => self.tell(now, owner),
+                _ => {}
+            },
+            Standing::In | Standing::Joining | Standing::Out => {}
+        }
+    }
+
+    fn tell(&mut self, now: Instant, owner: Member) {
+        let sender = self.near.me.wire();
+        self.ask(now, owner, Purpose::Word, |request, ring| {
+            RingNotify {
+                request,
+                ring,
+                sender,
+            }
+            .into()
+        });
+    }
+
+    /// The other ring's state, for a member of a young ring.
+    pub(super) fn mirror_replied(&mut self, now: Instant, to: Member, reply: &Reply<'_>) {
+        if let Reply::Answer(Message::RingState(state)) = reply {
+            self.weigh_other_ring(now, to, state);
+        }
+    }
+
+    fn weigh_other_ring(&mut self, now: Instant, owner: Member, state: &RingState) {
+        let Some(ours) = &self.view else {
+            return;
+        };
+        let ours_leads = ours.first();
+        let moves = match &state.view {
+            // Grown rings do not move.
+            None => true,
+            Some(theirs) if theirs.members.iter().any(|member| *member == self.near.me.wire()) => false,
+            Some(theirs) => {
+                let theirs_leads = theirs.members.first().map(|member| member.address);
+                theirs_leads < ours_leads.map(|member| member.address)
+            }
+        };
+        if !moves {
+            self.tell(now, owner);
+            return;
+        }
+        let sender = self.near.me.wire();
+        let others = self.near.successors().to_vec();
+        self.be_nowhere();
+        for other in others {
+            self.ask(now, other, Purpose::Word, |request, ring| {
+                RingLeave {
+                    request,
+                    ring,
+                    sender,
+                }
+                .into()
+            });
+        }
+        self.join_anew(now, vec![owner.address]);
+    }
+}

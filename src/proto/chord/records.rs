@@ -1,0 +1,250 @@
+//! The records a node keeps: who holds which content, for how long yet.
+//!
+//! Belongs here: keeping, merging, expiring, bounds. Does not: whose they are and where they go (`custody.rs`).
+//! Invariant: a claim is replaced by the rule of the index ([`Claim::joined`]), so copies may come in any order; and there
+//! are never more of them than the bounds say, in all and of each holder.
+
+use super::member::RingSettings;
+use crate::limits::LEASE_SECS;
+use crate::name::{Host, HostPort};
+use crate::proto::claim::Claim;
+use crate::ring::{RingId, RingSpace};
+use crate::time::{Instant, Span};
+use crate::wire::{ContentInfo, ContentKey, GossipRecord, List, RingRecord, Wanted};
+use core::ops::Bound;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Which record: where on the ring, under which key, of which content.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct RecordKey {
+    pub(super) at: RingId,
+    by_id: bool,
+    content: ContentKey,
+}
+
+impl RecordKey {
+    pub(super) fn of(space: RingSpace, record: &RingRecord) -> Self {
+        let content = record.content.key();
+        let at = if record.by_id {
+            space.key_of_content(&content.id)
+        } else {
+            space.key_of_name(content.name.as_str())
+        };
+        Self {
+            at,
+            by_id: record.by_id,
+            content,
+        }
+    }
+}
+
+/// Where on the ring something that is looked for is kept; a number has no place.
+pub(super) fn key_of(space: RingSpace, wanted: &Wanted) -> Option<RingId> {
+    match wanted {
+        Wanted::Name(name) => Some(space.key_of_name(name.as_str())),
+        Wanted::Id(id) => Some(space.key_of_content(id)),
+        Wanted::Number(_) => None,
+    }
+}
+
+#[derive(Debug)]
+struct Kept {
+    info: ContentInfo,
+    place: bool,
+    claims: BTreeMap<HostPort, Claim>,
+}
+
+/// What became of a record that was to be kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Keeping {
+    /// It says something new.
+    pub(super) changed: bool,
+    /// Its content is to be here too, and this is the first word of it.
+    pub(super) place: bool,
+    /// There was no room for some of it.
+    pub(super) full: bool,
+}
+
+/// The records of one node.
+#[derive(Debug, Default)]
+pub(super) struct Records {
+    kept: BTreeMap<RecordKey, Kept>,
+    ends: BTreeSet<(Instant, RecordKey, HostPort)>,
+    of_holder: BTreeMap<HostPort, usize>,
+}
+
+impl Records {
+    pub(super) fn is_empty(&self) -> bool {
+        self.kept.is_empty()
+    }
+
+    /// How many records, and how many claims.
+    pub(super) fn counts(&self) -> (usize, usize) {
+        (self.kept.len(), self.ends.len())
+    }
+
+    pub(super) fn keys(&self) -> impl Iterator<Item = &RecordKey> {
+        self.kept.keys()
+    }
+
+    /// So many keys after `after`, from the beginning again when the end is reached.
+    pub(super) fn keys_after(&self, after: Option<&RecordKey>, count: usize) -> Vec<RecordKey> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let later = self.kept.range((from, Bound::Unbounded)).map(|(key, _)| key);
+        later
+            .chain(self.kept.keys())
+            .take(count.min(self.kept.len()))
+            .cloned()
+            .collect()
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.ends.first().map(|(ends, ..)| *ends)
+    }
+
+    pub(super) fn forget_ended(&mut self, now: Instant) {
+        while self.deadline().is_some_and(|ends| ends <= now)
+            && let Some((_, key, holder)) = self.ends.pop_first()
+        {
+            if let Some(kept) = self.kept.get_mut(&key) {
+                kept.claims.remove(&holder);
+                if kept.claims.is_empty() {
+                    self.kept.remove(&key);
+                }
+            }
+            if let Some(count) = self.of_holder.get_mut(&holder) {
+                *count -= 1;
+                if *count == 0 {
+                    self.of_holder.remove(&holder);
+                }
+            }
+        }
+    }
+
+    /// Keeps a record as far as there is room. A claim without a host is about `publisher`.
+    pub(super) fn keep(
+        &mut self,
+        now: Instant,
+        settings: &RingSettings,
+        publisher: Option<&HostPort>,
+        record: &RingRecord,
+    ) -> Keeping {
+        self.forget_ended(now);
+        let key = RecordKey::of(settings.space, record);
+        let mut keeping = Keeping::default();
+        for said in record.holders.iter() {
+            let Some(host) = said.host.as_ref().or(publisher.map(|at| &at.host)) else {
+                continue;
+            };
+            self.keep_claim(now, settings, &key, record, host.clone(), said, &mut keeping);
+        }
+        if let Some(kept) = self.kept.get_mut(&key) {
+            keeping.place = record.place && !kept.place;
+            kept.place |= record.place;
+        }
+        keeping
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one claim and what it came with")]
+    fn keep_claim(
+        &mut self,
+        now: Instant,
+        settings: &RingSettings,
+        key: &RecordKey,
+        record: &RingRecord,
+        host: Host,
+        said: &GossipRecord,
+        keeping: &mut Keeping,
+    ) {
+        let life = Span::from_secs(u64::from(said.remaining_secs.min(LEASE_SECS)));
+        if life == Span::ZERO {
+            return;
+        }
+        let holder = HostPort {
+            host,
+            port: said.port,
+        };
+        let claim = Claim {
+            name: said.name.clone(),
+            sequence: said.sequence,
+            ends: now.after(life),
+            withdrawn: said.withdrawn,
+            complete: said.complete,
+            unreachable: false,
+        };
+        let known = self
+            .kept
+            .get_mut(key)
+            .and_then(|kept| kept.claims.get_mut(&holder));
+        if let Some(known) = known {
+            let joined = known.joined(claim);
+            if joined != *known {
+                // A life that is shorter by what the way took is no news.
+                keeping.changed |= joined.sequence != known.sequence
+                    || (joined.withdrawn, joined.complete) != (known.withdrawn, known.complete);
+                self.ends.remove(&(known.ends, key.clone(), holder.clone()));
+                self.ends.insert((joined.ends, key.clone(), holder));
+                *known = joined;
+            }
+            return;
+        }
+        let of_holder = self.of_holder.get(&holder).copied().unwrap_or(0);
+        if self.ends.len() >= settings.claims_max || of_holder >= settings.claims_per_holder_max {
+            keeping.full = true;
+            return;
+        }
+        let kept = self.kept.entry(key.clone()).or_insert_with(|| Kept {
+            info: record.content.clone(),
+            place: false,
+            claims: BTreeMap::new(),
+        });
+        keeping.changed = true;
+        self.ends.insert((claim.ends, key.clone(), holder.clone()));
+        *self.of_holder.entry(holder.clone()).or_default() += 1;
+        kept.claims.insert(holder, claim);
+    }
+
+    /// A record as it is told on.
+    pub(super) fn record(&self, now: Instant, key: &RecordKey) -> Option<RingRecord> {
+        let kept = self.kept.get(key)?;
+        let claims = kept.claims.iter().map(|(holder, claim)| GossipRecord {
+            name: claim.name.clone(),
+            host: Some(holder.host.clone()),
+            port: holder.port,
+            sequence: claim.sequence,
+            remaining_secs: claim.ends.since(now).as_secs_u32(),
+            withdrawn: claim.withdrawn,
+            complete: claim.complete,
+        });
+        let holders = List::first_of(claims.filter(|claim| claim.remaining_secs > 0));
+        (!holders.is_empty()).then(|| RingRecord {
+            by_id: key.by_id,
+            place: kept.place,
+            content: kept.info.clone(),
+            holders,
+        })
+    }
+
+    /// The keys of what is looked for, after `after`.
+    pub(super) fn matching<'r>(
+        &'r self,
+        space: RingSpace,
+        wanted: &'r Wanted,
+        after: Option<&'r ContentKey>,
+    ) -> impl Iterator<Item = &'r RecordKey> {
+        let at = key_of(space, wanted);
+        let keys = self
+            .kept
+            .keys()
+            .skip_while(move |key| at.is_some_and(|at| key.at < at));
+        let there = keys.take_while(move |key| Some(key.at) == at);
+        there.filter(move |key| {
+            let is_it = match wanted {
+                Wanted::Name(name) => !key.by_id && key.content.name == *name,
+                Wanted::Id(id) => key.by_id && key.content.id == *id,
+                Wanted::Number(_) => false,
+            };
+            is_it && after.is_none_or(|after| key.content > *after)
+        })
+    }
+}

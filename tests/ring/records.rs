@@ -1,0 +1,214 @@
+//! Records: kept by their owners and those after them, handed on as nodes come and go, and bounded.
+
+use super::*;
+use p2pdi::limits::RING_LEAVE_WAIT;
+
+fn record(number: usize, of: &RingNode, sequence: u64, remaining_secs: u32) -> RingRecord {
+    let name = ContentName::new(format!("file {number}")).expect("a name");
+    let holder = GossipRecord {
+        name: PeerName::new("p").expect("a name"),
+        host: None,
+        port: of.me().address.port,
+        sequence,
+        remaining_secs,
+        withdrawn: false,
+        complete: true,
+    };
+    RingRecord {
+        by_id: number % 2 == 1,
+        place: number == 0,
+        content: ContentInfo {
+            kind: ContentKind::File,
+            id: ContentId([u8::try_from(number).expect("few"); 32]),
+            name,
+            bytes: 1,
+            modified: 0,
+            media_type: Text::cut("text/plain"),
+            number: None,
+            title: None,
+        },
+        holders: List::first_of([holder]),
+    }
+}
+
+fn wanted(number: usize) -> Wanted {
+    if number % 2 == 1 {
+        Wanted::Id(ContentId([u8::try_from(number).expect("few"); 32]))
+    } else {
+        Wanted::Name(ContentName::new(format!("file {number}")).expect("a name"))
+    }
+}
+
+const RECORDS: usize = 40;
+
+/// A ring in which every record was published, each by some node.
+fn published(nodes: usize, settings: RingSettings) -> RingWorld {
+    let mut world = ring_of(nodes, settings, 3);
+    world.take_events();
+    for number in 0..RECORDS {
+        let by = NodeIndex(number % nodes);
+        let record = record(number, world.node(by).expect("alive"), 1, 7_200);
+        world.command(by, RingCommand::Publish(Box::new(record)));
+    }
+    pass(&mut world, 5);
+    let events = world.take_events();
+    let stored = events
+        .iter()
+        .filter(|(_, event)| matches!(event, RingEvent::Stored(..)));
+    assert_eq!(stored.count(), RECORDS);
+    let placed = events
+        .iter()
+        .filter(|(_, event)| matches!(event, RingEvent::Place(_)));
+    assert_eq!(
+        placed.count(),
+        nodes.min(settings.replicas),
+        "the one content that is to be with its record"
+    );
+    world
+}
+
+fn copies(world: &RingWorld) -> usize {
+    world.nodes().map(|(_, node)| node.records_kept().1).sum()
+}
+
+fn fetch(world: &mut RingWorld, number: usize, by: NodeIndex) -> Vec<RingRecord> {
+    let command = world
+        .command(by, RingCommand::Fetch(wanted(number), None))
+        .expect("alive");
+    pass(world, 20);
+    let found = world
+        .take_events()
+        .into_iter()
+        .find_map(|(index, event)| match event {
+            RingEvent::Fetched(of, records) if index == by && of == command => Some(records),
+            _ => None,
+        });
+    found.expect("an answer")
+}
+
+fn all_are_found(world: &mut RingWorld, when: &str) {
+    world.take_events();
+    let nodes: Vec<NodeIndex> = world.nodes().map(|(index, _)| index).collect();
+    let mut open = Vec::new();
+    for number in 0..RECORDS {
+        let by = nodes[number * 7 % nodes.len()];
+        let command = world.command(by, RingCommand::Fetch(wanted(number), None));
+        open.push((by, command.expect("alive")));
+    }
+    pass(world, 20);
+    let events = world.take_events();
+    for (number, (by, command)) in open.into_iter().enumerate() {
+        let found = events.iter().any(|(index, event)| {
+            *index == by
+                && matches!(event, RingEvent::Fetched(of, records) if *of == command && records.len() == 1)
+        });
+        assert!(found, "{when}: file {number}");
+    }
+}
+
+#[test]
+fn records_outlive_those_that_keep_them() {
+    for (nodes, successors) in [(3, 8), (6, 8), (12, 4), (40, 8)] {
+        let settings = settings(successors);
+        let mut world = published(nodes, settings);
+        assert_eq!(copies(&world), RECORDS * nodes.min(settings.replicas));
+        all_are_found(&mut world, "at rest");
+        let contact = world.node(NodeIndex(0)).expect("alive").me().address;
+        for _ in 0..3 {
+            let node = world.add(settings);
+            world.command(node, RingCommand::Join(vec![contact]));
+            pass(&mut world, 1);
+            all_are_found(&mut world, "while one joins");
+        }
+        rest(&mut world);
+        // With three copies two may die at once; then the copies are made anew, and two more may.
+        for _ in 0..2 {
+            let alive: Vec<NodeIndex> = world.nodes().map(|(index, _)| index).collect();
+            world.kill(alive[0]);
+            world.kill(alive[1]);
+            all_are_found(&mut world, "right after two died");
+            rest(&mut world);
+            pass(&mut world, 10);
+            let all = RECORDS * world.nodes().count().min(settings.replicas);
+            assert!(copies(&world) >= all, "{} copies, not {all}", copies(&world));
+        }
+        let leaver = world.nodes().map(|(index, _)| index).next().expect("somebody");
+        world.command(leaver, RingCommand::Leave);
+        pass(&mut world, 2);
+        assert!(world.take_events().contains(&(leaver, RingEvent::Left)));
+        world.kill(leaver);
+        all_are_found(&mut world, "right after one left");
+    }
+}
+
+#[test]
+fn two_nodes_leave_their_records_to_the_last() {
+    let mut world = published(3, settings(8));
+    for leaver in [0, 2] {
+        world.command(NodeIndex(leaver), RingCommand::Leave);
+        pass(&mut world, 10);
+        world.kill(NodeIndex(leaver));
+    }
+    all_are_found(&mut world, "alone");
+}
+
+#[test]
+fn claims_expire_unless_their_holder_renews_them() {
+    let settings = settings(4);
+    let mut world = ring_of(8, settings, 3);
+    for (sequence, secs) in [(1, 100), (2, 100)] {
+        for number in 0..2 {
+            // Only the first is renewed.
+            if number == 0 || sequence == 1 {
+                let record = record(number, world.node(NodeIndex(0)).expect("alive"), sequence, secs);
+                world.command(NodeIndex(0), RingCommand::Publish(Box::new(record)));
+            }
+        }
+        pass(&mut world, 60);
+    }
+    world.take_events();
+    assert_eq!(fetch(&mut world, 0, NodeIndex(3)).len(), 1, "renewed");
+    assert_eq!(fetch(&mut world, 1, NodeIndex(3)), [], "not renewed");
+    pass(&mut world, 100);
+    assert_eq!(fetch(&mut world, 0, NodeIndex(3)), []);
+    pass(&mut world, 100);
+    assert_eq!(copies(&world), 0, "forgotten by all");
+}
+
+#[test]
+fn a_node_keeps_no_more_than_it_may() {
+    for (claims_max, claims_per_holder_max, most) in [(5, 100, 5), (100, 3, 3 * 8)] {
+        let settings = RingSettings {
+            claims_max,
+            claims_per_holder_max,
+            ..settings(8)
+        };
+        let mut world = ring_of(4, settings, 3);
+        for number in 0..RECORDS {
+            let by = NodeIndex(number % 4);
+            let record = record(number, world.node(by).expect("alive"), 1, 7_200);
+            world.command(by, RingCommand::Publish(Box::new(record)));
+        }
+        pass(&mut world, 60);
+        for (_, node) in world.nodes() {
+            assert!(node.records_kept().1 <= most, "{:?}", node.records_kept());
+        }
+        let refused = |(_, event): &(NodeIndex, RingEvent)| matches!(event, RingEvent::Failed(_, fault) if fault.to_string().contains("429"));
+        assert!(world.take_events().iter().any(refused));
+    }
+}
+
+#[test]
+fn who_leaves_does_not_wait_for_ever() {
+    let mut world = published(12, settings(4));
+    let alone = NodeIndex(5);
+    // Nobody can take its records.
+    world.part(alone, 1);
+    world.take_events();
+    world.command(alone, RingCommand::Leave);
+    let left = |world: &mut RingWorld| world.take_events().contains(&(alone, RingEvent::Left));
+    pass(&mut world, RING_LEAVE_WAIT.as_secs() - 1);
+    let early = left(&mut world);
+    pass(&mut world, 2);
+    assert!(early || left(&mut world));
+}
