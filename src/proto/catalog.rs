@@ -99,8 +99,9 @@ impl Holders {
     }
 }
 
+/// Who holds a content.
 #[derive(Clone, Debug)]
-struct Entry {
+pub(super) struct Entry {
     holders: Holders,
     turns: u32,
 }
@@ -326,36 +327,34 @@ impl Catalog {
     }
 
     fn named(&self, name: &ContentName) -> impl Iterator<Item = (&Content, &Entry)> {
-        // A name ends with a zero, and no id follows a one.
-        let bounds = [0, 1].map(|end| [name.as_str().as_bytes(), &[end]].concat());
-        let range = (Bound::Included(&bounds[0][..]), Bound::Excluded(&bounds[1][..]));
-        self.contents.range::<[u8], _>(range)
+        // A name ends with a zero.
+        let start = [name.as_str().as_bytes(), &[0]].concat();
+        let from = (Bound::Included(&start[..]), Bound::Unbounded);
+        let range = self.contents.range::<[u8], _>(from);
+        range.take_while(move |(content, _)| content.starts_with(&start))
     }
 
     /// The contents that match, after a cursor, by rising key.
-    pub(super) fn matching(&self, wanted: &Wanted, after: Option<&ContentKey>) -> Vec<Content> {
+    pub(super) fn matching(&self, wanted: &Wanted, after: Option<&ContentKey>) -> Vec<(&Content, &Entry)> {
         let from = after.map(Content::start_after);
-        let follows = |content: &&Content| {
-            let bytes: &[u8] = core::borrow::Borrow::borrow(*content);
-            from.as_deref().is_none_or(|from| bytes > from)
-        };
+        let follows = |content: &Content| from.as_deref().is_none_or(|from| !content.is_before(from));
+        let entry = |content| self.contents.get_key_value::<Content>(content);
         match wanted {
-            Wanted::Name(name) => {
-                let named = self.named(name).map(|(content, _)| content);
-                named.filter(follows).cloned().collect()
-            }
+            Wanted::Name(name) => self.named(name).filter(|(content, _)| follows(content)).collect(),
             Wanted::Id(id) => {
                 let same = self.by_id.range(ById(Content::before_all_of(*id))..);
                 let same = same.map(|ById(content)| content);
                 let same = same.take_while(|content| content.id() == id.0);
-                same.filter(follows).cloned().collect()
+                same.filter(|content| follows(content))
+                    .filter_map(entry)
+                    .collect()
             }
             Wanted::Number(number) => {
                 let same = self.by_number.range((*number, Content::default())..);
                 let same = same.take_while(|(other, _)| other == number);
-                same.map(|(_, content)| content)
-                    .filter(follows)
-                    .cloned()
+                let same = same.map(|(_, content)| content);
+                same.filter(|content| follows(content))
+                    .filter_map(entry)
                     .collect()
             }
         }
@@ -366,39 +365,36 @@ impl Catalog {
         &self,
         kind: ContentKind,
         after: Option<&ContentKey>,
-    ) -> impl Iterator<Item = &Content> {
+    ) -> impl Iterator<Item = (&Content, &Entry)> {
         let from = after.map(Content::start_after);
         let from = from.as_deref().map_or(Bound::Unbounded, Bound::Included);
         let range = self.contents.range::<[u8], _>((from, Bound::Unbounded));
-        range
-            .map(|(content, _)| content)
-            .filter(move |content| content.kind() == kind)
+        range.filter(move |(content, _)| content.kind() == kind)
     }
 
     /// A content's holders that may be handed out, in the policy's order.
     pub(super) fn holders<'r>(
         &self,
-        content: &Content,
+        entry: &Entry,
         registry: &'r Registry,
         now: Instant,
     ) -> Vec<(HolderRecord, &'r Peer)> {
-        let Some(entry) = self.contents.get(content) else {
-            return Vec::new();
-        };
         let alive = entry
             .holders
             .all()
             .iter()
             .filter_map(|holder| Some((*holder, registry.listed(holder.peer, now)?)));
         let mut alive: Vec<_> = alive.collect();
+        if alive.len() < 2 {
+            return alive;
+        }
         match self.policy {
             Policy::LeastUsed => alive.sort_by_key(|(holder, _)| (holder.uses, holder.order)),
             Policy::MostRecent => alive.sort_by_key(|(holder, _)| core::cmp::Reverse(holder.order)),
             Policy::Rotate => {
                 alive.sort_by_key(|(holder, _)| holder.peer);
-                if let Some(turn) = (entry.turns as usize).checked_rem(alive.len()) {
-                    alive.rotate_left(turn);
-                }
+                let turn = entry.turns as usize % alive.len();
+                alive.rotate_left(turn);
             }
         }
         // Whoever has all of it before whoever has a part: a stable sort keeps the policy within both.

@@ -7,7 +7,7 @@
 //! changes nothing but the turn of a policy, and a repeated state change is answered again, not done again.
 
 use super::asker::Asker;
-use super::catalog::{Catalog, Content, Policy, RegisterFault};
+use super::catalog::{Catalog, Content, Entry, Policy, RegisterFault};
 use super::change::{Activity, answer_kept, kept_answer};
 use super::page::Page;
 use super::refusal;
@@ -327,8 +327,9 @@ impl Registration {
         let matching = self.catalog.matching(&search.wanted, search.after.as_ref());
         let known = !matching.is_empty();
         let mut found = false;
-        for content in matching {
-            let (listing, first) = match self.listing(now, asker, &content) {
+        let mut named = Vec::new();
+        for (content, entry) in matching {
+            let (listing, first) = match self.listing(now, asker, content, entry) {
                 Ok(Some(listing)) => listing,
                 Ok(None) => continue,
                 Err(NoUsableAddress) => return use_tcp(search.request),
@@ -337,6 +338,9 @@ impl Registration {
             if !page.offer(listing) {
                 break;
             }
+            named.push((content.clone(), first));
+        }
+        for (content, first) in named {
             self.catalog.note_named(&content, first);
         }
         if !found && search.after.is_none() {
@@ -360,8 +364,8 @@ impl Registration {
 
     fn list(&self, now: Now, asker: &Asker, list: &ListContents) -> Message {
         let mut page = Page::new(asker.answer_bytes_max);
-        for content in self.catalog.contents_after(list.kind, list.after.as_ref()) {
-            match self.listing(now, asker, content) {
+        for (content, entry) in self.catalog.contents_after(list.kind, list.after.as_ref()) {
+            match self.listing(now, asker, content, entry) {
                 Ok(Some((listing, _))) => {
                     if !page.offer(listing) {
                         break;
@@ -388,8 +392,9 @@ impl Registration {
         now: Now,
         asker: &Asker,
         content: &Content,
+        entry: &Entry,
     ) -> Result<Option<(Listing, PeerNumber)>, NoUsableAddress> {
-        let alive = self.catalog.holders(content, &self.registry, now.at);
+        let alive = self.catalog.holders(entry, &self.registry, now.at);
         let Some((first, _)) = alive.first() else {
             return Ok(None);
         };

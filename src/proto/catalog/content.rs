@@ -49,6 +49,14 @@ impl Content {
         bytes
     }
 
+    pub(super) fn starts_with(&self, bytes: &[u8]) -> bool {
+        self.0.starts_with(bytes)
+    }
+
+    pub(super) fn is_before(&self, bytes: &[u8]) -> bool {
+        self.0[..] < *bytes
+    }
+
     /// Name, zero and id.
     pub(super) fn key(&self) -> &[u8] {
         &self.0[..self.name_bytes() + 1 + ID_BYTES]
@@ -65,8 +73,9 @@ impl Content {
     }
 
     fn take(&self) -> Option<ContentInfo> {
-        let name = core::str::from_utf8(&self.0[..self.name_bytes()]).ok()?;
-        let mut left = Reader::new(&self.0[self.name_bytes() + 1..]);
+        let name_bytes = self.name_bytes();
+        let name = core::str::from_utf8(&self.0[..name_bytes]).ok()?;
+        let mut left = Reader::new(&self.0[name_bytes + 1..]);
         let left = &mut left;
         let id = Field::take(left, "id").ok()?;
         Some(ContentInfo {
