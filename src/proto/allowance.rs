@@ -1,4 +1,4 @@
-//! How much of what is dear an address may ask for (`rfcs/0002-registry.txt` §8).
+//! How much of what is dear an address may ask for (`rfcs/0002-registry.txt` §8.1).
 //!
 //! Belongs here: joins and pages by address. Does not: what any of them costs or answers. Invariant: an address is
 //! remembered only while it has used some of its allowance, and never more of them than the bound: a crowd of
