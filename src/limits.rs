@@ -163,7 +163,7 @@ pub const TRIES_MAX: u32 = 9;
 pub const STALL: Span = Span::from_secs(2);
 /// And one that stays silent for this long is given up.
 pub const STALL_GIVE_UP: Span = Span::from_secs(20);
-/// And is tried again after this: whoever stopped for longer than that has often come back.
+/// A holder whose connection was lost in the middle is tried again after this: what was started anew is often back.
 pub const HOLDER_RETRY: Span = Span::from_secs(2);
 /// A piece that takes this long, and twice as long as another holder takes, may come from others too: a holder
 /// that has become slow is not silent. No less, for a large piece on a slow link is no reason to begin it again.

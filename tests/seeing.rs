@@ -132,8 +132,9 @@ fn why_is_told_of_what_did_not_come_too() {
         account["bytes"].as_u64().is_some_and(|bytes| bytes > 4 * 65_536),
         "{told}"
     );
-    assert_eq!(account["failures"].as_array().map(Vec::len), Some(1), "{told}");
-    assert!(told["why"]["verdict"].is_string(), "{told}");
+    let failures = account["failures"].as_array().map_or(0, Vec::len);
+    assert!(failures > 0, "{told}");
+    assert_eq!(told["why"]["verdict"], "nobody_has_the_rest", "{told}");
 }
 
 #[test]

@@ -75,9 +75,9 @@ impl From<io::Error> for AttemptFault {
 }
 
 impl AttemptFault {
-    /// True if the holder may be well, and only the way to it or the process was lost.
+    /// True if the connection was lost, and the holder may be there again soon.
     pub(super) const fn is_loss(&self) -> bool {
-        matches!(self, Self::Conn(ConnError::Io(_)) | Self::Silent)
+        matches!(self, Self::Conn(ConnError::Io(_)))
     }
 
     pub(super) const fn weight(&self) -> Weight {

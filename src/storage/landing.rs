@@ -289,6 +289,38 @@ mod tests {
     }
 
     #[test]
+    fn whoever_hashes_what_was_left_can_be_stopped() {
+        let out = tempfile::tempdir().expect("a directory");
+        let info = content("b.bin", 200_000);
+        let zeros = vec![0; 65_536];
+        let value = |piece| {
+            let mut hasher = PieceHasher::new(info.bytes, PieceIndex(piece));
+            let span = piece_span(info.bytes, PieceIndex(piece));
+            hasher.update(&zeros[..usize::try_from(span.end - span.start).expect("small")]);
+            hasher.finish()
+        };
+        let manifest = Manifest::of_values(info.bytes, (0..4).map(value).collect());
+        let landing = Landing::open(out.path(), &info).expect("open");
+        assert!(landing.present(&manifest, || true).expect("present").is_empty());
+        (0..4).for_each(|piece| landing.piece_done(PieceIndex(piece)).expect("noted"));
+        drop(landing);
+        // As if the machine had been started again since.
+        let journal = out.path().join(&hidden_names(&info)[1]);
+        let mut told = std::fs::read(&journal).expect("read");
+        told[8 + 32] ^= 1;
+        std::fs::write(&journal, told).expect("written");
+        let asked = core::cell::Cell::new(0);
+        let twice = || asked.replace(asked.get() + 1) < 2;
+        let landing = Landing::open(out.path(), &info).expect("open");
+        let stopped = landing.present(&manifest, twice).map_err(|error| error.kind());
+        assert_eq!(stopped, Err(io::ErrorKind::Interrupted));
+        drop(landing);
+        let landing = Landing::open(out.path(), &info).expect("open");
+        let present = landing.present(&manifest, || true).expect("present");
+        assert!(present.is_all(), "nothing is lost by it");
+    }
+
+    #[test]
     fn links_do_not_lead_out() {
         let out = tempfile::tempdir().expect("a directory");
         let elsewhere = tempfile::tempdir().expect("a directory");
