@@ -199,7 +199,10 @@ pub const ANNOUNCE_AHEAD: Span = Span::from_millis(40);
 pub const ANNOUNCED_BEFORE: Span = Span::from_millis(15);
 /// Words that wait for a getter that takes none: a whole window of choices and as many refusals, and it is stuck.
 pub const WORDS_WAITING_MAX: usize = 256;
-/// A getter that waits for an announced piece hears at least so often that its holder lives.
+/// A getter that hears words and gets nothing waits so long: the turns of ten others, each with a large piece on a
+/// slow uplink. After that words are no sign of life.
+pub const TURN_WAIT_MAX: Span = Span::from_secs(600);
+/// A getter that waits for an announced piece, or for its turn, hears at least so often that its holder lives.
 pub const WORD_TO_WAITING: Span = Span::from_secs(2);
 /// How long an uplink is watched before and after it is tried with another number of lanes.
 pub const LANES_TRIAL: Span = Span::from_millis(100);

@@ -8,8 +8,8 @@ mod pieces {
 }
 
 use p2pdi::id::PieceIndex;
-use p2pdi::limits::STALL;
-use p2pdi::wire::{List, Message, Settled};
+use p2pdi::limits::{STALL, STALL_GIVE_UP};
+use p2pdi::wire::{HaveUpdate, List, Message, Settled};
 use pieces::script::{EXCHANGE, Scripted};
 use process::{Words, holder_of_big, write_random};
 use std::io;
@@ -80,6 +80,33 @@ fn what_only_a_slow_holder_has_comes_from_it() {
     assert_eq!(got.code, 0, "{}", got.stderr);
     assert!(std::fs::read(out.join("big")).expect("read") == content);
     assert!(!got.stderr.contains(&slow.address), "{}", got.stderr);
+}
+
+/// A holder that serves many others for longer than a silent one is waited for.
+#[test]
+fn a_holder_that_says_it_is_busy_is_waited_for() {
+    let place = tempfile::tempdir().expect("a directory");
+    let content = write_random(&place.path().join("big"), 60_000, 1);
+    let content = [content.clone(), content.clone(), content].concat();
+    std::fs::write(place.path().join("big"), &content).expect("written");
+    let busy = Scripted::start(&content, |stage, message, before| match message {
+        Message::Credit(_) if before == 0 => {
+            for _ in 0..(STALL_GIVE_UP.as_secs() / 2 + 1) {
+                std::thread::park_timeout(Duration::from_secs(2));
+                let (request, pieces, holders) = (EXCHANGE, List::new(), List::new());
+                stage.say(HaveUpdate {
+                    request,
+                    pieces,
+                    holders,
+                })?;
+            }
+            stage.give(0).and_then(|()| stage.give(1))
+        }
+        Message::Credit(_) => stage.give(2),
+        _ => Ok(()),
+    });
+    let got = get(&place.path().join("out"), &[&busy.address]).run();
+    assert_eq!(got.code, 0, "{}", got.stderr);
 }
 
 /// The right bytes of a piece, again and again, are worth nothing.

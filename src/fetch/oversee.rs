@@ -53,6 +53,7 @@ impl Fetcher<'_> {
             disk: None,
             bytes_here: 0,
             heard_at: Instant::ZERO,
+            came_at: Instant::ZERO,
             over: false,
             untold: false,
             asking: false,

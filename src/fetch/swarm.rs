@@ -10,6 +10,7 @@ use super::source::take_from;
 use super::stopwatch::{self, Phase};
 use crate::id::{PieceIndex, RequestNumber};
 use crate::limits::HOLDER_RETRY;
+use crate::limits::TURN_WAIT_MAX;
 use crate::name::HostPort;
 use crate::net::{Clock, Conn, ConnWriter, Offer, Pacer, Stop};
 use crate::proto::transfer::{Manifest, Pieces, Source, Taker, piece_span};
@@ -62,6 +63,8 @@ pub(super) struct State {
     pub(super) bytes_here: u64,
     /// When a holder last sent anything of the content.
     pub(super) heard_at: Instant,
+    /// When bytes last came, or a holder.
+    pub(super) came_at: Instant,
     pub(super) over: bool,
     /// A holder is being asked for the piece values.
     pub(super) asking: bool,
@@ -225,7 +228,7 @@ impl<'a> Swarm<'a> {
         let now = self.clock.at();
         taker.open(now, source);
         // It has its time to send, however long nobody else has.
-        state.heard_at = now;
+        (state.heard_at, state.came_at) = (now, now);
         self.pump(state);
         Ok(source)
     }
@@ -286,7 +289,7 @@ impl<'a> Swarm<'a> {
         {
             let mut state = self.state.lock();
             let now = self.clock.at();
-            state.heard_at = now;
+            (state.heard_at, state.came_at) = (now, now);
             if let Some(taker) = state.taker.as_mut() {
                 taker.handle_progress(now, source);
             }
@@ -371,10 +374,13 @@ impl<'a> Swarm<'a> {
         self.pump(&mut state);
     }
 
-    /// A holder that owes us something says that it lives.
+    /// A holder at which we wait for our turn says that it lives. For a while that is as good as bytes.
     pub(super) fn heard_from(&self, source: Source) {
         let now = self.clock.at();
         let mut state = self.state.lock();
+        if now.since(state.came_at) < TURN_WAIT_MAX {
+            state.heard_at = now;
+        }
         if let Some(taker) = state.taker.as_mut() {
             taker.handle_word(now, source);
         }

@@ -337,17 +337,17 @@ impl State {
             let waiting = self.givers.values().flat_map(Giver::waiting);
             let waiting = waiting.filter(|(reader, _)| !departures.is_promised(*reader));
             let Some(reader) = self.turns.next(waiting) else {
-                return;
+                break;
             };
             let Some(getter) = self.getters.get_mut(&reader) else {
-                return;
+                break;
             };
             let Some(giver) = self.givers.get_mut(&getter.offer) else {
-                return;
+                break;
             };
             let not_before = giver.not_before(now);
             let Some(chosen) = giver.choose(reader) else {
-                return;
+                break;
             };
             let (request, piece, first) = (getter.request, chosen.piece, chosen.first);
             getter.tell(
@@ -367,10 +367,18 @@ impl State {
                 not_before,
             });
         }
-        for reader in self.departures.promised_to() {
-            if let Some(getter) = self.getters.get_mut(&reader)
-                && now.since(getter.told) >= WORD_TO_WAITING
-            {
+        self.reassure(now);
+    }
+
+    /// Has those told that we live who wait for their turn, or for what they were promised.
+    fn reassure(&mut self, now: Instant) {
+        for (reader, getter) in &mut self.getters {
+            if now.since(getter.told) < WORD_TO_WAITING {
+                continue;
+            }
+            let giver = self.givers.get(&getter.offer);
+            let waits = giver.is_some_and(|giver| giver.waiting().any(|(waiting, _)| waiting == *reader));
+            if waits || self.departures.is_promised(*reader) {
                 getter.told = now;
                 getter.introduce(core::iter::empty());
             }

@@ -339,4 +339,8 @@ pub(crate) const HITS: &[(&str, Hit)] = &[
         "WORDS_WAITING_MAX",
         By("tests/uplink.rs", "who_reads_nothing_is_cut_off"),
     ),
+    (
+        "TURN_WAIT_MAX",
+        Not("ten minutes; that words count is hit by tests/liars.rs"),
+    ),
 ];

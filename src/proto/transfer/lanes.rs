@@ -28,10 +28,14 @@ pub struct Lanes {
     /// Since when the bytes below were sent, always with getters waiting for a lane.
     since: Instant,
     bytes: u64,
+    /// When bytes were last sent.
+    last: Instant,
     bytes_per_sec: u64,
 }
 
 const WIDTH_MIN: usize = 2;
+/// Nothing sent for so long is a pause.
+const PAUSE: Span = Span::from_secs(1);
 /// What is sent in one go takes an uplink about so long.
 const STEP_SPAN: Span = Span::from_millis(30);
 /// Until its rate is known, so much.
@@ -48,6 +52,7 @@ impl Default for Lanes {
             next_trial: Instant::ZERO,
             since: Instant::ZERO,
             bytes: 0,
+            last: Instant::ZERO,
             bytes_per_sec: 0,
         }
     }
@@ -77,6 +82,12 @@ impl Lanes {
 
     /// Bytes were taken by the network; `contended` if getters waited for a lane meanwhile.
     pub fn sent(&mut self, now: Instant, bytes: u64, contended: bool) {
+        // After a pause nothing is known: the time in which nothing was sent says nothing of the uplink.
+        if now.since(core::mem::replace(&mut self.last, now)) >= PAUSE {
+            self.abandon(now);
+            (self.since, self.bytes) = (now, 0);
+            return;
+        }
         self.bytes += bytes;
         let span = now.since(self.since);
         // Every new lane first fills its socket: that says nothing of the uplink.
@@ -124,7 +135,7 @@ impl Lanes {
         if !self.widen && self.width > WIDTH_MIN {
             self.trial = Some(Trial::Narrower(self.width, rate));
             self.width = (self.width / 2).max(WIDTH_MIN);
-        } else {
+        } else if enough {
             self.trial = Some(Trial::Wider(self.width, rate));
             self.width *= 2;
         }
@@ -137,9 +148,10 @@ mod tests {
 
     /// The width after so many seconds at an uplink, when each getter takes so much of it at most.
     fn width(uplink: u64, getter: u64, secs: u64) -> (usize, Lanes) {
-        let (mut lanes, mut now) = (Lanes::default(), Instant(1));
-        let mut widest = 0;
-        while now < Instant(secs * 1_000_000) {
+        // It has been idle for a minute.
+        let (mut lanes, mut now) = (Lanes::default(), Instant(60_000_000));
+        let (mut widest, end) = (0, now.after(Span::from_secs(secs)));
+        while now < end {
             let rate = uplink.min(getter * lanes.width() as u64);
             now = now.after(Span(65_536 * 1_000_000 / rate));
             lanes.sent(now, 65_536, true);
@@ -154,6 +166,12 @@ mod tests {
         assert_eq!(widest, 4, "tried, and given up");
         let ahead = lanes.lead_bytes() / 1_000;
         assert_eq!(ahead / 10, 50, "{ahead} kB: 40 ms of 12.5 MB/s");
+    }
+
+    #[test]
+    fn a_slow_uplink_that_was_idle_stays_narrow() {
+        let (widest, lanes) = width(1_200_000, 1_200_000, 60);
+        assert_eq!(widest, 4, "tried, and given up: {lanes:?}");
     }
 
     #[test]
@@ -181,7 +199,7 @@ mod tests {
     #[test]
     fn what_was_wide_gets_narrow_again() {
         let (_, mut lanes) = width(1_000_000_000, 20_000_000, 20);
-        let mut now = Instant(30_000_000);
+        let mut now = Instant(80_000_000);
         for _ in 0..20_000 {
             now = now.after(Span(5_000));
             lanes.sent(now, 65_536, true);
