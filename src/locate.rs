@@ -201,7 +201,8 @@ impl<'a> Locator<'a> {
     /// The holders of a content as they are now: asks the RS again, and the peers not yet asked.
     pub fn more_holders(&mut self, id: ContentId) -> Vec<HostPort> {
         let mut holders: Vec<HostPort> = Vec::new();
-        if let Some(rs) = self.rs.filter(|_| self.central)
+        // Thousands of contents may be asked for one by one: an RS that does not answer costs its time once.
+        if let Some(rs) = self.rs.filter(|rs| self.central && !rs.is_silent())
             && let Ok(listings) = rs.search(&Wanted::Id(id))
         {
             // Somebody may have come since.
@@ -226,7 +227,7 @@ impl<'a> Locator<'a> {
     /// The same, and tells the RS, which looks after it.
     fn report(&mut self, holder: &HostPort) {
         self.lost(holder);
-        if let Some(rs) = self.rs
+        if let Some(rs) = self.rs.filter(|rs| !rs.is_silent())
             && let Err(error) = rs.report(holder)
         {
             log::debug!("reporting {holder}: {error}");

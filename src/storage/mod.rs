@@ -24,6 +24,7 @@ mod store;
 #[cfg(test)]
 mod test_rows;
 mod trial;
+mod unfinished;
 
 pub use commits::{ChangeCount, Commits};
 pub use disk::{DiskStore, store_bytes};
