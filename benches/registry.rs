@@ -11,6 +11,7 @@ use p2pdi::rng::Rng;
 use p2pdi::storage::{DiskStore, Store as _};
 use p2pdi::time::{Instant, Now, WallTime};
 use p2pdi::wire::{ContentInfo, ContentKind, Join, Message, Register, Search, Text, Wanted};
+use std::net::Ipv4Addr;
 use std::path::Path;
 
 const NOW: Now = Now {
@@ -54,8 +55,7 @@ fn asker() -> Asker {
 }
 
 fn join(rs: &mut Registration, peer: u64) -> Cookie {
-    let [.., high, middle, low] = peer.to_be_bytes();
-    let host = [10, high, middle, low];
+    let host = Ipv4Addr::from(0x0a00_0000 + u32::try_from(peer).expect("few"));
     let join = Join {
         request: RequestNumber(1),
         nonce: peer,
