@@ -13,12 +13,14 @@ mod failure;
 mod get;
 mod hash;
 mod hashing;
+mod keeping;
 mod lab;
 mod line;
 mod menu;
 mod peer;
 mod progress;
 mod query;
+mod ring;
 mod rs;
 mod say;
 mod show;
@@ -84,6 +86,7 @@ fn dispatch(args: Vec<OsString>) -> Result<(), Failure> {
         "peers" => query::peers(line),
         "search" => query::search(line),
         "index" => query::index(line),
+        "ring" => ring::command(line),
         "hash" => hash::run(line),
         "lab" => lab::command(line),
         "sim" => sim::command(line),
