@@ -138,6 +138,9 @@ pub const WINDOW_SPAN: Span = Span::from_millis(40);
 pub const WINDOW_PIECES_MAX: u32 = 16;
 /// Pieces a holder may have announced and not begun to send: all that it ever has credit for, twice.
 pub const ANNOUNCED_MAX: usize = 32;
+/// Pieces' worth of bytes a holder may send since it last brought one that was needed: others are quicker now and then,
+/// but whoever is so for long only costs.
+pub const UNNEEDED_PIECES_MAX: u64 = 32;
 /// At a contended uplink every so manieth turn goes to the getter served least, whatever it gives: nobody
 /// starves, and those who only take cost the others an eighth at most.
 pub const TURN_FOR_ALL: u64 = 8;
@@ -158,6 +161,8 @@ pub const RELAY_PATIENCE: Span = Span::from_millis(20);
 pub const ANNOUNCE_AHEAD: Span = Span::from_millis(40);
 /// And a relay's no later than this: the time in which a getter that expects the piece from another says so.
 pub const ANNOUNCED_BEFORE: Span = Span::from_millis(15);
+/// Words that wait for a getter that takes none: a whole window of choices and as many refusals, and it is stuck.
+pub const WORDS_WAITING_MAX: usize = 256;
 /// A getter that waits for an announced piece hears at least so often that its holder lives.
 pub const WORD_TO_WAITING: Span = Span::from_secs(2);
 /// How long an uplink is watched before and after it is tried with another number of lanes.
@@ -269,6 +274,8 @@ pub const RING_RENEW: Span = Span::from_secs(2_400);
 pub const RESCAN: Span = Span::from_secs(1);
 /// Waiting before the RS is tried again after it failed.
 pub const REJOIN_WAIT: Span = Span::from_secs(2);
+/// A getter that the RS did not answer asks it for more holders, and tells it of lost ones, no earlier than after this.
+pub const RS_SILENT: Span = Span::from_secs(30);
 /// Between two rounds of asking other peers for their index, in mode gossip.
 pub const GOSSIP_ROUND: Span = Span::from_secs(60);
 /// Learned contents kept in mode gossip; the ones that end first go first.

@@ -214,7 +214,8 @@ impl<'a> Locator<'a> {
     /// The holders of a content as they are now: asks the RS again, and the peers not yet asked.
     pub fn more_holders(&mut self, id: ContentId) -> Vec<HostPort> {
         let mut holders: Vec<HostPort> = Vec::new();
-        if let Some(rs) = self.rs.filter(|_| self.central)
+        // Thousands of contents may be asked for one by one: an RS that does not answer costs its time once.
+        if let Some(rs) = self.rs.filter(|rs| self.central && !rs.is_silent())
             && let Ok(listings) = rs.search(&Wanted::Id(id))
         {
             // Somebody may have come since.
@@ -243,7 +244,7 @@ impl<'a> Locator<'a> {
     /// The same, and tells the RS, which looks after it.
     fn report(&mut self, holder: &HostPort) {
         self.lost(holder);
-        if let Some(rs) = self.rs
+        if let Some(rs) = self.rs.filter(|rs| !rs.is_silent())
             && let Err(error) = rs.report(holder)
         {
             log::debug!("reporting {holder}: {error}");
@@ -282,7 +283,11 @@ impl<'a> Locator<'a> {
     }
 
     fn in_ring(&mut self, request: &Request, wanted: &Wanted) -> Result<Option<Located>, LocateFault> {
-        let Some(ring) = self.ring.as_ref().filter(|_| !matches!(wanted, Wanted::Number(_))) else {
+        let Some(ring) = self
+            .ring
+            .as_ref()
+            .filter(|_| !matches!(wanted, Wanted::Number(_)))
+        else {
             return Ok(None);
         };
         match ring.records(wanted) {
@@ -376,7 +381,10 @@ pub fn holders_of(record: &RingRecord) -> Vec<HostPort> {
     claims.sort_by_key(|claim| !claim.complete);
     let address = |claim: &&GossipRecord| {
         let host = claim.host.clone()?;
-        Some(HostPort { host, port: claim.port })
+        Some(HostPort {
+            host,
+            port: claim.port,
+        })
     };
     claims.iter().filter_map(address).collect()
 }

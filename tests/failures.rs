@@ -4,8 +4,8 @@
 mod process;
 
 use process::{
-    Running, Words, active_peers, eventually, menu_peer, peer, rs, run, until_hashed, until_listed,
-    write_random,
+    Running, Words, active_peers, eventually, menu_peer, peer, rs, run, serve, text, until_hashed,
+    until_listed, write_random,
 };
 use serde_json::Value;
 
@@ -45,6 +45,67 @@ fn a_download_outlives_the_rs() {
     assert_eq!(last_event(&get)["event"], "done");
     assert!(get.end().success());
     assert_eq!(std::fs::read(at("out/big")).expect("read"), content);
+}
+
+#[test]
+fn a_holder_that_comes_back_is_tried_again() {
+    let place = tempfile::tempdir().expect("a directory");
+    let at = |name: &str| place.path().join(name);
+    let content = write_random(&at("shared/big"), 3_000_000, 1);
+    let holder = |listen: &str| {
+        let (dir, state) = (at("shared"), at("state"));
+        let words = [
+            "peer",
+            "--dir",
+            text(&dir),
+            "--state",
+            text(&state),
+            "--listen",
+            listen,
+        ];
+        serve(&[&words, SLOW].concat())
+    };
+    let (again, mut holder) = (&holder, holder("127.0.0.1:0"));
+    until_hashed(&holder, "big");
+    let address = holder.address.clone();
+    let mut get = Words::get("big", at("out")).from([&*address]).spawn();
+    until_under_way(&get);
+    holder.kill();
+    let _again = again(&address);
+    let done = last_event(&get);
+    assert_eq!(done["event"], "done", "{}", get.stderr());
+    assert!(get.end().success());
+    assert_eq!(std::fs::read(at("out/big")).expect("read"), content);
+    assert_eq!(
+        done["holders"][0]["failures"].as_array().map(Vec::len),
+        Some(1),
+        "{done}"
+    );
+}
+
+/// Each of many contents has its holders asked for once more; an RS that hangs costs its time once, and not for each.
+#[test]
+fn an_rs_that_hangs_holds_up_no_list_of_files() {
+    let place = tempfile::tempdir().expect("a directory");
+    let at = |name: &str| place.path().join(name);
+    for number in 0..20 {
+        write_random(&at(&format!("shared/f{number}")), 20_000, number);
+    }
+    let server = rs(&[]);
+    let mut holder = peer(
+        &server,
+        "holder",
+        &at("shared"),
+        &at("state"),
+        &["--up-limit", "40KB"],
+    );
+    until_listed(&server, 20);
+    let mut get = Words::get("--all", at("out")).rs(&server).spawn();
+    while serde_json::from_str::<Value>(&get.line()).expect("JSON")["event"] != "done" {}
+    server.signal("-STOP");
+    holder.kill();
+    assert_eq!(get.end().code(), Some(3), "{}", get.stderr());
+    server.signal("-CONT");
 }
 
 #[test]

@@ -24,5 +24,7 @@ mod names;
 mod process;
 #[path = "hostile/raw.rs"]
 mod raw;
+#[path = "hostile/sizes.rs"]
+mod sizes;
 #[path = "hostile/stuck.rs"]
 mod stuck;

@@ -65,3 +65,48 @@ fn what_the_readme_names_is_there() {
         assert!(makefile.contains(&format!("\n{target}:")), "make {target}");
     }
 }
+
+/// Words between backticks that can only be meant as a path in this repository.
+fn named_paths(text: &str) -> impl Iterator<Item = &str> {
+    let prose = text.split("```").step_by(2);
+    let words = prose.flat_map(|prose| prose.split('`').skip(1).step_by(2));
+    words.filter(|word| {
+        let plain = word
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "_-./".contains(c));
+        let is_source = [".rs", ".lua", ".md"].iter().any(|ending| word.ends_with(ending));
+        let is_below = ["src/", "tests/", "tools/", "rfcs/", "benches/"]
+            .iter()
+            .any(|folder| word.starts_with(folder));
+        plain && (is_source || is_below)
+    })
+}
+
+#[test]
+fn the_paths_that_documents_name_are_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut named = 0;
+    for document in [
+        "README.md",
+        "ARCHITECTURE.md",
+        "CONTRIBUTING.md",
+        "BENCHMARKS.md",
+        "CHANGELOG.md",
+    ] {
+        let text = std::fs::read_to_string(root.join(document)).expect(document);
+        // ARCHITECTURE speaks of the rooms of `src`, and after one of its files, of that one's neighbours.
+        let folders: Vec<_> = walkdir::WalkDir::new(root.join("src"))
+            .into_iter()
+            .filter_map(Result::ok)
+            .filter(|entry| entry.file_type().is_dir())
+            .map(walkdir::DirEntry::into_path)
+            .collect();
+        for path in named_paths(&text) {
+            named += 1;
+            let is_there =
+                root.join(path).exists() || folders.iter().any(|folder| folder.join(path).exists());
+            assert!(is_there, "{document} names {path}, which is not there");
+        }
+    }
+    assert!(named > 30, "only {named} paths were found");
+}

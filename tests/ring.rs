@@ -10,7 +10,7 @@ use p2pdi::sim::ring::{
     NodeIndex, PlantedRingFault, RingCheck, RingLife, RingNetwork, RingSchedule, RingWorld, failures, load,
     measured_settings, partition, paths, run_ring,
 };
-use p2pdi::time::{Instant, Span};
+use p2pdi::time::Span;
 use p2pdi::wire::{ContentInfo, ContentKind, GossipRecord, List, RingRecord, Text, Wanted};
 use std::net::SocketAddr;
 

@@ -108,6 +108,35 @@ fn why_names_what_bounded_it() {
 }
 
 #[test]
+fn why_is_told_of_what_did_not_come_too() {
+    let place = tempfile::tempdir().expect("a directory");
+    let mut dying = holder_of_big(place.path(), "a", 2_000_000, &["--up-limit", "1MB"]);
+    let out = place.path().join("out");
+    let mut getter = get(&out, &[&dying], &["--why"]).spawn();
+    eventually("some pieces", || (pieces_kept(&out) > 4).then_some(()));
+    dying.kill();
+    let events: Vec<Value> = getter
+        .rest()
+        .iter()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    assert_eq!(getter.end().code(), Some(3));
+    let told = events.last().expect("an event");
+    assert_eq!(
+        (&told["event"], &told["name"]),
+        (&"why".into(), &"big".into()),
+        "{told}"
+    );
+    let account = &told["why"]["holders"][0];
+    assert!(
+        account["bytes"].as_u64().is_some_and(|bytes| bytes > 4 * 65_536),
+        "{told}"
+    );
+    assert_eq!(account["failures"].as_array().map(Vec::len), Some(1), "{told}");
+    assert!(told["why"]["verdict"].is_string(), "{told}");
+}
+
+#[test]
 fn parts_take_as_long_as_the_slowest_and_the_swarm_does_not() {
     let place = tempfile::tempdir().expect("a directory");
     let fast = holder_of_big(place.path(), "a", 3_000_000, &["--up-limit", "4MB"]);

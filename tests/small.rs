@@ -84,6 +84,12 @@ fn small_files_come_in_numbers() {
     let got = words.run();
     assert_eq!(got.code, 0, "{}", got.stderr);
     same(&out, &files);
+    let begin = got.json().remove(0);
+    assert_eq!(
+        (&begin["event"], &begin["files"], &begin["id"]),
+        (&"begin".into(), &count.into(), &Value::Null),
+        "no one content: {begin}"
+    );
     let all = |events: &[Value]| events.iter().filter(|event| event["event"] == "done").count();
     assert_eq!(all(&got.json()), count, "an event each");
     // What is here and right is kept; what is wrong, or gone, comes.
@@ -94,6 +100,59 @@ fn small_files_come_in_numbers() {
     assert_eq!((again.code, all(&again.json())), (0, count), "{}", again.stderr);
     same(&out, &files);
     assert_eq!(gave(&again.json()).values().sum::<u64>(), (1 + 2 + 3) * 37);
+}
+
+#[test]
+fn what_is_asked_for_twice_comes_once_and_of_one_name_one_content() {
+    let place = tempfile::tempdir().expect("a directory");
+    let at = |name: &str| place.path().join(name);
+    let first = write_random(&at("one/doc"), 3_000, 1);
+    let second = write_random(&at("two/doc"), 4_000, 2);
+    let holders = ["one", "two"].map(|name| holder(place.path(), name, &at(name), &[]));
+    holders.iter().for_each(|holder| until_all_hashed(holder, 2));
+    let [name, other] =
+        [&first, &second].map(|content| format!("doc@{}", &blake3::hash(content).to_hex()[..12]));
+    let ask = |out: &str, more: &[&str]| {
+        let words = Words::get(&name, at(out)).and(more);
+        let addresses = holders.iter().map(|holder| &*holder.address);
+        words.from(addresses).run()
+    };
+    let done = |events: &[Value]| events.iter().filter(|event| event["event"] == "done").count();
+    for _ in 0..2 {
+        let got = ask("out", &[&name]);
+        assert_eq!((got.code, done(&got.json())), (0, 1), "{}", got.stderr);
+    }
+    let got = ask("out", &[&other]);
+    assert_eq!((got.code, done(&got.json())), (4, 1), "{}", got.stderr);
+    assert!(got.stderr.contains(&other), "{}", got.stderr);
+    assert!(std::fs::read(at("out/doc")).expect("read") == first);
+}
+
+/// Empty files, say: they come once, and each is an open file until it has its name.
+#[test]
+fn one_content_under_very_many_names() {
+    let place = tempfile::tempdir().expect("a directory");
+    let (dir, out) = (place.path().join("dir"), place.path().join("out"));
+    let files: BTreeMap<String, Vec<u8>> = (0..700)
+        .map(|number| (format!("f{number}"), b"the same".to_vec()))
+        .collect();
+    files.iter().for_each(|(name, content)| {
+        let path = dir.join(name);
+        std::fs::create_dir_all(&dir).expect("a directory");
+        std::fs::write(path, content).expect("written");
+    });
+    let holder = holder(place.path(), "a", &dir, &[]);
+    until_all_hashed(&holder, 701);
+    let script = "ulimit -n 400 && exec \"$0\" \"$@\"";
+    let get = get_all(&out, &[&holder]).command();
+    let mut limited = std::process::Command::new("sh");
+    limited
+        .args(["-c", script])
+        .arg(get.get_program())
+        .args(get.get_args());
+    let got = limited.output().expect("a shell");
+    assert!(got.status.success(), "{}", String::from_utf8_lossy(&got.stderr));
+    same(&out, &files);
 }
 
 #[test]

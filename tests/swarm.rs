@@ -92,7 +92,7 @@ fn who_leaves_costs_the_others_no_wait() {
     let mut setup = Setup::even(100, 256, fast(), 1);
     setup.leaves_when_done = true;
     let done = run(setup).ratio();
-    assert!(early <= 1.18 && done <= 1.21, "{early:.3} {done:.3}");
+    assert!(early <= 1.18 && done <= 1.22, "{early:.3} {done:.3}");
 }
 
 #[test]

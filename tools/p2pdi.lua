@@ -27,7 +27,8 @@ local MAGIC = "P2PDI"
 -- begin generated: refusals
 local refusals = { [300] = "Ambiguous", [400] = "BadFrame", [505] = "BadVersion", [501] = "NotServed",
   [401] = "BadCookie", [404] = "NotFound", [409] = "StaleNumber", [410] = "NameTaken", [429] = "LimitReached",
-  [503] = "Busy", [413] = "UseTcp", [416] = "BadRange", [417] = "ContentLost", }
+  [503] = "Busy", [413] = "UseTcp", [416] = "BadRange", [417] = "ContentLost", [423] = "RingBusy",
+  [424] = "NotMember", [412] = "OtherRing", [406] = "IdTaken", [421] = "NotOwner", }
 -- end generated
 
 -- Layouts. Each knows how to make its protocol field and how to show a value
@@ -280,6 +281,21 @@ of.ByteRange = record("ByteRange", { { "offset", u(8), "first byte" },
   { "bytes", u(8), "how many; all that follow if it reaches past the end" } })
 of.Part = choice("Part", { { "Range", of.ByteRange, "a byte range" },
   { "Pieces", list(1024, u(4)), "whole pieces" } })
+of.RingShape = record("RingShape", { { "id_bits", u(2), "bits of an id, 1 to 160" },
+  { "hash", u(1), "what ids are derived with: 0 SHA-1, 1 BLAKE3" },
+  { "successors", u(2), "how many successors a node lists" } })
+of.NodeAddress = record("NodeAddress", {
+  { "ip", bytes(16), "the IPv6 address, or an IPv4 address mapped into one" },
+  { "port", u(2), "the TCP port" } })
+of.RingMember = record("RingMember", { { "address", of.NodeAddress, "where it is reached" },
+  { "incarnation", u(8), "random; tells a node that came back from what it was" } })
+of.RingView = record("RingView", { { "version", u(8), "grows with every change" },
+  { "grown", bool, "1 if the ring is young no more" },
+  { "members", list(33, of.RingMember), "the members by seniority, the one that leads first" } })
+of.RingRecord = record("RingRecord", { { "by_id", bool, "0 if the key is the name's, 1 if it is the id's" },
+  { "place", bool, "1 if the nodes that keep the record are to hold the content too" },
+  { "content", of.ContentInfo, "the content" },
+  { "holders", list(64, of.GossipRecord), "the claims of its holders" } })
 pdu("V", nil, "Version", 17, { { "magic", bytes(5), "the bytes P2PDI" },
   { "version_min", u(2), "lowest version spoken" }, { "version_max", u(2), "highest version spoken" },
   { "features", u(8), "feature bits" } })
@@ -359,6 +375,42 @@ pdu("X", nil, "Settled", 4106, { { "request", u(8), "number of the exchange" },
   { "pieces", list(1024, u(4)), "the pieces not wanted any more" } })
 pdu("W", nil, "Want", 4106, { { "request", u(8), "number of the exchange" },
   { "pieces", list(1024, u(4)), "the pieces that did not come" } })
+pdu("Y", 0, "RingAsk", 1766, { { "request", u(8), "request number" },
+  { "ring", of.RingShape, "the asker's ring" } })
+pdu("Y", 1, "RingState", 1766, { { "request", u(8), "number of the request" },
+  { "node", of.RingMember, "the node that answers" },
+  { "predecessor", optional(of.RingMember), "the node before it; absent if it is alone" },
+  { "successors", list(32, of.RingMember), "the nodes after it, the next one first" },
+  { "view", optional(of.RingView), "everybody, while the ring is young" } })
+pdu("Y", 2, "RingNotify", 1766, { { "request", u(8), "request number" },
+  { "ring", of.RingShape, "the sender's ring" }, { "sender", of.RingMember, "the sender" } })
+pdu("Y", 3, "RingAck", 1766, { { "request", u(8), "number of the request" },
+  { "node", of.RingMember, "the node that answers" } })
+pdu("Y", 4, "RingPing", 1766, { { "request", u(8), "request number" },
+  { "ring", of.RingShape, "the asker's ring" } })
+pdu("Y", 5, "RingStep", 1766, { { "request", u(8), "request number" },
+  { "ring", of.RingShape, "the asker's ring" }, { "key", bytes(20), "the key" },
+  { "confirm", bool, "1 if the receiver is said to own the key, and is to say whether it does" } })
+pdu("Y", 6, "RingHops", 1766, { { "request", u(8), "number of the request" },
+  { "node", of.RingMember, "the node that answers" }, { "verdict", u(1), "how near the nodes below are" },
+  { "nodes", list(32, of.RingMember), "whom to ask next, the best first" } })
+pdu("Y", 7, "RingJoin", 1766, { { "request", u(8), "request number" },
+  { "ring", of.RingShape, "the sender's ring" }, { "sender", of.RingMember, "who wants to join" } })
+pdu("Y", 8, "RingLeave", 1766, { { "request", u(8), "request number" },
+  { "ring", of.RingShape, "the sender's ring" }, { "sender", of.RingMember, "who leaves" } })
+pdu("Y", 9, "RingMembers", 1766, { { "request", u(8), "request number" },
+  { "ring", of.RingShape, "the sender's ring" }, { "sender", of.RingMember, "who leads" },
+  { "view", of.RingView, "everybody" } })
+pdu("Z", 0, "RingStore", 131072, { { "request", u(8), "request number" },
+  { "ring", of.RingShape, "the sender's ring" },
+  { "publisher", optional(of.NodeAddress), "whose claims they are; absent between nodes that keep them" },
+  { "records", list(256, of.RingRecord), "the records" } })
+pdu("Z", 1, "RingFetch", 131072, { { "request", u(8), "request number" },
+  { "ring", of.RingShape, "the asker's ring" }, { "wanted", of.Wanted, "what is looked for" },
+  { "after", optional(of.ContentKey), "last key of the page before" } })
+pdu("Z", 2, "RingRecords", 131072, { { "request", u(8), "number of the request" },
+  { "more", bool, "1 if pages follow" },
+  { "records", list(256, of.RingRecord), "the records by rising key" } })
 -- end generated
 
 p2pdi.fields = fields

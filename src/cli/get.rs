@@ -1,8 +1,11 @@
 //! `p2pdi get`.
 
 mod batch;
+mod failing;
 mod serving;
 mod tree;
+
+pub(super) use failing::{fetch_failure, locate_failure};
 
 use super::failure::{Exit, Failure};
 use super::line::Line;
@@ -12,16 +15,24 @@ use super::query::transport;
 use super::{ring, say};
 use super::show::{fetched_json, short_id, size};
 use super::signals::stop_on_signals;
-use super::why::why_text;
+use super::why::{why_json, why_text};
 use core::cell::{Cell, RefCell};
 use crossbeam_channel::{Sender, unbounded};
-use p2pdi::fetch::{FetchFault, Fetched, Fetcher, HolderSource, Order, Standing, Strategy, Watcher, Weight};
+use p2pdi::fetch::{Fetched, Fetcher, HolderSource, Order, Standing, Strategy, Unfetched, Watcher};
 use p2pdi::limits::SMALL_BYTES_MAX;
+<<<<<<< HEAD
 use p2pdi::locate::{LocateFault, Located, Locator, Request};
 use p2pdi::name::{HostPort, PeerName, printable};
 use p2pdi::net::{Clock, Pacer, RingClient, RsClient, RsLink, Stop};
+=======
+use p2pdi::locate::{Located, Locator, Request};
+use p2pdi::name::{ContentName, HostPort, PeerName, printable};
+use p2pdi::net::{Clock, Pacer, RsClient, RsLink, Stop};
+>>>>>>> ring
 use p2pdi::wire::{ContentInfo, Tree};
+use serde_json::json;
 use serving::Serving;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
@@ -226,7 +237,8 @@ impl<'a> Getting<'a> {
             let thread = std::thread::Builder::new().name("get-report".to_owned());
             let tell = move || {
                 for holder in lost {
-                    if let Some(Err(error)) = rs.map(|rs| rs.report(&holder)) {
+                    let answering = rs.filter(|rs| !rs.is_silent());
+                    if let Some(Err(error)) = answering.map(|rs| rs.report(&holder)) {
                         log::debug!("reporting {holder}: {error}");
                     }
                 }
@@ -261,18 +273,7 @@ impl<'a> Getting<'a> {
                 .get_mut()
                 .all()
                 .map_err(|fault| locate_failure("--all", fault))?;
-            let mut names = std::collections::BTreeSet::new();
-            let mut first = Vec::new();
-            for located in found {
-                if names.insert(located.info.name.clone()) {
-                    first.push(located);
-                } else {
-                    let (name, id) = (&located.info.name, short_id(located.info.id));
-                    let text = format!("{name}: a second content has this name; get it apart as {name}@{id}");
-                    note(Failure::new(Exit::Refused, text));
-                }
-            }
-            self.get_located(first, &mut note);
+            self.get_located(one_of_each_name(found, &mut note), &mut note);
         }
         let mut found = Vec::new();
         for request in &task.requests {
@@ -282,7 +283,7 @@ impl<'a> Getting<'a> {
                 Err(failure) => note(failure),
             }
         }
-        self.get_located(found, &mut note);
+        self.get_located(one_of_each_name(found, &mut note), &mut note);
         worst.map_or(Ok(()), Err)
     }
 
@@ -298,7 +299,7 @@ impl<'a> Getting<'a> {
         let mut told = self.told(&info, holders.known.len());
         let fetched = self.fetcher.fetch(&info, &mut holders, &mut told);
         told.progress.finish();
-        let fetched = fetched.map_err(|fault| fetch_failure(&info, fault))?;
+        let fetched = fetched.map_err(|unfetched| self.not_got(&info, &unfetched))?;
         if let Some(executable) = order.executable {
             let mended = self.fetcher.set_executable(&info.name, executable);
             mended.map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
@@ -314,7 +315,7 @@ impl<'a> Getting<'a> {
         let mut told = self.told(info, holders.known.len());
         let tree = self.fetcher.fetch_tree(info, &mut holders, &mut told);
         told.progress.finish();
-        tree.map_err(|fault| fetch_failure(info, fault))
+        tree.map_err(|unfetched| self.not_got(info, &unfetched))
     }
 
     fn told(&self, info: &ContentInfo, holders: usize) -> Told<'_, 'a> {
@@ -325,7 +326,12 @@ impl<'a> Getting<'a> {
     }
 
     /// A content is there: it is shared on, by itself or with its directory, and told of.
-    fn got(&self, info: &ContentInfo, fetched: &Fetched, of_tree: Option<&RefCell<Come>>) {
+    fn got(&self, listed: &ContentInfo, fetched: &Fetched, of_tree: Option<&RefCell<Come>>) {
+        // The id proves the length; what was listed may have been another.
+        let info = &ContentInfo {
+            bytes: fetched.manifest.bytes(),
+            ..listed.clone()
+        };
         if let Some(peer) = self.serving.peer() {
             match of_tree {
                 None => peer.add_fetched(&fetched.path, info, &fetched.manifest),
@@ -339,6 +345,21 @@ impl<'a> Getting<'a> {
         if of_tree.is_none() || self.showing == Showing::Events {
             self.show(info, fetched);
         }
+    }
+
+    /// A content could not be got: the account of what was tried, if it was asked for, and the failure.
+    fn not_got(&self, info: &ContentInfo, unfetched: &Unfetched) -> Failure {
+        if self.why {
+            let account = &unfetched.account;
+            if self.showing == Showing::Events {
+                let (name, id) = (info.name.as_str(), info.id.to_string());
+                let event = json!({ "event": "why", "name": name, "id": id, "why": why_json(account) });
+                say::result(&event.to_string());
+            } else {
+                say::result(&format!("{}\n{}", info.name, why_text(account)));
+            }
+        }
+        fetch_failure(info, unfetched)
     }
 
     /// A holder did not serve: it is not named again, and the RS is told.
@@ -355,6 +376,7 @@ impl<'a> Getting<'a> {
             Showing::Quiet => {}
             Showing::Bar => {
                 let from: Vec<String> = fetched
+                    .account
                     .holders
                     .iter()
                     .filter(|account| account.bytes > 0 || account.failures.is_empty())
@@ -365,7 +387,7 @@ impl<'a> Getting<'a> {
                 } else {
                     from.join(", ")
                 };
-                let (bytes, secs) = (size(info.bytes), fetched.took.as_secs_f64());
+                let (bytes, secs) = (size(info.bytes), fetched.account.took.as_secs_f64());
                 say::result(&format!(
                     "{}  {bytes}  verified  from {from} in {secs:.2} s",
                     info.name
@@ -373,9 +395,29 @@ impl<'a> Getting<'a> {
             }
         }
         if self.why && self.showing != Showing::Events {
-            say::result(&why_text(fetched));
+            let account = &fetched.account;
+            let text = match account.holders.is_empty() {
+                true => "why: it was here already".to_owned(),
+                false => why_text(account),
+            };
+            say::result(&text);
         }
     }
+}
+
+/// What was located, but of each name one content: two have no place beside each other.
+fn one_of_each_name(found: Vec<Located>, note: &mut dyn FnMut(Failure)) -> Vec<Located> {
+    let mut named: BTreeMap<ContentName, Located> = BTreeMap::new();
+    for located in found {
+        let (name, id) = (located.info.name.clone(), located.info.id);
+        let first = named.entry(name).or_insert(located);
+        if first.info.id != id {
+            let (name, id) = (&first.info.name, short_id(id));
+            let text = format!("{name}: a second content has this name; get it apart as {name}@{id}");
+            note(Failure::new(Exit::Refused, text));
+        }
+    }
+    named.into_values().collect()
 }
 
 /// Shows one fetch, and tells the RS who fails as it happens.
@@ -415,69 +457,5 @@ impl HolderSource for Holders<'_, '_> {
             .collect();
         self.known.extend(new.iter().cloned());
         new
-    }
-}
-
-/// What could not be located, and why.
-pub(super) fn locate_failure(what: &str, fault: LocateFault) -> Failure {
-    let what = printable(what);
-    let reasons = |said: Vec<String>| {
-        if said.is_empty() {
-            String::new()
-        } else {
-            format!(" ({})", said.join("; "))
-        }
-    };
-    match fault {
-        LocateFault::NotFound(said) => Failure::new(
-            Exit::NotFound,
-            format!("{what}: nobody active has it{}", reasons(said)),
-        ),
-        LocateFault::Unreachable(said) => Failure::new(
-            Exit::Failed,
-            format!("{what}: nobody could be asked{}", reasons(said)),
-        ),
-        LocateFault::Ambiguous(contents) => {
-            let choices: Vec<String> = contents
-                .iter()
-                .map(|info| format!("{}@{} ({})", info.name, short_id(info.id), size(info.bytes)))
-                .collect();
-            Failure::new(
-                Exit::Refused,
-                format!("{what} means several contents: ask for {}", choices.join(" or ")),
-            )
-        }
-    }
-}
-
-/// What could not be fetched, who was tried, and why each failed.
-pub(super) fn fetch_failure(info: &ContentInfo, fault: FetchFault) -> Failure {
-    let name = &info.name;
-    match fault {
-        FetchFault::Interrupted => Failure::new(
-            Exit::Interrupted,
-            format!("{name}: interrupted; what has come is kept"),
-        ),
-        FetchFault::Disk(error) => Failure::new(Exit::Failed, error.to_string()),
-        FetchFault::NoHolderLeft(heaviest, accounts) => {
-            let exit = match heaviest {
-                Some(Weight::Unverified) => Exit::Unverified,
-                Some(Weight::Refused) => Exit::Refused,
-                Some(Weight::Lost) | None => Exit::NotFound,
-            };
-            let tried: Vec<String> = accounts
-                .iter()
-                .map(|account| format!("{}: {}", account.address, account.failures.join(", ")))
-                .collect();
-            let tried = if tried.is_empty() {
-                "it has no active holder".to_owned()
-            } else {
-                tried.join("; ")
-            };
-            Failure::new(
-                exit,
-                format!("{name}: no holder is left; what has come is kept ({tried})"),
-            )
-        }
     }
 }

@@ -45,30 +45,48 @@ const BAR: &str =
 impl Progress {
     /// Begins to show a content that so many holders are known of.
     pub(super) fn new(showing: Showing, content: &ContentInfo, holders: usize) -> Self {
+        let event = json!({
+            "event": "begin",
+            "name": content.name.as_str(),
+            "id": content.id.to_string(),
+            "bytes": content.bytes,
+            "pieces": piece_count(content.bytes),
+            "holders": holders,
+        });
+        let name = content.name.as_str();
+        Self::begin(showing, name, content.name.file_name(), content.bytes, &event)
+    }
+
+    /// Begins to show several contents as one.
+    pub(super) fn of_several(showing: Showing, files: usize, bytes: u64, holders: usize) -> Self {
+        let name = format!("{files} small files");
+        let event = json!({
+            "event": "begin",
+            "name": name,
+            "files": files,
+            "bytes": bytes,
+            "holders": holders,
+        });
+        Self::begin(showing, &name, &name, bytes, &event)
+    }
+
+    fn begin(showing: Showing, name: &str, label: &str, bytes: u64, event: &serde_json::Value) -> Self {
         let bar = if showing == Showing::Bar {
-            ProgressBar::new(content.bytes)
+            ProgressBar::new(bytes)
         } else {
             ProgressBar::hidden()
         };
         if let Ok(style) = ProgressStyle::with_template(BAR) {
             bar.set_style(style.progress_chars("━╾─"));
         }
-        bar.set_message(short(content.name.file_name()));
+        bar.set_message(short(label));
         if showing == Showing::Events {
-            let event = json!({
-                "event": "begin",
-                "name": content.name.as_str(),
-                "id": content.id.to_string(),
-                "bytes": content.bytes,
-                "pieces": piece_count(content.bytes),
-                "holders": holders,
-            });
             say::result(&event.to_string());
         }
         Self {
             showing,
-            name: content.name.to_string(),
-            bytes: content.bytes,
+            name: name.to_owned(),
+            bytes,
             bar,
             begun: Instant::now(),
             told: Instant::now(),

@@ -86,7 +86,7 @@ pub(super) fn peer_json(peer: &PeerInfo) -> Value {
 
 /// What a fetch came to, and why if that was asked.
 pub(super) fn fetched_json(info: &ContentInfo, fetched: &Fetched, why: bool) -> Value {
-    let holders = fetched.holders.iter().map(|account| {
+    let holders = fetched.account.holders.iter().map(|account| {
         json!({
             "host": account.address.host.as_str(),
             "port": account.address.port,
@@ -99,12 +99,12 @@ pub(super) fn fetched_json(info: &ContentInfo, fetched: &Fetched, why: bool) -> 
         "name": info.name.as_str(),
         "id": info.id.to_string(),
         "bytes": info.bytes,
-        "secs": fetched.took.as_secs_f64(),
+        "secs": fetched.account.took.as_secs_f64(),
         "path": fetched.path.display().to_string(),
         "holders": holders.collect::<Vec<_>>(),
     });
     if why && let Value::Object(fields) = &mut done {
-        fields.insert("why".to_owned(), why_json(fetched));
+        fields.insert("why".to_owned(), why_json(&fetched.account));
     }
     done
 }

@@ -2,7 +2,7 @@
 
 use super::show::{size, table};
 use core::fmt::Write as _;
-use p2pdi::fetch::{Fetched, HolderAccount};
+use p2pdi::fetch::{Account, HolderAccount};
 use p2pdi::proto::transfer::{Bound, Cause};
 use p2pdi::time::Span;
 use serde_json::{Value, json};
@@ -53,14 +53,14 @@ fn waited(account: &HolderAccount) -> [f64; 2] {
     [account.spent.waited(), account.spent.idle].map(|span: Span| span.as_secs_f64() / threads)
 }
 
-fn received(fetched: &Fetched) -> u64 {
-    fetched.holders.iter().map(|account| account.bytes).sum()
+fn received(account: &Account) -> u64 {
+    account.holders.iter().map(|account| account.bytes).sum()
 }
 
 /// The account for scripts.
-pub(super) fn why_json(fetched: &Fetched) -> Value {
-    let (all, secs) = (received(fetched), fetched.took.as_secs_f64());
-    let holders = fetched.holders.iter().map(|account| {
+pub(super) fn why_json(account: &Account) -> Value {
+    let (all, secs) = (received(account), account.took.as_secs_f64());
+    let holders = account.holders.iter().map(|account| {
         let [waited, idle] = waited(account);
         json!({
             "host": account.address.host.as_str(),
@@ -74,8 +74,8 @@ pub(super) fn why_json(fetched: &Fetched) -> Value {
         })
     });
     let mut causes = serde_json::Map::new();
-    let heaviest = fetched.bound.as_ref().map_or_else(Vec::new, Bound::heaviest);
-    if let Some(bound) = &fetched.bound {
+    let heaviest = account.bound.as_ref().map_or_else(Vec::new, Bound::heaviest);
+    if let Some(bound) = &account.bound {
         for cause in &heaviest {
             let told = json!({ "secs": bound.span(*cause).as_secs_f64(), "percent": bound.percent(*cause) });
             causes.insert(words(*cause).0.to_owned(), told);
@@ -89,11 +89,10 @@ pub(super) fn why_json(fetched: &Fetched) -> Value {
 }
 
 /// The account for people.
-pub(super) fn why_text(fetched: &Fetched) -> String {
-    let (all, secs) = (received(fetched), fetched.took.as_secs_f64());
+pub(super) fn why_text(account: &Account) -> String {
+    let (all, secs) = (received(account), account.took.as_secs_f64());
     let mut text = String::from("why: ");
-    match &fetched.bound {
-        _ if fetched.holders.is_empty() => return text + "it was here already",
+    match &account.bound {
         None => text.push_str("too little came to say what bounded it"),
         Some(bound) => {
             let heaviest = bound.heaviest();
@@ -110,7 +109,7 @@ pub(super) fn why_text(fetched: &Fetched) -> String {
             let _ = write!(text, "     {}", told.collect::<Vec<_>>().join(", "));
         }
     }
-    let rows: Vec<Vec<String>> = fetched
+    let rows: Vec<Vec<String>> = account
         .holders
         .iter()
         .map(|account| {

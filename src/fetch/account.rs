@@ -1,5 +1,6 @@
 //! Who gave what, and how holders fail.
 
+use super::{FetchFault, Unfetched};
 use crate::name::HostPort;
 use crate::net::ConnError;
 use crate::proto::transfer::{Bound, Lulls, Measured, Spent};
@@ -7,6 +8,7 @@ use crate::time::{Instant, Span};
 use crate::wire::Refusal;
 use core::fmt;
 use std::io;
+use std::time::Duration;
 
 /// What one holder gave, and how it failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +23,8 @@ pub struct HolderAccount {
     pub spent: Spent,
     /// How many threads that were.
     pub threads: u32,
+    /// Pieces of it that counted.
+    pub(super) pieces: u32,
     /// When it last sent something.
     pub(super) heard: Option<Instant>,
 }
@@ -48,6 +52,12 @@ pub(super) enum AttemptFault {
     NoPieces,
     /// It sent nothing for too long.
     Silent,
+    /// It says that the content has more bytes than can be fetched.
+    TooLong(u64),
+    /// It sent more of a content than may come whole.
+    Longer,
+    /// It sent only what was not needed.
+    Unneeded,
     Disk(io::Error),
     Interrupted,
 }
@@ -65,13 +75,18 @@ impl From<io::Error> for AttemptFault {
 }
 
 impl AttemptFault {
+    /// True if the holder may be well, and only the way to it or the process was lost.
+    pub(super) const fn is_loss(&self) -> bool {
+        matches!(self, Self::Conn(ConnError::Io(_)) | Self::Silent)
+    }
+
     pub(super) const fn weight(&self) -> Weight {
         match self {
             // It no longer has it, or no place for us: gone, as far as this content goes.
             Self::Conn(ConnError::Refused(Refusal::NotFound | Refusal::ContentLost | Refusal::Busy, _)) => {
                 Weight::Lost
             }
-            Self::Conn(ConnError::Refused(..)) | Self::NoPieces => Weight::Refused,
+            Self::Conn(ConnError::Refused(..)) | Self::NoPieces | Self::TooLong(_) => Weight::Refused,
             Self::Lie(_) => Weight::Unverified,
             _ => Weight::Lost,
         }
@@ -86,14 +101,42 @@ impl fmt::Display for AttemptFault {
             Self::OtherSize(bytes) => write!(f, "the content has {bytes} bytes"),
             Self::NoPieces => f.write_str("serves no pieces"),
             Self::Silent => f.write_str("sent nothing for too long"),
+            Self::TooLong(bytes) => write!(
+                f,
+                "says that it has {bytes} bytes, more than this version can fetch"
+            ),
+            Self::Longer => f.write_str("sent more bytes than were listed"),
+            Self::Unneeded => f.write_str("sent much that was not needed, and nothing else"),
             Self::Disk(error) => write!(f, "{error}"),
             Self::Interrupted => f.write_str("interrupted"),
         }
     }
 }
 
+/// How a fetch went.
+#[derive(Clone, Debug)]
+pub struct Account {
+    /// How long it took.
+    pub took: Duration,
+    /// Everyone who was asked.
+    pub holders: Vec<HolderAccount>,
+    /// What bounded it; none if too little came to tell.
+    pub bound: Option<Bound>,
+}
+
+impl Account {
+    /// Of what came whole, of which nothing was measured.
+    pub(super) const fn of(holders: Vec<HolderAccount>, took: Duration) -> Self {
+        Self {
+            took,
+            holders,
+            bound: None,
+        }
+    }
+}
+
 /// The accounts of everyone who was asked for one content.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Accounts {
     all: Vec<HolderAccount>,
     heaviest: Option<Weight>,
@@ -119,6 +162,7 @@ impl Accounts {
                 failures: Vec::new(),
                 spent: Spent::default(),
                 threads: 0,
+                pieces: 0,
                 heard: None,
             });
             self.all.len() - 1
@@ -137,12 +181,12 @@ impl Accounts {
     }
 
     /// Takes over the accounts of those who were asked before.
-    pub(super) fn merge(&mut self, others: Vec<HolderAccount>, heaviest: Option<Weight>) {
-        self.heaviest = self.heaviest.max(heaviest);
-        for other in others {
+    pub(super) fn merge(&mut self, others: &Self) {
+        self.heaviest = self.heaviest.max(others.heaviest);
+        for other in &others.all {
             let mine = self.of(&other.address);
             mine.bytes += other.bytes;
-            mine.failures.extend(other.failures);
+            mine.failures.extend(other.failures.iter().cloned());
         }
     }
 
@@ -163,7 +207,7 @@ impl Accounts {
     }
 
     /// What bounded the transfer that took so long; none if no thread measured it.
-    pub(super) fn bound(&self, took: Span) -> Option<Bound> {
+    fn bound(&self, took: Span) -> Option<Bound> {
         Bound::of(&Measured {
             took,
             syncing: self.syncing,
@@ -179,8 +223,25 @@ impl Accounts {
         })
     }
 
-    /// Everyone who was asked.
-    pub(super) fn into_all(self) -> Vec<HolderAccount> {
-        self.all
+    /// How it went, now that it is over.
+    pub(super) fn settled(self, took: Duration) -> Account {
+        let bound = self.bound(Span(u64::try_from(took.as_micros()).unwrap_or(u64::MAX)));
+        Account {
+            took,
+            bound,
+            holders: self.all,
+        }
+    }
+
+    /// The same, of what nobody is left to ask for.
+    pub(super) fn no_holder_left(self, took: Duration) -> Unfetched {
+        let fault = FetchFault::NoHolderLeft(self.heaviest);
+        self.unfetched(fault, took)
+    }
+
+    /// The same, of what could not be fetched.
+    pub(super) fn unfetched(self, fault: FetchFault, took: Duration) -> Unfetched {
+        let account = Box::new(self.settled(took));
+        Unfetched { fault, account }
     }
 }

@@ -22,13 +22,20 @@ impl State {
         }
     }
 
-    /// A holder is tried.
-    pub(super) fn come(&mut self, now: Instant, holder: &HostPort) {
+    /// A holder is tried, which has brought so many pieces before.
+    pub(super) fn come(&mut self, now: Instant, holder: &HostPort) -> u32 {
         let whole = !self.partial.contains(holder);
         self.accounts.lulls.come(now, whole);
         if whole {
             *self.whole.entry(holder.clone()).or_default() += 1;
         }
+        self.accounts.of(holder).pieces
+    }
+
+    /// Those that were lost and are to be tried again now.
+    pub(super) fn due_again(&mut self, now: Instant) -> Vec<HostPort> {
+        let due = self.again.extract_if(.., |(then, _)| *then <= now);
+        due.map(|(_, holder)| holder).collect()
     }
 
     /// These take the content themselves, or did when others heard of them.

@@ -4,9 +4,9 @@
 //! given up: what it owes next must come at a least rate, our own limit not counted.
 
 use super::account::AttemptFault;
-use super::many::{Landed, Work};
+use super::many::{Landed, State, Work};
 use crate::id::{PieceIndex, RequestNumber};
-use crate::limits::{ANSWER_TIMEOUT, SMALL_GROUP_FILES, SMALL_RATE_MIN};
+use crate::limits::{ANSWER_TIMEOUT, SMALL_BYTES_MAX, SMALL_GROUP_FILES, SMALL_RATE_MIN};
 use crate::net::{Conn, ConnError, Incoming};
 use crate::proto::transfer::{
     BatchHolder, BatchItem, Manifest, PieceHasher, Source, piece_count, piece_span,
@@ -28,8 +28,8 @@ enum End {
 enum Answer {
     /// So many bytes of it are in the buffer.
     Whole(usize),
-    /// The holder has not got it; the connection goes on or not.
-    Lacking(ConnError, End),
+    /// It does not come from this holder, or not in this way; the connection goes on or not.
+    Lacking(AttemptFault, End),
 }
 
 impl Work<'_> {
@@ -49,12 +49,12 @@ impl Work<'_> {
             let owed = state.batch.close(source);
             let again = match ended {
                 Ok(end) => end == End::Again,
-                Err(_) if state.over || self.stop.is_set() => false,
                 Err(AttemptFault::Disk(error)) => {
                     state.disk.get_or_insert(error);
                     false
                 }
                 Err(AttemptFault::Interrupted) => false,
+                Err(_) if state.over || self.stop.is_set() => false,
                 Err(fault) => {
                     state.failed.push((address.clone(), fault.to_string()));
                     if let Some(item) = owed.first() {
@@ -92,10 +92,6 @@ impl Work<'_> {
         loop {
             let (asks, owed) = {
                 let mut state = self.state.lock();
-                // What has come is given its name before more is taken: each is an open file.
-                while state.landed.len() >= 2 * SMALL_GROUP_FILES && !state.over {
-                    self.changed.wait(&mut state);
-                }
                 if state.over {
                     return Ok(End::Done);
                 }
@@ -129,12 +125,14 @@ impl Work<'_> {
                     *came += 1;
                     self.keep(holder, source, item, &buffer[..bytes])?;
                 }
-                Answer::Lacking(error, end) => {
-                    let fault = AttemptFault::Conn(error);
+                Answer::Lacking(fault, end) => {
                     let mut state = self.state.lock();
-                    let address = &self.holders[holder];
-                    state.accounts.entry(item).or_default().failed(address, &fault);
-                    state.failed.push((address.clone(), fault.to_string()));
+                    if matches!(fault, AttemptFault::Longer) {
+                        state.longer.entry(item).or_default().push(holder);
+                        self.expose(&mut state, item);
+                    } else {
+                        self.failed(&mut state, holder, item, &fault);
+                    }
                     state.batch.lacks(source);
                     drop(state);
                     self.changed.notify_all();
@@ -166,10 +164,12 @@ impl Work<'_> {
                         let text = format!("sent bytes of another place ({})", label.offset);
                         return Err(AttemptFault::Lie(text));
                     }
-                    if (filled + bytes) as u64 > content.bytes {
-                        let text = format!("sent more than the {} bytes there are", content.bytes);
-                        return Err(AttemptFault::Lie(text));
+                    // What is listed proves nothing, and the id does.
+                    let end = (filled + bytes) as u64;
+                    if end > content.bytes.max(SMALL_BYTES_MAX) {
+                        return Ok(Answer::Lacking(AttemptFault::Longer, End::Again));
                     }
+                    left.allow(end.saturating_sub(content.bytes.max(filled as u64)));
                     if buffer.len() < filled + bytes {
                         buffer.resize(filled + bytes, 0);
                     }
@@ -182,11 +182,8 @@ impl Work<'_> {
                     filled += bytes;
                 }
                 Some(Incoming::Message(Message::Final(last))) if last.request == request => {
-                    if last.id != content.id || last.bytes != content.bytes {
+                    if last.id != content.id || last.bytes != filled as u64 {
                         return Err(AttemptFault::Lie("ended with another id or size".to_owned()));
-                    }
-                    if filled as u64 != content.bytes {
-                        return Err(AttemptFault::Lie("ended before the content's end".to_owned()));
                     }
                     return Ok(Answer::Whole(filled));
                 }
@@ -196,10 +193,10 @@ impl Work<'_> {
                         ConnError::Refused(Refusal::ContentLost, text) if is_ours => {
                             // It cuts the connection: what was on its way may be of either state.
                             let error = ConnError::Refused(Refusal::ContentLost, text);
-                            Ok(Answer::Lacking(error, End::Again))
+                            Ok(Answer::Lacking(error.into(), End::Again))
                         }
                         ConnError::Refused(code, text) if is_ours && filled == 0 => {
-                            Ok(Answer::Lacking(ConnError::Refused(code, text), End::Done))
+                            Ok(Answer::Lacking(ConnError::Refused(code, text).into(), End::Done))
                         }
                         error => Err(error.into()),
                     };
@@ -226,7 +223,9 @@ impl Work<'_> {
             let accounts = state.accounts.entry(item).or_default();
             accounts.of(&self.holders[holder]).bytes += bytes.len() as u64;
             state.bytes += bytes.len() as u64;
-            state.batch.came(self.clock.at(), source)
+            let first = state.batch.came(self.clock.at(), source);
+            self.expose(&mut state, item);
+            first
         };
         let Some(group) = self.group else {
             self.state.lock().kept = Some(bytes.to_vec());
@@ -237,6 +236,7 @@ impl Work<'_> {
         }
         let manifest = Arc::new(manifest);
         for order in orders {
+            self.wait_for_room()?;
             let wanted = &self.orders[*order];
             let executable = wanted.executable.unwrap_or(false);
             let put = group.put(&wanted.info.name, content.id, executable, bytes);
@@ -249,11 +249,42 @@ impl Work<'_> {
                 Err(error) if is_of_one_file(&error) => state.refused.push((*order, error)),
                 Err(error) => return Err(AttemptFault::Disk(error)),
             }
-            if state.landed.len() == SMALL_GROUP_FILES {
+            if state.landed.len() >= SMALL_GROUP_FILES {
                 self.changed.notify_all();
             }
         }
         Ok(())
+    }
+
+    fn failed(&self, state: &mut State, holder: BatchHolder, item: BatchItem, fault: &AttemptFault) {
+        let address = &self.holders[holder];
+        state.accounts.entry(item).or_default().failed(address, fault);
+        state.failed.push((address.clone(), fault.to_string()));
+    }
+
+    /// Once a content is here, who sent more than there is of it was wrong.
+    fn expose(&self, state: &mut State, item: BatchItem) {
+        if !state.batch.is_here(item) {
+            return;
+        }
+        for holder in state.longer.remove(&item).unwrap_or_default() {
+            let bytes = self.items[item].0.bytes;
+            let lie = AttemptFault::Lie(format!("sent more than the {bytes} bytes there are"));
+            self.failed(state, holder, item, &lie);
+        }
+    }
+
+    /// What has come is given its name before more is written: each is an open file.
+    fn wait_for_room(&self) -> Result<(), AttemptFault> {
+        let mut state = self.state.lock();
+        while state.landed.len() >= 2 * SMALL_GROUP_FILES {
+            self.changed.wait(&mut state);
+        }
+        if state.disk.is_some() || self.stop.is_set() {
+            Err(AttemptFault::Interrupted)
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -285,7 +316,14 @@ struct Patience(Span);
 
 impl Patience {
     fn of(bytes: u64) -> Self {
-        Self(Span(ANSWER_TIMEOUT.0 + Span::from_secs(bytes / SMALL_RATE_MIN).0))
+        let mut patience = Self(ANSWER_TIMEOUT);
+        patience.allow(bytes);
+        patience
+    }
+
+    /// So many bytes more may come.
+    const fn allow(&mut self, bytes: u64) {
+        self.0 = Span(self.0.0.saturating_add(Span::from_secs(bytes / SMALL_RATE_MIN).0));
     }
 
     /// Waits for no longer than is left, and counts it.

@@ -4,8 +4,8 @@
 //! content is asked of whom (`proto/transfer/batch.rs`), one connection (`lane.rs`), the files (`storage/group.rs`).
 //! Invariant: every content is told of exactly once, and a file appears only if its bytes have the id.
 
-use super::account::{Accounts, AttemptFault, HolderAccount};
-use super::{FetchFault, Fetched, Fetcher};
+use super::account::{Account, Accounts, AttemptFault, HolderAccount};
+use super::{FetchFault, Fetched, Fetcher, Unfetched};
 use crate::id::ContentId;
 use crate::limits::{SMALL_GROUP_FILES, SOURCES_MAX};
 use crate::name::HostPort;
@@ -41,7 +41,7 @@ pub trait Receiving {
     /// So many bytes of all have come.
     fn advanced(&mut self, bytes: u64);
     /// A content is there, or is not to be had.
-    fn ended(&mut self, order: usize, result: Result<Fetched, FetchFault>);
+    fn ended(&mut self, order: usize, result: Result<Fetched, Unfetched>);
 }
 
 /// The fetching thread looks around this often.
@@ -52,6 +52,16 @@ const NAMED_WITHIN: Span = Span::from_millis(1_000);
 const WORTH_A_LANE: usize = 4;
 /// And for a second one to a lone holder.
 const WORTH_A_SECOND: usize = 16;
+
+/// Why a content did not come from those who were asked for it.
+enum Unhad {
+    /// All of them failed.
+    Failed(Accounts),
+    /// It is longer than was listed.
+    Longer,
+    /// Nobody else need be asked.
+    Fault(FetchFault),
+}
 
 /// A content that has come.
 pub(super) struct Landed {
@@ -68,6 +78,8 @@ pub(super) struct State {
     pub(super) landed: Vec<Landed>,
     /// Contents of which our own disk wants nothing, by order.
     pub(super) refused: Vec<(usize, io::Error)>,
+    /// Contents of which some holder sent more than was listed and comes whole: so it may be, and they come by pieces.
+    pub(super) longer: BTreeMap<BatchItem, Vec<BatchHolder>>,
     /// What is kept in memory.
     pub(super) kept: Option<Vec<u8>>,
     /// Holders that failed since the fetching thread last looked.
@@ -106,7 +118,8 @@ impl Fetcher<'_> {
             Ok(group) => group,
             Err(error) => {
                 for order in 0..orders.len() {
-                    receiving.ended(order, Err(FetchFault::Disk(same(&error))));
+                    let fault = FetchFault::Disk(same(&error));
+                    receiving.ended(order, Err(Accounts::default().unfetched(fault, begun.elapsed())));
                 }
                 return;
             }
@@ -123,22 +136,30 @@ impl Fetcher<'_> {
             }
             let unhad = self.fetch_batch(orders, &left, &group, begun, receiving);
             left.clear();
-            for (order, fault) in unhad {
-                let FetchFault::NoHolderLeft(heaviest, failed) = fault else {
-                    receiving.ended(order, Err(fault));
-                    continue;
-                };
+            for (order, unhad) in unhad {
                 let all = accounts.entry(order).or_default();
-                all.merge(failed, heaviest);
-                let mut more = receiving.more(order);
-                more.retain(|holder| !asked[order].contains(holder));
-                if more.is_empty() || self.stop.is_set() {
-                    let all = core::mem::take(all);
-                    let fault = FetchFault::NoHolderLeft(all.heaviest(), all.into_all());
-                    receiving.ended(order, Err(fault));
-                } else {
-                    left.push((order, more));
-                }
+                let fault = match unhad {
+                    Unhad::Longer => {
+                        self.fetch_longer(order, &orders[order], receiving);
+                        continue;
+                    }
+                    Unhad::Fault(fault) => fault,
+                    Unhad::Failed(failed) => {
+                        all.merge(&failed);
+                        let mut more = match self.stop.is_set() {
+                            true => Vec::new(),
+                            false => receiving.more(order),
+                        };
+                        more.retain(|holder| !asked[order].contains(holder));
+                        if !more.is_empty() {
+                            left.push((order, more));
+                            continue;
+                        }
+                        FetchFault::NoHolderLeft(all.heaviest())
+                    }
+                };
+                let unfetched = core::mem::take(all).unfetched(fault, begun.elapsed());
+                receiving.ended(order, Err(unfetched));
             }
         }
     }
@@ -155,7 +176,10 @@ impl Fetcher<'_> {
         let mut here = BTreeMap::new();
         for (order, wanted) in orders.iter().enumerate() {
             match group.find(&wanted.info.name) {
-                Err(error) => receiving.ended(order, Err(FetchFault::Disk(error))),
+                Err(error) => {
+                    let unfetched = Accounts::default().unfetched(FetchFault::Disk(error), begun.elapsed());
+                    receiving.ended(order, Err(unfetched));
+                }
                 Ok(Some(stamp)) if stamp.bytes == wanted.info.bytes => {
                     here.insert(group.path(&wanted.info.name), (order, stamp));
                 }
@@ -194,14 +218,15 @@ impl Fetcher<'_> {
                 .map_or(Ok(()), |executable| {
                     group.set_executable(&wanted.info.name, executable)
                 });
-            let fetched = Fetched {
-                path: hashed.path,
-                took: begun.elapsed(),
-                holders: Vec::new(),
-                manifest: Arc::new(manifest),
-                bound: None,
+            let result = match mended {
+                Ok(()) => Ok(Fetched {
+                    path: hashed.path,
+                    manifest: Arc::new(manifest),
+                    account: Account::of(Vec::new(), begun.elapsed()),
+                }),
+                Err(error) => Err(Accounts::default().unfetched(FetchFault::Disk(error), begun.elapsed())),
             };
-            receiving.ended(order, mended.map(|()| fetched).map_err(FetchFault::Disk));
+            receiving.ended(order, result);
         }
         missing.extend(here.into_values().map(|(order, _)| order));
         missing.into_iter().collect()
@@ -215,7 +240,7 @@ impl Fetcher<'_> {
         group: &Group,
         begun: Instant,
         receiving: &mut dyn Receiving,
-    ) -> Vec<(usize, FetchFault)> {
+    ) -> Vec<(usize, Unhad)> {
         let work = self.work(orders, wanted, Some(group));
         let named = std::thread::scope(|scope| work.oversee(scope, begun, receiving));
         let stopped = self.stop.is_set();
@@ -228,7 +253,7 @@ impl Fetcher<'_> {
         let mut state = state.into_inner();
         let mut unhad = Vec::new();
         for (order, error) in state.refused {
-            unhad.push((order, FetchFault::Disk(error)));
+            unhad.push((order, Unhad::Fault(FetchFault::Disk(error))));
         }
         let ended: BTreeSet<usize> = unhad.iter().map(|(order, _)| *order).chain(named).collect();
         let offered: BTreeMap<usize, &Vec<HostPort>> =
@@ -236,8 +261,9 @@ impl Fetcher<'_> {
         for (item, (_, orders)) in items.iter().enumerate() {
             for order in orders.iter().filter(|order| !ended.contains(order)) {
                 let fault = match &state.disk {
-                    Some(error) => FetchFault::Disk(same(error)),
-                    None if stopped => FetchFault::Interrupted,
+                    Some(error) => Unhad::Fault(FetchFault::Disk(same(error))),
+                    None if stopped => Unhad::Fault(FetchFault::Interrupted),
+                    None if state.longer.contains_key(&item) => Unhad::Longer,
                     None => {
                         let accounts = state.accounts.entry(item).or_default();
                         for (holder, why) in &state.gone {
@@ -246,7 +272,7 @@ impl Fetcher<'_> {
                                 accounts.failed(holder, why);
                             }
                         }
-                        FetchFault::NoHolderLeft(accounts.heaviest(), accounts.all().to_vec())
+                        Unhad::Failed(accounts.clone())
                     }
                 };
                 unhad.push((*order, fault));
@@ -291,6 +317,7 @@ impl Fetcher<'_> {
             accounts: BTreeMap::new(),
             landed: Vec::new(),
             refused: Vec::new(),
+            longer: BTreeMap::new(),
             kept: None,
             failed: Vec::new(),
             gone: Vec::new(),
@@ -349,27 +376,29 @@ impl Work<'_> {
             }
             let settled =
                 |state: &State| state.batch.is_settled() || state.running == 0 || state.disk.is_some();
-            if !settled(&state) && state.landed.len() < SMALL_GROUP_FILES && state.failed.is_empty() {
+            let is_full = |state: &State| state.landed.len() >= SMALL_GROUP_FILES;
+            if !state.over && !settled(&state) && !is_full(&state) && state.failed.is_empty() {
                 self.changed.wait_for(&mut state, LOOK);
             }
-            if self.stop.is_set() || settled(&state) && self.worth_a_lane(&mut state).is_none() {
+            if !state.over
+                && (self.stop.is_set() || settled(&state) && self.worth_a_lane(&mut state).is_none())
+            {
                 state.over = true;
                 state.lines.values().for_each(|line| line.shut());
                 self.changed.notify_all();
-                // Whoever is writing what has just come says so yet.
-                while !state.lines.is_empty() {
-                    self.changed.wait(&mut state);
-                }
             }
-            let over = state.over;
+            // Whoever is writing what has just come says so yet.
+            while state.over && !state.lines.is_empty() && !is_full(&state) {
+                self.changed.wait(&mut state);
+            }
+            let finished = state.over && state.lines.is_empty();
             let now = self.clock.at();
-            let landed =
-                if over || state.landed.len() >= SMALL_GROUP_FILES || now.since(named_at) > NAMED_WITHIN {
-                    named_at = now;
-                    core::mem::take(&mut state.landed)
-                } else {
-                    Vec::new()
-                };
+            let landed = if finished || is_full(&state) || now.since(named_at) > NAMED_WITHIN {
+                named_at = now;
+                core::mem::take(&mut state.landed)
+            } else {
+                Vec::new()
+            };
             let accounts: Vec<Vec<HolderAccount>> = landed
                 .iter()
                 .map(|landed| {
@@ -385,7 +414,7 @@ impl Work<'_> {
                 .for_each(|(holder, why)| receiving.failed(holder, why));
             ended.extend(give_names(landed, accounts, begun, receiving));
             receiving.advanced(bytes);
-            if over {
+            if finished {
                 return ended;
             }
         }
@@ -443,14 +472,19 @@ fn give_names(
     let named: Vec<io::Result<PathBuf>> = Group::name(parts);
     let mut ended = Vec::new();
     for (((order, manifest), holders), path) in orders.into_iter().zip(accounts).zip(named) {
-        let fetched = path.map(|path| Fetched {
-            path,
-            took: begun.elapsed(),
-            holders,
-            manifest,
-            bound: None,
-        });
-        receiving.ended(order, fetched.map_err(FetchFault::Disk));
+        let account = Account::of(holders, begun.elapsed());
+        let result = match path {
+            Ok(path) => Ok(Fetched {
+                path,
+                manifest,
+                account,
+            }),
+            Err(error) => Err(Unfetched {
+                fault: FetchFault::Disk(error),
+                account: Box::new(account),
+            }),
+        };
+        receiving.ended(order, result);
         ended.push(order);
     }
     ended

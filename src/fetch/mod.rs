@@ -9,28 +9,30 @@ mod account;
 mod attendance;
 mod lane;
 mod links;
+mod longer;
 mod many;
 mod oversee;
 mod parts;
 mod source;
 mod stopwatch;
 mod swarm;
+mod tell;
 mod tree;
 mod watch;
 
-pub use account::{HolderAccount, Weight};
+pub use account::{Account, HolderAccount, Weight};
 pub use many::{Order, Receiving};
 pub use watch::{Standing, Watcher};
 
-use crate::limits::{HAVE_MAP_BYTES_MAX, SMALL_BYTES_MAX};
+use crate::limits::SMALL_BYTES_MAX;
 use crate::name::HostPort;
 use crate::net::{Offer, Pacer, Stop, Uplink};
-use crate::proto::transfer::{Bound, Manifest, piece_count};
+use crate::proto::transfer::Manifest;
 use crate::storage::{Group, HashOrder, Hashers, Landing};
-use crate::time::Span;
 use crate::wire::ContentInfo;
 use account::Accounts;
 use core::fmt;
+use oversee::Brought;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -41,21 +43,26 @@ use std::time::{Duration, Instant};
 pub struct Fetched {
     /// Where it lies.
     pub path: PathBuf,
-    /// How long it took.
-    pub took: Duration,
-    /// Everyone who was asked.
-    pub holders: Vec<HolderAccount>,
     /// The values of its pieces.
     pub manifest: Arc<Manifest>,
-    /// What bounded it; none if it was too small to tell.
-    pub bound: Option<Bound>,
+    /// How it went.
+    pub account: Account,
+}
+
+/// A content that could not be fetched.
+#[derive(Debug)]
+pub struct Unfetched {
+    /// Why.
+    pub fault: FetchFault,
+    /// How it went until then.
+    pub account: Box<Account>,
 }
 
 /// Why a content could not be fetched.
 #[derive(Debug)]
 pub enum FetchFault {
-    /// No holder is left. The heaviest of their failures, and everyone who was tried.
-    NoHolderLeft(Option<Weight>, Vec<HolderAccount>),
+    /// No holder is left. The heaviest of their failures.
+    NoHolderLeft(Option<Weight>),
     /// Our own disk; the error names the file.
     Disk(io::Error),
     /// We were told to stop; what has come is kept.
@@ -148,45 +155,61 @@ impl<'a> Fetcher<'a> {
         content: &ContentInfo,
         holders: &mut dyn HolderSource,
         watcher: &mut dyn Watcher,
-    ) -> Result<Fetched, FetchFault> {
+    ) -> Result<Fetched, Unfetched> {
+        let known = holders.known();
         if content.bytes <= SMALL_BYTES_MAX {
-            return self.fetch_small(content, holders, watcher);
+            return self.fetch_small(content, known, holders, watcher);
         }
+        self.fetch_large(content, known, holders, watcher)
+    }
+
+    /// Fetches a content by pieces, unless it is here.
+    fn fetch_large(
+        &self,
+        content: &ContentInfo,
+        known: Vec<HostPort>,
+        more: &mut dyn HolderSource,
+        watcher: &mut dyn Watcher,
+    ) -> Result<Fetched, Unfetched> {
         let begun = Instant::now();
         let mut accounts = Accounts::default();
-        if let Some((path, manifest)) = self.already_here(content).map_err(FetchFault::Disk)? {
-            Landing::tidy(&self.out, content).map_err(FetchFault::Disk)?;
-            return Ok(Fetched {
-                path,
-                took: begun.elapsed(),
-                holders: Vec::new(),
-                manifest,
-                bound: None,
-            });
+        let here = self.already_here(content).and_then(|here| {
+            if here.is_some() {
+                Landing::tidy(&self.out, content)?;
+            }
+            Ok(here)
+        });
+        match here {
+            Err(error) => return Err(accounts.unfetched(FetchFault::Disk(error), begun.elapsed())),
+            Ok(Some((path, manifest))) => {
+                let account = accounts.settled(begun.elapsed());
+                return Ok(Fetched {
+                    path,
+                    manifest,
+                    account,
+                });
+            }
+            Ok(None) => {}
         }
-        if piece_count(content.bytes) as usize > HAVE_MAP_BYTES_MAX * 8 {
-            let text = format!(
-                "{}: {} bytes are more than this version can fetch",
-                content.name, content.bytes
-            );
-            return Err(FetchFault::Disk(io::Error::new(
-                io::ErrorKind::FileTooLarge,
-                text,
-            )));
-        }
-        let known = holders.known();
-        let fetched = self.fetch_pieces(content, known, holders, &mut accounts, watcher);
-        let (holders, took) = (accounts.heaviest(), begun.elapsed());
+        let fetched = self.fetch_pieces(content, known.clone(), more, &mut accounts, watcher);
         match fetched {
-            Ok((path, manifest)) => Ok(Fetched {
+            Ok(Brought::OtherSize(bytes)) => {
+                let content = ContentInfo {
+                    bytes,
+                    ..content.clone()
+                };
+                if bytes <= SMALL_BYTES_MAX {
+                    self.fetch_small(&content, known, more, watcher)
+                } else {
+                    self.fetch_large(&content, known, more, watcher)
+                }
+            }
+            Ok(Brought::All(path, manifest)) => Ok(Fetched {
                 path,
-                took,
-                bound: accounts.bound(Span(u64::try_from(took.as_micros()).unwrap_or(u64::MAX))),
-                holders: accounts.into_all(),
                 manifest,
+                account: accounts.settled(begun.elapsed()),
             }),
-            Err(FetchFault::NoHolderLeft(..)) => Err(FetchFault::NoHolderLeft(holders, accounts.into_all())),
-            Err(fault) => Err(fault),
+            Err(fault) => Err(accounts.unfetched(fault, begun.elapsed())),
         }
     }
 
@@ -215,21 +238,23 @@ impl<'a> Fetcher<'a> {
     fn fetch_small(
         &self,
         content: &ContentInfo,
-        holders: &mut dyn HolderSource,
+        known: Vec<HostPort>,
+        more: &mut dyn HolderSource,
         watcher: &mut dyn Watcher,
-    ) -> Result<Fetched, FetchFault> {
+    ) -> Result<Fetched, Unfetched> {
         let order = Order {
             info: content.clone(),
-            holders: holders.known(),
+            holders: known,
             executable: None,
         };
         let mut one = One {
-            holders,
+            holders: more,
             watcher,
             ended: None,
         };
         self.fetch_many(&[order], &mut one);
-        one.ended.unwrap_or(Err(FetchFault::Interrupted))
+        one.ended
+            .unwrap_or_else(|| Err(Accounts::default().unfetched(FetchFault::Interrupted, Duration::ZERO)))
     }
 }
 
@@ -237,7 +262,7 @@ impl<'a> Fetcher<'a> {
 struct One<'o> {
     holders: &'o mut dyn HolderSource,
     watcher: &'o mut dyn Watcher,
-    ended: Option<Result<Fetched, FetchFault>>,
+    ended: Option<Result<Fetched, Unfetched>>,
 }
 
 impl Receiving for One<'_> {
@@ -253,7 +278,7 @@ impl Receiving for One<'_> {
         self.watcher.advanced(&Standing::of_bytes(bytes));
     }
 
-    fn ended(&mut self, _order: usize, result: Result<Fetched, FetchFault>) {
+    fn ended(&mut self, _order: usize, result: Result<Fetched, Unfetched>) {
         self.ended = Some(result);
     }
 }

@@ -2,7 +2,8 @@
 
 use super::account::Accounts;
 use super::links::Links;
-use super::swarm::{SETTLED_WAIT, State, Swarm};
+use super::swarm::{State, Swarm};
+use super::tell::SETTLED_WAIT;
 use super::{FetchFault, Fetcher, HolderSource, Strategy, Watcher, parts};
 use crate::limits::{HEARD_HOLDERS_MAX, SOURCES_MAX, STALL, STALL_GIVE_UP, TWO_STREAMS_BYTES};
 use crate::name::HostPort;
@@ -20,6 +21,14 @@ use std::time::Duration;
 /// The fetching thread looks around this often, for progress and for holders that stall.
 const LOOK: Duration = Duration::from_millis(100);
 
+/// What came of the fetching by pieces.
+pub(super) enum Brought {
+    /// The content, and where it lies.
+    All(PathBuf, Arc<Manifest>),
+    /// Nothing: it is proven that the content has this length, and not the one that was listed.
+    OtherSize(u64),
+}
+
 impl Fetcher<'_> {
     /// Fetches a content by pieces, from as many holders as there are.
     pub(super) fn fetch_pieces(
@@ -29,12 +38,12 @@ impl Fetcher<'_> {
         more: &mut dyn HolderSource,
         accounts: &mut Accounts,
         watcher: &mut dyn Watcher,
-    ) -> Result<(PathBuf, Arc<Manifest>), FetchFault> {
-        let landing = Landing::open(&self.out, content).map_err(FetchFault::Disk)?;
+    ) -> Result<Brought, FetchFault> {
         let state = State {
             taker: None,
             lines: BTreeMap::new(),
             next: 0,
+            again: Vec::new(),
             heard: Vec::new(),
             partial: BTreeSet::new(),
             whole: BTreeMap::new(),
@@ -51,7 +60,9 @@ impl Fetcher<'_> {
         };
         let swarm = Swarm {
             content,
-            landing,
+            out: &self.out,
+            landing: OnceLock::new(),
+            beginning: Mutex::new(()),
             manifest: OnceLock::new(),
             offer: OnceLock::new(),
             sharing: self.sharing,
@@ -63,7 +74,6 @@ impl Fetcher<'_> {
             stop: &self.stop,
         };
         let links = Links::read();
-        let first_known = known.clone();
         match self.strategy {
             Strategy::Swarm => std::thread::scope(|scope| oversee(&swarm, scope, known, more, watcher)),
             Strategy::Parts => parts::oversee(&swarm, known, more, watcher),
@@ -78,22 +88,23 @@ impl Fetcher<'_> {
         } = swarm;
         drop(offer);
         let state = state.into_inner();
+        let heaviest = state.accounts.heaviest();
         *accounts = state.accounts;
         accounts.link_full = links.were_full();
+        let landing = landing.into_inner();
         if let Some(bytes) = state.true_bytes {
-            landing.discard();
-            let content = ContentInfo {
-                bytes,
-                ..content.clone()
-            };
-            return self.fetch_pieces(&content, first_known, more, accounts, watcher);
+            landing.iter().for_each(Landing::discard);
+            return Ok(Brought::OtherSize(bytes));
         }
         let whole = state.taker.is_some_and(|taker| taker.verified().is_all());
-        if whole && let Some(manifest) = manifest.get() {
+        if whole
+            && let Some(manifest) = manifest.get()
+            && let Some(landing) = &landing
+        {
             let finishing = Clock::start();
             let path = landing.finish().map_err(FetchFault::Disk)?;
             accounts.syncing = finishing.at().since(Instant::ZERO);
-            return Ok((path, Arc::clone(manifest)));
+            return Ok(Brought::All(path, Arc::clone(manifest)));
         }
         if let Some(sharing) = sharing {
             sharing.give_up(content);
@@ -101,7 +112,7 @@ impl Fetcher<'_> {
         match state.disk {
             Some(error) => Err(FetchFault::Disk(error)),
             None if self.stop.is_set() => Err(FetchFault::Interrupted),
-            None => Err(FetchFault::NoHolderLeft(None, Vec::new())),
+            None => Err(FetchFault::NoHolderLeft(heaviest)),
         }
     }
 }
@@ -135,7 +146,7 @@ fn oversee<'scope>(
             start(swarm, scope, holder);
         }
         let mut state = swarm.state.lock();
-        let idle = state.running == 0 && state.heard.is_empty();
+        let idle = state.running == 0 && state.heard.is_empty() && state.again.is_empty();
         if !state.over && !idle && state.heard.is_empty() && state.failed.is_empty() {
             let wait = if state.untold { SETTLED_WAIT.to_std() } else { LOOK };
             swarm.changed.wait_for(&mut state, wait);
@@ -147,6 +158,7 @@ fn oversee<'scope>(
         }
         swarm.pump_with(&mut state, 1);
         known = core::mem::take(&mut state.heard);
+        waiting.extend(state.due_again(now));
         let (failed, standing) = (core::mem::take(&mut state.failed), state.standing(now));
         let silent = now.since(state.heard_at);
         if silent >= STALL_GIVE_UP && !state.over {
@@ -154,7 +166,8 @@ fn oversee<'scope>(
             state.give_up_silent();
         }
         let over = state.over || swarm.stop.is_set();
-        let nobody = state.running == 0 && known.is_empty() && waiting.is_empty();
+        let tried_all = known.is_empty() && waiting.is_empty() && state.again.is_empty();
+        let nobody = state.running == 0 && tried_all;
         drop(state);
         failed
             .iter()

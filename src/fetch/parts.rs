@@ -7,7 +7,7 @@
 //! the proven value.
 
 use super::account::AttemptFault;
-use super::source::ask_manifest;
+use super::source::{ask_manifest, no_pieces};
 use super::stopwatch::{self, Phase};
 use super::swarm::Swarm;
 use super::{HolderSource, Watcher};
@@ -148,7 +148,7 @@ impl Swarm<'_> {
 fn connect(swarm: &Swarm<'_>, holder: &HostPort) -> Result<Conn, AttemptFault> {
     let conn = Conn::connect(holder, features::HOLDER | features::PIECES, swarm.stop())?;
     if conn.features() & features::PIECES == 0 {
-        return Err(AttemptFault::NoPieces);
+        return Err(no_pieces(swarm));
     }
     Ok(conn)
 }

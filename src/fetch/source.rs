@@ -2,15 +2,17 @@
 
 use super::account::AttemptFault;
 use super::swarm::Swarm;
-use crate::id::{ContentId, PieceIndex, RequestNumber};
+use crate::id::{ContentId, PieceIndex, RequestNumber, piece_bytes};
 use crate::limits::{
     ANNOUNCED_MAX, ANSWER_TIMEOUT, CHUNK_BYTES_MAX, HAVE_MAP_BYTES_MAX, PAGES_MAX, PEER_IDLE,
+    SMALL_BYTES_MAX, UNNEEDED_PIECES_MAX,
 };
 use crate::name::HostPort;
 use crate::net::{Conn, ConnError, Incoming, is_silence};
-use crate::proto::transfer::{Manifest, PieceHasher, Source, piece_count, piece_span};
+use crate::proto::transfer::{Manifest, PieceHasher, Pieces, Source, piece_count, piece_span};
 use crate::wire::{ByteRange, ContentLabel, Download, ManifestQuery, Message, Part, Wanted, features};
 use std::io;
+use std::time::Instant;
 
 /// The piece that is arriving.
 struct Arriving {
@@ -39,12 +41,17 @@ const EXCHANGE: RequestNumber = RequestNumber(1);
 pub(super) fn take_from(swarm: &Swarm<'_>, holder: &HostPort) -> Result<(), AttemptFault> {
     let mut conn = Conn::connect(holder, features::HOLDER | features::PIECES, swarm.stop())?;
     if conn.features() & features::PIECES == 0 {
-        return Err(AttemptFault::NoPieces);
+        return Err(no_pieces(swarm));
     }
     if swarm.is_to_ask() {
         let asked = ask_manifest(swarm, &mut conn);
         swarm.has_asked();
+        let begun = Instant::now();
         swarm.set_manifest(asked?).map_err(AttemptFault::Disk)?;
+        if begun.elapsed() >= PEER_IDLE.to_std() / 2 {
+            // What was left took long to hash: the holder may have thought that we are gone.
+            return take_from(swarm, holder);
+        }
     } else {
         check_size(swarm, &mut conn)?;
     }
@@ -54,6 +61,17 @@ pub(super) fn take_from(swarm: &Swarm<'_>, holder: &HostPort) -> Result<(), Atte
         return Err(AttemptFault::Silent);
     }
     ended
+}
+
+/// The fault of a holder that serves no pieces. Of a content that was listed as small they are asked for only when more
+/// bytes came than were listed, and who sent those has no other way to prove them.
+pub(super) fn no_pieces(swarm: &Swarm<'_>) -> AttemptFault {
+    match swarm.content().bytes {
+        bytes if bytes <= SMALL_BYTES_MAX => {
+            AttemptFault::Lie(format!("sent more than the {bytes} bytes there are"))
+        }
+        _ => AttemptFault::NoPieces,
+    }
 }
 
 /// The proven list of piece values. The content's length is what the proof says, whatever was listed.
@@ -67,8 +85,10 @@ pub(super) fn ask_manifest(swarm: &Swarm<'_>, conn: &mut Conn) -> Result<Manifes
         match conn.call(&ManifestQuery { request, id, first }.into())? {
             Message::Manifest(page) => {
                 let told = *bytes.get_or_insert(page.bytes);
-                let too_long = piece_count(told) as usize > HAVE_MAP_BYTES_MAX * 8;
-                if page.bytes != told || page.first != first || page.values.is_empty() || too_long {
+                if piece_count(told) as usize > HAVE_MAP_BYTES_MAX * 8 {
+                    return Err(AttemptFault::TooLong(told));
+                }
+                if page.bytes != told || page.first != first || page.values.is_empty() {
                     return Err(other_size());
                 }
                 values.extend(page.values.into_vec());
@@ -156,6 +176,10 @@ fn take_pieces(
     let mut buffer = vec![0; CHUNK_BYTES_MAX];
     let mut arriving: Option<Arriving> = None;
     let mut announced: Vec<Announced> = Vec::new();
+    let mut brought = Pieces::none(piece_count(swarm.content().bytes));
+    // Bytes since the last piece that counted.
+    let mut unneeded = 0;
+    let unneeded_max = piece_bytes(swarm.content().bytes).saturating_mul(UNNEEDED_PIECES_MAX);
     loop {
         let incoming = match conn.receive(PEER_IDLE) {
             Err(_) | Ok(None) if swarm.is_over() => return Ok(()),
@@ -174,10 +198,15 @@ fn take_pieces(
                         piece.0
                     )));
                 }
-                if announced.len() >= ANNOUNCED_MAX {
+                if brought.contains(piece) {
+                    return Err(AttemptFault::Lie(format!("chose piece {} again", piece.0)));
+                }
+                if announced.len() >= ANNOUNCED_MAX || !swarm.is_asked(source) {
                     return Err(AttemptFault::Lie("chose more than it was asked for".to_owned()));
                 }
                 announced.retain(|other| other.piece != piece);
+                // What came of it before is void: others may have written there since.
+                arriving = arriving.filter(|here| here.piece != piece);
                 announced.push(Announced {
                     piece,
                     needed: swarm.chosen(source, piece),
@@ -207,6 +236,10 @@ fn take_pieces(
                     conn.read_payload(part)?;
                     swarm.received(source, holder, part.len())?;
                 }
+                unneeded += bytes as u64;
+                if unneeded > unneeded_max {
+                    return Err(AttemptFault::Unneeded);
+                }
                 here.hasher.update(&buffer[..bytes]);
                 here.needed = here.needed
                     && swarm
@@ -223,10 +256,13 @@ fn take_pieces(
                             piece.0
                         )));
                     }
-                    if needed {
-                        swarm
+                    if needed
+                        && swarm
                             .verified(source, holder, piece, first)
-                            .map_err(AttemptFault::Disk)?;
+                            .map_err(AttemptFault::Disk)?
+                    {
+                        brought.insert(piece);
+                        unneeded = 0;
                     }
                 }
             }

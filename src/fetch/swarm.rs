@@ -9,16 +9,18 @@ use super::account::{Accounts, AttemptFault};
 use super::source::take_from;
 use super::stopwatch::{self, Phase};
 use crate::id::{PieceIndex, RequestNumber};
+use crate::limits::HOLDER_RETRY;
 use crate::name::HostPort;
 use crate::net::{Clock, Conn, ConnWriter, Offer, Pacer, Stop};
-use crate::proto::transfer::{Manifest, Pieces, Source, TakeOutput, Taker, piece_span};
+use crate::proto::transfer::{Manifest, Pieces, Source, Taker, piece_span};
 use crate::storage::Landing;
 use crate::storage::Mapped;
 use crate::time::{Instant, Span};
-use crate::wire::{ContentInfo, Credit, HaveMap, List, Message, Rest, Settled, Want};
+use crate::wire::{ContentInfo, HaveMap, Rest};
 use parking_lot::{Condvar, Mutex};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 /// A holder's connection, as the others see it.
@@ -36,18 +38,15 @@ pub(super) struct Line {
 /// A payload is read in steps of this size at most.
 const RECEIVE_STEP_BYTES: usize = 64 * 1024;
 
-/// A settled piece is told at once with others, but waits no longer for them than this: until a holder knows, it
-/// may send it.
-pub(super) const SETTLED_WAIT: Span = Span::from_millis(3);
 /// A holder that is asked for the piece values and silent for this long is not the only one asked any more.
 const HAND_OVER: Span = Span::from_secs(1);
-/// So many are told at once however early; fewer when the fetching thread next looks around.
-const SETTLED_TOGETHER: usize = 16;
 
 pub(super) struct State {
     pub(super) taker: Option<Taker>,
     pub(super) lines: BTreeMap<Source, Line>,
     pub(super) next: u64,
+    /// Holders that were lost after they had brought something, and when each is tried again.
+    pub(super) again: Vec<(Instant, HostPort)>,
     /// Addresses heard of and not yet tried.
     pub(super) heard: Vec<HostPort>,
     /// All that were ever heard of: getters, as far as is known.
@@ -85,7 +84,12 @@ impl State {
 /// One content on its way here.
 pub(super) struct Swarm<'a> {
     pub(super) content: &'a ContentInfo,
-    pub(super) landing: Landing,
+    /// Where it lands.
+    pub(super) out: &'a Path,
+    /// Opened when the piece values, and with them the length, are proven.
+    pub(super) landing: OnceLock<Landing>,
+    /// Held by whoever looks what is here when they are.
+    pub(super) beginning: Mutex<()>,
     pub(super) manifest: OnceLock<Arc<Manifest>>,
     pub(super) offer: OnceLock<Arc<Offer>>,
     pub(super) sharing: Option<&'a dyn Sharing>,
@@ -146,16 +150,20 @@ impl<'a> Swarm<'a> {
 
     /// The piece values are proven: what an earlier run has left can be counted, and offered to others.
     pub(super) fn set_manifest(&self, manifest: Manifest) -> io::Result<()> {
-        let mut state = self.state.lock();
-        if state.taker.is_some() {
+        // Hashing what was left may take long; nobody else is kept from anything but this meanwhile.
+        let turn = self.beginning.lock();
+        if self.landing.get().is_some() {
             return Ok(());
         }
-        let present = self.landing.present(&manifest)?;
+        let landing = Landing::open(self.out, self.content)?;
+        let present = landing.present(&manifest, || !self.stop.is_set())?;
+        let _ = self.landing.set(landing);
         let manifest = Arc::clone(self.manifest.get_or_init(|| Arc::new(manifest)));
+        let mut state = self.state.lock();
         state.bytes_here = present.iter().map(|piece| self.piece_bytes(piece)).sum();
         state.over |= present.is_all();
         state.taker = Some(Taker::new(present.clone()));
-        drop(state);
+        drop((state, turn));
         if let Some(sharing) = self.sharing {
             self.offer_part(sharing, manifest, present)?;
         }
@@ -167,13 +175,18 @@ impl<'a> Swarm<'a> {
         let Some(uplink) = sharing.uplink() else {
             return Ok(());
         };
-        let mapped = Mapped::of_part(self.landing.share()?, self.content.bytes)?;
+        let mapped = Mapped::of_part(self.landing()?.share()?, self.content.bytes)?;
         // Holders of a part break ties differently, each by the port it has.
         let seed = u64::from(sharing.port()) << 16 | u64::from(std::process::id());
         let offer = Arc::new(Offer::new(&uplink, manifest, mapped, present, Some(seed)));
         sharing.begin(self.content, &offer);
         let _ = self.offer.set(offer);
         Ok(())
+    }
+
+    fn landing(&self) -> io::Result<&Landing> {
+        let unproven = || io::Error::other("bytes came before the piece values were proven");
+        self.landing.get().ok_or_else(unproven)
     }
 
     fn piece_bytes(&self, piece: PieceIndex) -> u64 {
@@ -198,7 +211,7 @@ impl<'a> Swarm<'a> {
             port,
             map: Rest(taker.settled().to_map()),
         };
-        conn.send(&map.into())?;
+        conn.writer().send_promptly(&map.into())?;
         state.lines.insert(
             source,
             Line {
@@ -209,7 +222,10 @@ impl<'a> Swarm<'a> {
                 silent: false,
             },
         );
-        taker.open(self.clock.at(), source);
+        let now = self.clock.at();
+        taker.open(now, source);
+        // It has its time to send, however long nobody else has.
+        state.heard_at = now;
         self.pump(state);
         Ok(source)
     }
@@ -224,6 +240,12 @@ impl<'a> Swarm<'a> {
         state.accounts.lulls.end(self.clock.at(), source);
         self.pump(&mut state);
         silent
+    }
+
+    /// True if a holder may choose a piece now.
+    pub(super) fn is_asked(&self, source: Source) -> bool {
+        let state = self.state.lock();
+        state.taker.as_ref().is_some_and(|taker| taker.is_asked(source))
     }
 
     /// A holder has chosen a piece; true if it is needed from it.
@@ -244,7 +266,7 @@ impl<'a> Swarm<'a> {
         needed
     }
 
-    /// True if this piece is still to come from this holder.
+    /// True if this piece may still come from this holder.
     pub(super) fn expects(&self, source: Source, piece: PieceIndex) -> bool {
         self.state
             .lock()
@@ -298,26 +320,27 @@ impl<'a> Swarm<'a> {
         let _turn = self.turns[piece.0 as usize % self.turns.len()].lock();
         let expected = self.expects(source, piece);
         if expected {
-            self.landing.write_at(offset, bytes)?;
+            self.landing()?.write_at(offset, bytes)?;
         }
         stopwatch::lap(Phase::Writing);
         Ok(expected)
     }
 
-    /// All bytes of a piece were written and are right. It counts if it was still to come from this holder.
+    /// All bytes of a piece were written and are right. It counts, and this is true, if it could still come from this
+    /// holder.
     pub(super) fn verified(
         &self,
         source: Source,
         holder: &HostPort,
         piece: PieceIndex,
         first: bool,
-    ) -> io::Result<()> {
+    ) -> io::Result<bool> {
         stopwatch::lap(Phase::Hashing);
         let _turn = self.turns[piece.0 as usize % self.turns.len()].lock();
         if !self.expects(source, piece) {
-            return Ok(());
+            return Ok(false);
         }
-        self.landing.piece_done(piece)?;
+        self.landing()?.piece_done(piece)?;
         if let Some(offer) = self.offer.get() {
             offer.gain(piece, first, holder);
         }
@@ -329,11 +352,12 @@ impl<'a> Swarm<'a> {
             .is_some_and(|taker| taker.handle_piece(now, source, piece))
         {
             state.bytes_here += self.piece_bytes(piece);
+            state.accounts.of(holder).pieces += 1;
         }
         state.accounts.lulls.end(now, source);
         self.pump(&mut state);
         stopwatch::lap(Phase::Writing);
-        Ok(())
+        Ok(true)
     }
 
     /// A holder has taken back a piece it had chosen, for it had heard that it is settled.
@@ -365,94 +389,9 @@ impl<'a> Swarm<'a> {
         self.changed.notify_all();
     }
 
-    /// Does what the taker wants done.
-    fn pump(&self, state: &mut State) {
-        self.pump_with(state, SETTLED_TOGETHER);
-    }
-
-    /// The same, telling of settled pieces where there are so many.
-    pub(super) fn pump_with(&self, state: &mut State, settled_together: usize) {
-        let now = self.clock.at();
-        let mut frames: BTreeMap<Source, Vec<Message>> = BTreeMap::new();
-        while let Some(output) = state.taker.as_mut().and_then(Taker::poll_output) {
-            let request = |source: &Source| state.lines.get(source).map(|line| line.request);
-            match output {
-                TakeOutput::Finished => state.over = true,
-                TakeOutput::Drop(source) => {
-                    if let Some(line) = state.lines.get_mut(&source) {
-                        line.silent = true;
-                        line.writer.shut();
-                    }
-                }
-                TakeOutput::Credit(source, pieces) => {
-                    if let Some(request) = request(&source) {
-                        frames
-                            .entry(source)
-                            .or_default()
-                            .push(Credit { request, pieces }.into());
-                    }
-                }
-                TakeOutput::Settled(source, piece) => {
-                    if let Some(line) = state.lines.get_mut(&source) {
-                        if line.settled.is_empty() {
-                            line.settled_at = now;
-                        }
-                        line.settled.push(piece);
-                    }
-                }
-                TakeOutput::Want(source, piece) => {
-                    let Some(line) = state.lines.get_mut(&source) else {
-                        continue;
-                    };
-                    // What it has not been told is settled, it need not be told is wanted.
-                    let untold = line.settled.len();
-                    line.settled.retain(|settled| *settled != piece);
-                    if line.settled.len() == untold {
-                        let (request, pieces) = (line.request, List::first_of([piece]));
-                        frames
-                            .entry(source)
-                            .or_default()
-                            .push(Want { request, pieces }.into());
-                    }
-                }
-            }
-        }
-        let mut untold = false;
-        for (source, line) in &mut state.lines {
-            let due = !line.settled.is_empty() && now.since(line.settled_at) >= SETTLED_WAIT;
-            untold |= !line.settled.is_empty();
-            if due || line.settled.len() >= settled_together.max(1) {
-                let pieces = List::first_of(line.settled.drain(..));
-                let told = Settled {
-                    request: line.request,
-                    pieces,
-                };
-                frames.entry(*source).or_default().insert(0, told.into());
-            }
-        }
-        for (source, messages) in frames {
-            if let Some(line) = state.lines.get(&source) {
-                // A line that takes no more is noticed by its own thread.
-                let sent = messages
-                    .iter()
-                    .try_for_each(|message| line.writer.send_promptly(message));
-                if sent.is_err() {
-                    line.writer.shut();
-                }
-            }
-        }
-        if state.over {
-            state.lines.values().for_each(|line| line.writer.shut());
-        }
-        // The fetching thread looks after what was not told now.
-        if state.over || untold && !core::mem::replace(&mut state.untold, untold) {
-            self.changed.notify_all();
-        }
-    }
-
     pub(super) fn run_source(&self, holder: &HostPort) {
         stopwatch::start();
-        self.state.lock().come(self.clock.at(), holder);
+        let before = self.state.lock().come(self.clock.at(), holder);
         let ended = take_from(self, holder);
         let spent = stopwatch::stop();
         let mut state = self.state.lock();
@@ -462,6 +401,11 @@ impl<'a> Swarm<'a> {
             && !state.over
             && !self.stop.is_set()
         {
+            // Whoever brings a piece each time may break off as often as there are pieces.
+            if fault.is_loss() && state.accounts.of(holder).pieces > before {
+                let then = self.clock.at().after(HOLDER_RETRY);
+                state.again.push((then, holder.clone()));
+            }
             state.ended_badly(holder, fault);
         }
         self.changed.notify_all();

@@ -1,7 +1,7 @@
 //! The encoding of a directory, fetched into memory, and what of a directory is not a file.
 
 use super::account::{Accounts, AttemptFault};
-use super::{FetchFault, Fetched, Fetcher, HolderSource, Order, Receiving, Standing, Watcher};
+use super::{FetchFault, Fetched, Fetcher, HolderSource, Order, Receiving, Standing, Unfetched, Watcher};
 use crate::limits::TREE_BYTES_MAX;
 use crate::name::{ContentName, HostPort};
 use crate::storage::Group;
@@ -26,7 +26,7 @@ impl Receiving for Encoding<'_> {
         self.0.advanced(&Standing::of_bytes(bytes));
     }
 
-    fn ended(&mut self, _order: usize, _result: Result<Fetched, FetchFault>) {}
+    fn ended(&mut self, _order: usize, _result: Result<Fetched, Unfetched>) {}
 }
 
 impl Fetcher<'_> {
@@ -39,18 +39,17 @@ impl Fetcher<'_> {
         content: &ContentInfo,
         holders: &mut dyn HolderSource,
         watcher: &mut dyn Watcher,
-    ) -> Result<Tree, FetchFault> {
+    ) -> Result<Tree, Unfetched> {
+        let begun = Instant::now();
+        let mut accounts = Accounts::default();
         if content.bytes > TREE_BYTES_MAX {
             let text = format!(
                 "{}: its tree has {} bytes; {TREE_BYTES_MAX} are the most that can be fetched",
                 content.name, content.bytes
             );
-            return Err(FetchFault::Disk(io::Error::new(
-                io::ErrorKind::FileTooLarge,
-                text,
-            )));
+            let fault = FetchFault::Disk(io::Error::new(io::ErrorKind::FileTooLarge, text));
+            return Err(accounts.unfetched(fault, begun.elapsed()));
         }
-        let mut accounts = Accounts::default();
         let mut asked: Vec<HostPort> = Vec::new();
         let mut next = holders.known();
         while !next.is_empty() {
@@ -70,22 +69,20 @@ impl Fetcher<'_> {
                     // Its bytes have the id, so it was made so: whoever listed it is to blame.
                     let fault = AttemptFault::Lie(format!("lists what is no tree: {error}"));
                     asked.iter().for_each(|holder| accounts.failed(holder, &fault));
-                    FetchFault::NoHolderLeft(accounts.heaviest(), accounts.all().to_vec())
+                    accounts.no_holder_left(begun.elapsed())
                 });
             }
             if self.stop.is_set() {
-                return Err(FetchFault::Interrupted);
+                return Err(accounts.unfetched(FetchFault::Interrupted, begun.elapsed()));
             }
-            for (_, failed) in state.accounts {
-                accounts.merge(failed.all().to_vec(), failed.heaviest());
-            }
+            state.accounts.values().for_each(|failed| accounts.merge(failed));
             for (holder, fault) in &state.gone {
                 accounts.failed(&work.holders[*holder], fault);
             }
             next = holders.more();
             next.retain(|holder| !asked.contains(holder));
         }
-        Err(FetchFault::NoHolderLeft(accounts.heaviest(), accounts.into_all()))
+        Err(accounts.no_holder_left(begun.elapsed()))
     }
 
     /// Makes directories of these names; what could not be made.
@@ -141,8 +138,8 @@ mod tests {
         let unlimited = Pacer::new(Clock::start(), None);
         let fetcher = Fetcher::new(PathBuf::from("."), &unlimited, Stop::new());
         let fetched = fetcher.fetch_tree(&content, &mut Vec::new(), &mut Nobody);
-        let Err(FetchFault::Disk(error)) = fetched else {
-            panic!("{fetched:?}")
+        let Err(FetchFault::Disk(error)) = fetched.map_err(|unfetched| unfetched.fault) else {
+            panic!("not refused")
         };
         assert!(
             error.to_string().contains("d: its tree has 268435457 bytes"),

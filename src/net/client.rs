@@ -3,18 +3,21 @@
 use super::conn::{Conn, ConnError};
 use super::link::RsLink;
 use crate::id::{Cookie, PeerNumber, RequestNumber};
-use crate::limits::PAGES_MAX;
+use crate::limits::{PAGES_MAX, RS_SILENT};
 use crate::name::HostPort;
 use crate::wire::{
     ContentKey, ContentKind, IndexEntry, IndexQuery, ListContents, Listing, Message, PQuery, PeerAddress,
     PeerInfo, Refusal, ReportHolder, Search, Wanted,
 };
 use parking_lot::Mutex;
+use std::time::Instant;
 
 /// Asks an RS over one link that several threads may share.
 #[derive(Debug)]
 pub struct RsClient {
     state: Mutex<(RsLink, RequestNumber)>,
+    /// When it last did not answer, if it has not answered since.
+    silent: Mutex<Option<Instant>>,
 }
 
 impl RsClient {
@@ -22,7 +25,14 @@ impl RsClient {
     pub const fn new(link: RsLink) -> Self {
         Self {
             state: Mutex::new((link, RequestNumber(0))),
+            silent: Mutex::new(None),
         }
+    }
+
+    /// True if the RS did not answer lately: whoever has many questions, and can do without, spares itself the wait.
+    pub fn is_silent(&self) -> bool {
+        let silent = *self.silent.lock();
+        silent.is_some_and(|since| since.elapsed() < RS_SILENT.to_std())
     }
 
     /// Sends a request as it is.
@@ -36,7 +46,10 @@ impl RsClient {
     fn ask(&self, request: impl FnOnce(RequestNumber) -> Message) -> Result<Message, ConnError> {
         let (link, number) = &mut *self.state.lock();
         *number = number.next();
-        match link.call(&request(*number))? {
+        let answer = link.call(&request(*number));
+        let is_lost = matches!(answer, Err(ConnError::Io(_)));
+        *self.silent.lock() = is_lost.then(Instant::now);
+        match answer? {
             Message::Error(error) => Err(ConnError::Refused(error.code, error.text.as_str().to_owned())),
             answer => Ok(answer),
         }

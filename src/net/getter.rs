@@ -5,7 +5,7 @@
 
 use super::conn::ConnWriter;
 use crate::id::{PieceIndex, RequestNumber};
-use crate::limits::HOLDERS_PER_LISTING_MAX;
+use crate::limits::{HOLDERS_PER_LISTING_MAX, WORDS_WAITING_MAX};
 use crate::name::HostPort;
 use crate::proto::transfer::Reader;
 use crate::storage::Mapped;
@@ -62,12 +62,29 @@ impl Getter {
         }
     }
 
-    /// Tells it of others that take or hold the same content.
+    /// Has something said to it. One that takes none of it is cut off.
+    pub(super) fn tell(&mut self, word: Message) {
+        if self.words.len() >= WORDS_WAITING_MAX {
+            self.writer.shut();
+            return;
+        }
+        self.words.push(word);
+    }
+
+    /// Tells it of others that take or hold the same content, together with those it is yet to be told of.
     pub(super) fn introduce(&mut self, known: impl Iterator<Item = HostPort>) {
-        let holders: List<PeerAddress, HOLDERS_PER_LISTING_MAX> =
-            List::first_of(known.map(|HostPort { host, port }| PeerAddress { host, port }));
-        let (request, pieces) = (self.request, List::new());
-        self.words.push(
+        let known = known.map(|HostPort { host, port }| PeerAddress { host, port });
+        if let Some(Message::HaveUpdate(last)) = self.words.last_mut() {
+            let mut together: Vec<PeerAddress> = last.holders.iter().cloned().collect();
+            let new: Vec<PeerAddress> = known.filter(|address| !together.contains(address)).collect();
+            together.extend(new);
+            if together.len() <= HOLDERS_PER_LISTING_MAX {
+                last.holders = List::first_of(together);
+            }
+            return;
+        }
+        let (request, pieces, holders) = (self.request, List::new(), List::first_of(known));
+        self.tell(
             HaveUpdate {
                 request,
                 pieces,
@@ -80,7 +97,7 @@ impl Getter {
     /// Tells it that a piece does not follow, or no more of it.
     pub(super) fn take_back(&mut self, piece: PieceIndex) {
         let (request, pieces) = (self.request, List::first_of([piece]));
-        self.words.push(Settled { request, pieces }.into());
+        self.tell(Settled { request, pieces }.into());
     }
 }
 

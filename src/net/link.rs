@@ -1,6 +1,6 @@
 //! A peer's link to the RS: a request out, its answer back, over a stream or over datagrams.
 
-use super::conn::{Conn, ConnError};
+use super::conn::{Conn, ConnError, is_silence};
 use super::socket::{bind_udp, resolve};
 use super::{Clock, Stop};
 use crate::id::AddressToken;
@@ -72,11 +72,16 @@ impl RsLink {
 
     fn call_tcp(&mut self, request: &Message) -> Result<Message, ConnError> {
         // A kept connection may have been closed at the RS: that shows only now, and is no failure of the RS.
-        if let Some(mut conn) = self.conn.take()
-            && let Ok(answer) = conn.call(request)
-        {
-            self.conn = Some(conn);
-            return Ok(answer);
+        if let Some(mut conn) = self.conn.take() {
+            match conn.call(request) {
+                Ok(answer) => {
+                    self.conn = Some(conn);
+                    return Ok(answer);
+                }
+                // One that takes a question and does not answer it is there, and has no time for another.
+                Err(ConnError::Io(error)) if is_silence(&error) => return Err(error.into()),
+                Err(_) => {}
+            }
         }
         let mut conn = Conn::connect(&self.address, features::HOLDER, &self.stop)?;
         let answer = conn.call(request)?;

@@ -18,9 +18,7 @@ use crate::proto::chord::{
 use crate::proto::refusal;
 use crate::ring::{NodeAddress, RingId};
 use crate::rng::Rng;
-use crate::wire::{
-    List, Message, Refusal, RingLook, RingRecord, RingStore, RingTable, Wanted,
-};
+use crate::wire::{List, Message, Refusal, RingLook, RingRecord, RingStore, RingTable, Wanted};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use parking_lot::{Condvar, Mutex};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -345,7 +343,8 @@ impl RingClient {
     /// The node was not reached, or is in no ring.
     pub fn by_way_of(node: &HostPort, clock: Clock, stop: &Stop) -> Result<Self, ConnError> {
         let ring = look_at_node(node, stop)?;
-        let settings = RingSettings::of_shape(&ring.ring).ok_or(ConnError::Unexpected("a ring without bits"))?;
+        let settings =
+            RingSettings::of_shape(&ring.ring).ok_or(ConnError::Unexpected("a ring without bits"))?;
         // It is asked where it was reached: what it calls itself may be of use to its neighbours only.
         let via = resolve(node)?.remove(0).into();
         let nowhere = SocketAddr::from(([0, 0, 0, 0], 0)).into();
@@ -389,12 +388,7 @@ impl RingClient {
     ///
     /// # Errors
     /// The owner was not reached or refused.
-    pub fn store(
-        &self,
-        owner: &Owner,
-        publisher: NodeAddress,
-        record: &RingRecord,
-    ) -> Result<(), ConnError> {
+    pub fn store(&self, owner: &Owner, publisher: NodeAddress, record: &RingRecord) -> Result<(), ConnError> {
         let address = SocketAddr::from(owner.owner.address).into();
         let mut conn = Conn::connect(&address, 0, &self.driver.stop)?;
         let store = RingStore {

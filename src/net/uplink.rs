@@ -129,7 +129,9 @@ impl Uplink {
     pub(super) fn wake(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
         let now = self.clock.at();
         state.announce(now);
-        if !state.has_work(now) {
+        // What may be done later needs a thread that waits for it.
+        let waits = state.threads == 0 && state.deadline(now) < Instant(u64::MAX);
+        if !state.has_work(now) && !waits {
             return;
         }
         if state.parked > 0 {
@@ -216,7 +218,8 @@ impl Uplink {
         let (mapped, writer) = (&work.mapped, &work.writer);
         let bytes = mapped.bytes();
         let mut prefix = Vec::new();
-        for chunk in chunks(bytes, piece_span(bytes, piece), self.pacer.step_bytes()) {
+        let step_bytes = self.pacer.step_bytes().min(self.state.lock().lanes.step_bytes());
+        for chunk in chunks(bytes, piece_span(bytes, piece), step_bytes) {
             if self.pacer.wait(chunk.bytes, &self.stop) {
                 return Err(io::ErrorKind::Interrupted.into());
             }
@@ -248,13 +251,7 @@ impl Uplink {
         let Some(getter) = state.getters.get_mut(&reader) else {
             return (false, Vec::new());
         };
-        let go_on = getter.sending == Some(piece);
-        if !go_on {
-            // It has come from elsewhere meanwhile, says the getter; or so it did when that was sent. So it is
-            // told that the rest does not follow, and can say that it wants the piece after all.
-            getter.take_back(piece);
-        }
-        (go_on, core::mem::take(&mut getter.words))
+        (getter.sending == Some(piece), core::mem::take(&mut getter.words))
     }
 
     fn chunk_sent(&self, reader: Reader, bytes: usize) {
@@ -303,7 +300,10 @@ impl State {
         if self.departures.cancel(reader, piece) {
             getter.take_back(piece);
         } else if getter.sending == Some(piece) {
+            // The getter is told that the rest does not follow, and can say that it wants the piece after all. It
+            // is told now: if the piece is chosen again, that word comes later.
             getter.sending = None;
+            getter.take_back(piece);
         }
         if let Some(witness) = witness {
             self.turns.gave(witness);
@@ -350,7 +350,7 @@ impl State {
                 return;
             };
             let (request, piece, first) = (getter.request, chosen.piece, chosen.first);
-            getter.words.push(
+            getter.tell(
                 Choice {
                     request,
                     piece,

@@ -365,7 +365,8 @@ fn own_address(
     towards
         .map(|ip| SocketAddr::new(ip, listening.port()).into())
         .ok_or_else(|| {
-            let text = "a node of a ring must know its address: give --listen or --advertise one that others reach";
+            let text =
+                "a node of a ring must know its address: give --listen or --advertise one that others reach";
             io::Error::new(io::ErrorKind::InvalidInput, text)
         })
 }

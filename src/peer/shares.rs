@@ -234,7 +234,9 @@ impl Shares {
         if stamp.bytes != manifest.bytes() {
             return None;
         }
+        // Its length may have been listed wrong.
         let info = ContentInfo {
+            bytes: stamp.bytes,
             modified: stamp.modified(),
             ..info.clone()
         };

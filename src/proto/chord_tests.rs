@@ -1,5 +1,6 @@
 //! The ring node by itself: its bounds, and messages that lie or do not belong.
 
+use super::neighbours::Neighbours;
 use super::*;
 use crate::id::RequestNumber;
 use crate::limits::{
@@ -176,7 +177,7 @@ fn answers_that_were_not_asked_for_are_passed_over() {
 #[test]
 fn lists_out_of_order_are_cut_where_they_turn() {
     let around = around();
-    let mut near = super::neighbours::Neighbours::new(member(1));
+    let mut near = Neighbours::new(member(1));
     near.adopt(8, around[0], [around[3], around[2], around[4]]);
     assert_eq!(near.successors(), [around[0], around[3]]);
     near.adopt(8, around[0], [around[1], member(1), around[2]]);

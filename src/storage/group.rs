@@ -7,6 +7,7 @@
 //! one process and goes with its [`Part`], or is taken over by the next fetch if the process was killed.
 
 use super::Stamp;
+use super::unfinished::{refuse_unfinished, unfinished};
 use crate::id::ContentId;
 use crate::name::ContentName;
 use parking_lot::Mutex;
@@ -133,6 +134,7 @@ impl Group {
     /// A directory has the name, or something that is none is where a directory should be.
     pub fn find(&self, name: &ContentName) -> io::Result<Option<Stamp>> {
         let path = self.path(name);
+        at(&path, refuse_unfinished(name))?;
         let missing = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
         let (parent, file) = match self.parent_of(name, false) {
             Err(error) if missing(&error) => return Ok(None),
@@ -155,7 +157,9 @@ impl Group {
     /// # Errors
     /// The file system's, or something else has the name.
     pub fn make_directory(&self, name: &ContentName) -> io::Result<()> {
-        at(&self.path(name), self.descend(name.as_str(), true).map(drop))
+        let path = self.path(name);
+        at(&path, refuse_unfinished(name))?;
+        at(&path, self.descend(name.as_str(), true).map(drop))
     }
 
     /// Lets the owner of a file execute it, or not, and whoever else may read it with him.
@@ -200,11 +204,12 @@ impl Group {
         bytes: &[u8],
         path: PathBuf,
     ) -> io::Result<Part> {
+        refuse_unfinished(name)?;
         let (parent, final_name) = self.parent_of(name, true)?;
         // One content may be wanted under two names in one directory.
         let mut hasher = blake3::Hasher::new();
         hasher.update(&id.0).update(final_name.as_bytes());
-        let part_name = format!(".{}.p2pdi-part", &hasher.finalize().to_hex()[..32]);
+        let part_name = unfinished(&hasher.finalize().to_hex()[..32]);
         let file = open_alone(&parent.directory, &part_name, executable)?;
         let mut part = Part {
             parent,

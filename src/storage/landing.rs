@@ -4,6 +4,7 @@
 //! lies in `--out` leads out of it; the final name is only ever given by a rename of a synced file.
 
 use super::journal::{Journal, Told};
+use super::unfinished::{refuse_unfinished, unfinished};
 use crate::id::PieceIndex;
 use crate::limits::CHUNK_BYTES_MAX;
 use crate::proto::transfer::{Manifest, PieceHasher, Pieces, piece_count, piece_span};
@@ -50,6 +51,7 @@ impl Landing {
     }
 
     fn open_below(root: Dir, content: &ContentInfo, path: PathBuf) -> io::Result<Self> {
+        refuse_unfinished(&content.name)?;
         let (id, bytes) = (content.id, content.bytes);
         let parent = match Path::new(content.name.as_str()).parent() {
             Some(parent) if !parent.as_os_str().is_empty() => {
@@ -113,11 +115,11 @@ impl Landing {
         &self.path
     }
 
-    /// The pieces an earlier run has left. Those it is not sure of are hashed again.
+    /// The pieces an earlier run has left. Those it is not sure of are hashed again, as long as it may `go_on`.
     ///
     /// # Errors
-    /// The file system's.
-    pub fn present(&self, manifest: &Manifest) -> io::Result<Pieces> {
+    /// The file system's; `Interrupted` if it may not go on.
+    pub fn present(&self, manifest: &Manifest, go_on: impl Fn() -> bool) -> io::Result<Pieces> {
         let claimed = match &self.told {
             Told::Sure(pieces) => return Ok(pieces.clone()),
             Told::Unsure(pieces) => pieces,
@@ -129,6 +131,9 @@ impl Landing {
             let span = piece_span(self.bytes, piece);
             let mut offset = span.start;
             while offset < span.end {
+                if !go_on() {
+                    return Err(io::ErrorKind::Interrupted.into());
+                }
                 let step =
                     usize::try_from(span.end - offset).map_or(buffer.len(), |left| left.min(buffer.len()));
                 at(&self.path, self.file.read_exact_at(&mut buffer[..step], offset))?;
@@ -202,7 +207,7 @@ impl Landing {
 /// content, and short enough whatever its name is.
 fn hidden_names(content: &ContentInfo) -> [String; 3] {
     let short = &content.id.to_string()[..32];
-    ["", ".journal", ".journal-new"].map(|what| format!(".{short}{what}.p2pdi-part"))
+    ["", ".journal", ".journal-new"].map(|what| unfinished(&format!("{short}{what}")))
 }
 
 /// Opens a file that no other process writes. One that was given its final name while we waited for the lock is
@@ -257,7 +262,7 @@ mod tests {
         let values = vec![[0; 32]; 4];
         let manifest = Manifest::of_values(bytes.len() as u64, values);
         let landing = open();
-        assert!(landing.present(&manifest).expect("present").is_empty());
+        assert!(landing.present(&manifest, || true).expect("present").is_empty());
         landing
             .write_at(65_536, &bytes[65_536..131_072])
             .expect("written");
@@ -266,7 +271,7 @@ mod tests {
         assert!(!out.path().join("a/b.txt").exists());
         drop(landing);
         let landing = open();
-        let present = landing.present(&manifest).expect("present");
+        let present = landing.present(&manifest, || true).expect("present");
         assert_eq!(
             present.iter().collect::<Vec<_>>(),
             [PieceIndex(1)],

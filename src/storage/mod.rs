@@ -18,6 +18,7 @@ mod open;
 mod scan;
 mod stamp;
 mod state;
+mod unfinished;
 
 pub use group::{Group, Part};
 pub use hash_cache::HashCache;

@@ -1,5 +1,6 @@
 //! Looking through shared directories, and what an index says of what is in them.
 
+use super::unfinished::is_unfinished;
 use super::{Stamp, read_heading};
 use crate::id::{ContentId, RfcNumber};
 use crate::name::ContentName;
@@ -18,9 +19,6 @@ pub struct Scanned {
     /// What could not be shared, and why: one line each.
     pub skipped: Vec<String>,
 }
-
-/// Names that a fetch gives to what is not finished; never shared.
-const UNFINISHED: &str = ".p2pdi-part";
 
 /// Looks through a directory. Symbolic links are never followed, and what is not a regular file is passed over.
 pub fn scan(directory: &Path) -> Scanned {
@@ -49,7 +47,7 @@ fn look_at(directory: &Path, entry: &walkdir::DirEntry, found: &mut Scanned) {
             .push(format!("{}: its name is not UTF-8", path.display()));
         return;
     };
-    if text.ends_with(UNFINISHED) {
+    if is_unfinished(text) {
         return;
     }
     let name = match ContentName::new(text) {

@@ -54,7 +54,7 @@ struct Lie {
 const CHUNK: usize = 20_000;
 
 /// All of the content in chunks, and the end.
-fn whole(stream: &mut TcpStream, request: RequestNumber, content: &[u8], id: ContentId) -> bool {
+pub(super) fn whole(stream: &mut TcpStream, request: RequestNumber, content: &[u8], id: ContentId) -> bool {
     content
         .chunks(CHUNK)
         .enumerate()

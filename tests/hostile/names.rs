@@ -1,11 +1,12 @@
 //! Names and texts that mean harm: to the file system, to the terminal, to whoever reads the JSON.
 
 use super::liar::{Liar, index, info, pour, rs_answer, say};
-use super::process::{Ended, peer, rs, run, serve, until_listed, write_random};
+use super::lies::whole;
+use super::process::{Ended, Words, peer, rs, run, serve, until_listed, write_random};
 use super::raw::frame;
 use p2pdi::id::{RequestNumber, RfcNumber};
 use p2pdi::proto::refusal;
-use p2pdi::wire::{ContentInfo, Message, Refusal, Text};
+use p2pdi::wire::{ContentInfo, Message, Refusal, Text, Wanted};
 use std::path::Path;
 
 /// Names of 24 bytes, each an attack on somebody who joins it to a directory or prints it.
@@ -250,6 +251,42 @@ fn links_inside_out_are_not_followed_out() {
     assert_eq!(std::fs::read(at("elsewhere/victim")).expect("read"), b"mine");
     assert_eq!(std::fs::read(at("out/z.txt")).expect("read"), plain);
     assert_eq!(std::fs::read(at("out/sub/x.txt")).expect("read"), inner);
+}
+
+/// What is being written has a hidden name until it is whole; who shares another content under that name would have
+/// it renamed to the name of the first.
+#[test]
+fn nothing_takes_the_name_of_what_is_not_finished() {
+    let place = tempfile::tempdir().expect("a directory");
+    let (right, wrong) = (b"what was asked for".to_vec(), b"something else".to_vec());
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(blake3::hash(&right).as_bytes()).update(b"z.txt");
+    let part = format!(".{}.p2pdi-part", &hasher.finalize().to_hex()[..32]);
+    let contents = [info(&part, &wrong), info("z.txt", &right)];
+    let bytes = [wrong, right.clone()];
+    let liar = Liar::start(move |stream, asked| match asked {
+        Message::IndexQuery(query) => {
+            let port = stream.local_addr().map_or(0, |address| address.port());
+            say(stream, &index(query.request, &contents, port))
+        }
+        Message::Download(download) => {
+            let asked_for = |info: &ContentInfo| download.wanted == Wanted::Id(info.id);
+            let place = contents.iter().position(asked_for).expect("one of the two");
+            whole(stream, download.request, &bytes[place], contents[place].id)
+        }
+        _ => false,
+    });
+    let out = place.path().join("out");
+    let got = Words::get("--all", &out).from([&*liar.address()]).run();
+    assert_eq!(
+        std::fs::read(out.join("z.txt")).expect("read"),
+        right,
+        "{}",
+        got.stdout
+    );
+    assert_eq!(got.code, 1, "{}", got.stderr);
+    assert!(got.stderr.contains(&part), "{}", got.stderr);
+    assert_eq!(std::fs::read_dir(&out).expect("listed").count(), 1);
 }
 
 #[test]

@@ -15,6 +15,7 @@ const BATCH: &str = "src/proto/transfer/batch_tests.rs";
 const HASHERS: &str = "src/storage/hashers_tests.rs";
 const WIRE: &str = "tests/wire/bounds.rs";
 const STUCK: &str = "tests/hostile/stuck.rs";
+const LIARS: &str = "tests/liars.rs";
 const CROWD: &str = "tests/hostile/crowd.rs";
 const CLI: &str = "tests/hostile/cli.rs";
 const LANES: &str = "src/proto/transfer/lanes.rs";
@@ -173,7 +174,7 @@ pub(crate) const HITS: &[(&str, Hit)] = &[
     ),
     (
         "HOLDER_RETRY",
-        Not("only the simulated getter waits so before it asks a holder again"),
+        By("tests/failures.rs", "a_holder_that_comes_back_is_tried_again"),
     ),
     (
         "SLOW_PIECE",
@@ -187,6 +188,10 @@ pub(crate) const HITS: &[(&str, Hit)] = &[
     (
         "ANNOUNCED_MAX",
         Not("such a liar is also given up for its silence"),
+    ),
+    (
+        "UNNEEDED_PIECES_MAX",
+        By(LIARS, "who_takes_back_all_that_it_begins_is_given_up"),
     ),
     (
         "TURN_FOR_ALL",
@@ -281,6 +286,10 @@ pub(crate) const HITS: &[(&str, Hit)] = &[
         By(CLI, "a_peer_waits_for_an_rs_that_is_not_there_yet"),
     ),
     (
+        "RS_SILENT",
+        By("tests/failures.rs", "an_rs_that_hangs_holds_up_no_list_of_files"),
+    ),
+    (
         "GOSSIP_ROUND",
         By(
             "src/proto/index_tests/gossip.rs",
@@ -325,5 +334,9 @@ pub(crate) const HITS: &[(&str, Hit)] = &[
     (
         "SIMULATED_PIECES_MAX",
         Not("refused as every number out of range"),
+    ),
+    (
+        "WORDS_WAITING_MAX",
+        By("tests/uplink.rs", "who_reads_nothing_is_cut_off"),
     ),
 ];

@@ -141,7 +141,7 @@ fn answer(stream: TcpStream, stop: &Stop, content: &[u8], lie: Lie, port: u16) {
     }
 }
 
-fn index(request: RequestNumber, content: &[u8], port: u16) -> Message {
+pub fn index(request: RequestNumber, content: &[u8], port: u16) -> Message {
     let info = ContentInfo {
         kind: ContentKind::File,
         name: ContentName::new("big").expect("a name"),
@@ -173,7 +173,7 @@ fn index(request: RequestNumber, content: &[u8], port: u16) -> Message {
     .into()
 }
 
-fn manifest(request: RequestNumber, first: PieceIndex, content: &[u8], lie: Lie) -> Message {
+pub fn manifest(request: RequestNumber, first: PieceIndex, content: &[u8], lie: Lie) -> Message {
     let bytes = content.len() as u64;
     let values = (first.0..piece_count(bytes)).map(|piece| {
         let mut hasher = PieceHasher::new(bytes, PieceIndex(piece));
@@ -190,7 +190,7 @@ fn manifest(request: RequestNumber, first: PieceIndex, content: &[u8], lie: Lie)
     .into()
 }
 
-fn part(content: &[u8], piece: PieceIndex) -> &[u8] {
+pub fn part(content: &[u8], piece: PieceIndex) -> &[u8] {
     let span = piece_span(content.len() as u64, piece);
     &content[usize::try_from(span.start).expect("small")..usize::try_from(span.end).expect("small")]
 }

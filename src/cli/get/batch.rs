@@ -1,13 +1,13 @@
 //! Getting many contents: the small ones together, and then the large ones one by one.
 
+use super::Getting;
 use super::tree::Come;
-use super::{Getting, fetch_failure};
 use crate::cli::failure::Failure;
 use crate::cli::progress::Progress;
-use p2pdi::fetch::{FetchFault, Fetched, HolderSource as _, Order, Receiving, Standing, Watcher as _};
+use p2pdi::fetch::{Fetched, HolderSource as _, Order, Receiving, Standing, Unfetched, Watcher as _};
 use p2pdi::limits::SMALL_BYTES_MAX;
 use p2pdi::locate::Located;
-use p2pdi::name::{ContentName, HostPort};
+use p2pdi::name::HostPort;
 use p2pdi::wire::ContentKind;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -43,21 +43,22 @@ impl Getting<'_> {
         of_tree: Option<&RefCell<Come>>,
         note: &mut dyn FnMut(Failure),
     ) {
-        let Some(first) = orders.first() else { return };
-        let mut shown = first.info.clone();
-        if orders.len() > 1
-            && let Ok(name) = ContentName::new(format!("{} small files", orders.len()))
-        {
-            shown.name = name;
-            shown.bytes = orders.iter().map(|order| order.info.bytes).sum();
-        }
+        let holders: BTreeSet<&HostPort> = orders.iter().flat_map(|order| &order.holders).collect();
+        let progress = match orders {
+            [] => return,
+            [one] => Progress::new(self.showing, &one.info, holders.len()),
+            several => {
+                let bytes = several.iter().map(|order| order.info.bytes).sum();
+                Progress::of_several(self.showing, several.len(), bytes, holders.len())
+            }
+        };
         let mut several = Several {
             getting: self,
             orders,
             of_tree,
             note,
             reported: BTreeSet::new(),
-            progress: Progress::new(self.showing, &shown, first.holders.len()),
+            progress,
         };
         self.fetcher.fetch_many(orders, &mut several);
         several.progress.finish();
@@ -91,11 +92,11 @@ impl Receiving for Several<'_, '_> {
         self.progress.advanced(&Standing::of_bytes(bytes));
     }
 
-    fn ended(&mut self, order: usize, result: Result<Fetched, FetchFault>) {
+    fn ended(&mut self, order: usize, result: Result<Fetched, Unfetched>) {
         let info = &self.orders[order].info;
         match result {
             Ok(fetched) => self.getting.got(info, &fetched, self.of_tree),
-            Err(fault) => (self.note)(fetch_failure(info, fault)),
+            Err(unfetched) => (self.note)(self.getting.not_got(info, &unfetched)),
         }
     }
 }

@@ -24,7 +24,7 @@ pub(super) struct Come {
 
 impl Come {
     pub(super) fn add(&mut self, fetched: &Fetched) {
-        let gave = fetched.holders.iter().filter(|account| account.bytes > 0);
+        let gave = fetched.account.holders.iter().filter(|account| account.bytes > 0);
         self.from.extend(gave.map(|account| account.address.to_string()));
         self.files.push(fetched.clone());
     }
@@ -66,7 +66,9 @@ impl Getting<'_> {
         }
         let (files, bytes) = (
             orders.len(),
-            orders.iter().map(|order| order.info.bytes).sum::<u64>(),
+            orders
+                .iter()
+                .fold(0_u64, |sum, order| sum.saturating_add(order.info.bytes)),
         );
         let (small, large): (Vec<Order>, Vec<Order>) = orders
             .into_iter()

@@ -124,9 +124,10 @@ impl Menu<'_> {
         );
         let fetched = fetcher.fetch(info, &mut located.holders.clone(), &mut progress);
         progress.finish();
-        let fetched = fetched.map_err(|fault| fetch_failure(info, fault))?;
+        let fetched = fetched.map_err(|unfetched| fetch_failure(info, &unfetched))?;
         self.peer.add_fetched(&fetched.path, info, &fetched.manifest);
         for account in fetched
+            .account
             .holders
             .iter()
             .filter(|account| !account.failures.is_empty())
@@ -136,7 +137,7 @@ impl Menu<'_> {
                 let _ = member.client().report(&account.address);
             }
         }
-        let secs = fetched.took.as_secs_f64();
+        let secs = fetched.account.took.as_secs_f64();
         let text = format!("{}  {}  verified, in {secs:.2} s", info.name, size(info.bytes));
         Ok(Outcome {
             text,

@@ -106,7 +106,7 @@ impl Report {
 
 fn head() -> String {
     format!(
-        "{:10} {:24} {:26} {:>12} {:>10}",
+        "{:10} {:26} {:26} {:>12} {:>10}",
         "experiment", "setting", "figure", "value", "published"
     )
 }
@@ -121,7 +121,7 @@ fn short(value: f64) -> String {
 
 fn row(figure: &Figure) -> String {
     format!(
-        "{:10} {:24} {:26} {:>12} {:>10}",
+        "{:10} {:26} {:26} {:>12} {:>10}",
         figure.experiment,
         figure.setting,
         figure.name,

@@ -109,7 +109,7 @@ impl RingNode {
     }
 
     pub(super) fn join_timeout(&mut self, now: Instant) {
-        if !self.join_deadline().is_some_and(|at| at <= now) {
+        if self.join_deadline().is_none_or(|at| at > now) {
             return;
         }
         if let Some(Operation::Join(mut joining)) = self.open.take().map(|open| *open) {

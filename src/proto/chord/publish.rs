@@ -110,7 +110,7 @@ impl RingNode {
         };
         match self.publishing.remove(&number) {
             Some(publishing) if publishing.tries < RING_STORE_TRIES_MAX => {
-                self.publish_on(now, number, publishing)
+                self.publish_on(now, number, publishing);
             }
             Some(publishing) => {
                 self.publishing.insert(number, publishing);

@@ -264,6 +264,13 @@ impl Batch {
         }
     }
 
+    /// True if a content has come.
+    pub fn is_here(&self, item: BatchItem) -> bool {
+        self.entries
+            .get(item)
+            .is_some_and(|entry| entry.state == State::Here)
+    }
+
     /// How many contents wait to be asked for.
     pub const fn waiting(&self) -> usize {
         self.waiting

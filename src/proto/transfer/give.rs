@@ -2,8 +2,8 @@
 //!
 //! A getter gives credits and says which pieces it has or expects from elsewhere (*settled*). The holder sends
 //! what is spread least: the piece that the fewest getters have settled, so a source hands out each piece
-//! once before any twice, and a relay passes on first what few have. Whoever is sent a piece first passes it on;
-//! other relays leave it to that one for a while, for two that send the same piece to one getter waste it.
+//! once before any twice. Whoever is sent a piece first passes it on, before all others; other relays leave it to
+//! that one for a while, for two that send the same piece to one getter waste it.
 //! Invariant: a getter is never sent a piece it has settled, nor more pieces than it gave credits.
 
 use super::Pieces;
@@ -39,6 +39,8 @@ pub struct Giver {
     whole: bool,
     /// What may be sent now: at once what a relay got first, later what others got before it.
     ready: Pieces,
+    /// What a relay got before others, and passes on before all else.
+    own: Pieces,
     /// What may be sent later, by rising time.
     patient: VecDeque<(Instant, PieceIndex)>,
 }
@@ -64,6 +66,7 @@ impl Giver {
         let (count, whole) = (have.count() as usize, have.is_all());
         Self {
             ready: have.clone(),
+            own: Pieces::none(have.count()),
             patient: VecDeque::new(),
             have,
             getters: BTreeMap::new(),
@@ -111,6 +114,7 @@ impl Giver {
             return;
         }
         if first {
+            self.own.insert(piece);
             self.ready.insert(piece);
         } else {
             self.patient.push_back((now.after(RELAY_PATIENCE), piece));
@@ -200,7 +204,8 @@ impl Giver {
         let getter = self.getters.get(&reader).filter(|getter| getter.credits > 0)?;
         let rank = |piece: &PieceIndex| {
             let at = piece.0 as usize;
-            (self.copies[at], self.sent[at], self.order(*piece))
+            let others = !self.own.contains(*piece);
+            (others, self.copies[at], self.sent[at], self.order(*piece))
         };
         let piece = self.ready.without(&getter.settled).min_by_key(rank)?;
         let at = piece.0 as usize;
@@ -321,5 +326,25 @@ mod tests {
             giver.choose(Reader(1)).map(|chosen| chosen.piece),
             Some(PieceIndex(0))
         );
+    }
+
+    #[test]
+    fn a_relay_passes_on_its_own_before_it_helps_with_what_is_rarer() {
+        let mut giver = Giver::new(Pieces::none(3), Some(7));
+        for reader in [Reader(1), Reader(2)] {
+            assert!(giver.open(reader, Pieces::none(3)));
+            giver.credit(reader, 3);
+        }
+        giver.gain(NOW, PieceIndex(0), false);
+        giver.gain(NOW, PieceIndex(1), true);
+        giver.settle(Reader(2), PieceIndex(1));
+        giver.handle_timeout(NOW.after(RELAY_PATIENCE));
+        let chosen = |giver: &mut Giver| giver.choose(Reader(1)).map(|chosen| chosen.piece);
+        assert_eq!(
+            chosen(&mut giver),
+            Some(PieceIndex(1)),
+            "ours, though another has it"
+        );
+        assert_eq!(chosen(&mut giver), Some(PieceIndex(0)), "then what nobody has");
     }
 }

@@ -5,7 +5,7 @@
 //! if that moves clearly more bytes, half as many if it does not move clearly less. Belongs here: that search, and
 //! the uplink's measured rate. Invariant: the width is at least two, so that one goes out while another begins.
 
-use crate::limits::{ANNOUNCE_AHEAD, LANES_TRIAL, LANES_TRIAL_AGAIN, LANES_TRIAL_BYTES};
+use crate::limits::{ANNOUNCE_AHEAD, CHUNK_BYTES_MAX, LANES_TRIAL, LANES_TRIAL_AGAIN, LANES_TRIAL_BYTES};
 use crate::time::{Instant, Span};
 
 /// What is being tried.
@@ -32,6 +32,12 @@ pub struct Lanes {
 }
 
 const WIDTH_MIN: usize = 2;
+/// What is sent in one go takes an uplink about so long.
+const STEP_SPAN: Span = Span::from_millis(30);
+/// Until its rate is known, so much.
+const STEP_BYTES_FIRST: usize = 64 * 1024;
+/// Less would be more labels than bytes.
+const STEP_BYTES_MIN: usize = 16 * 1024;
 
 impl Default for Lanes {
     fn default() -> Self {
@@ -57,6 +63,16 @@ impl Lanes {
     pub fn lead_bytes(&self) -> u64 {
         let lead = u128::from(self.bytes_per_sec) * u128::from(ANNOUNCE_AHEAD.0) / 1_000_000;
         u64::try_from(lead).unwrap_or(u64::MAX)
+    }
+
+    /// How many bytes to send in one go: few enough that the network takes them before the lane looks stuck, and
+    /// that control is heard in between.
+    pub fn step_bytes(&self) -> usize {
+        let in_span = u128::from(self.bytes_per_sec) * u128::from(STEP_SPAN.0) / 1_000_000;
+        match usize::try_from(in_span).unwrap_or(usize::MAX) {
+            0 => STEP_BYTES_FIRST,
+            step => step.clamp(STEP_BYTES_MIN, CHUNK_BYTES_MAX),
+        }
     }
 
     /// Bytes were taken by the network; `contended` if getters waited for a lane meanwhile.
@@ -138,6 +154,22 @@ mod tests {
         assert_eq!(widest, 4, "tried, and given up");
         let ahead = lanes.lead_bytes() / 1_000;
         assert_eq!(ahead / 10, 50, "{ahead} kB: 40 ms of 12.5 MB/s");
+    }
+
+    #[test]
+    fn what_is_sent_in_one_go_is_taken_before_a_lane_looks_stuck() {
+        assert_eq!(Lanes::default().step_bytes(), STEP_BYTES_FIRST);
+        for (uplink, step) in [
+            (100_000, STEP_BYTES_MIN),
+            (2_000_000, 60_000),
+            (100_000_000, CHUNK_BYTES_MAX),
+        ] {
+            let (_, lanes) = width(uplink, uplink, 20);
+            assert!(
+                lanes.step_bytes().abs_diff(step) < step / 20,
+                "{uplink}: {lanes:?}"
+            );
+        }
     }
 
     #[test]

@@ -34,6 +34,9 @@ pub enum TakeOutput {
 enum State {
     Missing,
     Expected(Source),
+    /// Wanted from the others too, for this holder has not sent it in time; it counts if it comes from it before
+    /// another has chosen it.
+    Overdue(Source),
     Verified,
 }
 
@@ -153,12 +156,34 @@ impl Taker {
         let Some(state) = self.states.get_mut(piece.0 as usize) else {
             return;
         };
-        if *state == State::Expected(from) {
-            *state = State::Missing;
-            let others = self.holders.keys().filter(|other| **other != from);
-            self.outputs
-                .extend(others.map(|other| TakeOutput::Want(*other, piece)));
+        match *state {
+            State::Expected(holder) if holder == from => {
+                *state = State::Missing;
+                self.want(piece, from);
+            }
+            // The others know.
+            State::Overdue(holder) if holder == from => *state = State::Missing,
+            _ => {}
         }
+    }
+
+    /// All that a holder owes is wanted from the others too.
+    fn overdue(&mut self, source: Source) {
+        let owed = self.holders.get(&source).map(|holder| holder.expected.clone());
+        for piece in owed.into_iter().flatten() {
+            if let Some(state) = self.states.get_mut(piece.0 as usize)
+                && *state == State::Expected(source)
+            {
+                *state = State::Overdue(source);
+                self.want(piece, source);
+            }
+        }
+    }
+
+    fn want(&mut self, piece: PieceIndex, except: Source) {
+        let others = self.holders.keys().filter(|other| **other != except);
+        self.outputs
+            .extend(others.map(|other| TakeOutput::Want(*other, piece)));
     }
 
     /// Tops a holder up to its window.
@@ -181,6 +206,12 @@ impl Taker {
         }
     }
 
+    /// True if a holder may choose a piece: it was asked for one more than it has chosen since. One that has been
+    /// given up may go on for a while.
+    pub fn is_asked(&self, source: Source) -> bool {
+        self.holders.get(&source).is_none_or(|holder| holder.credits > 0)
+    }
+
     /// A holder has chosen a piece. False: it is settled, or no credit was left for it; its bytes are not needed.
     pub fn handle_choice(&mut self, now: Instant, source: Source, piece: PieceIndex) -> bool {
         let Some(holder) = self.holders.get_mut(&source) else {
@@ -195,13 +226,14 @@ impl Taker {
         let Some(state) = self.states.get_mut(piece.0 as usize) else {
             return false;
         };
-        if *state != State::Missing {
+        if matches!(state, State::Expected(_) | State::Verified) {
             // Two holders chose it at once, or this one had not heard yet. The later one is told again.
             self.outputs.push_back(TakeOutput::Settled(source, piece));
             self.grant(source);
             return false;
         }
         *state = State::Expected(source);
+        holder.expected.retain(|expected| *expected != piece);
         if holder.expected.is_empty() {
             holder.began = now;
         }
@@ -256,9 +288,10 @@ impl Taker {
         }
     }
 
-    /// True if this piece is still wanted from this holder.
+    /// True if this piece counts when it comes from this holder: it has chosen it, and no other has since.
     pub fn expects(&self, source: Source, piece: PieceIndex) -> bool {
-        self.states.get(piece.0 as usize) == Some(&State::Expected(source))
+        let state = self.states.get(piece.0 as usize);
+        matches!(state, Some(State::Expected(from) | State::Overdue(from)) if *from == source)
     }
 
     /// All bytes of a piece have come and are the right ones. True if they were not here before.
@@ -329,18 +362,26 @@ impl Taker {
     }
 
     /// When the piece that a holder is sending has taken so long that others should have it too: twice as long
-    /// as the fastest of them needs, so that where all are slow nothing is begun again.
+    /// as the fastest of them needs, so that where all are slow nothing is begun again. Of one that has brought nothing
+    /// yet and owes nothing it is not known how fast it is: it may try what has only been announced, or takes very long.
     fn late_at(&self, source: Source) -> Option<Instant> {
         let holder = self.holders.get(&source)?;
         if holder.late || holder.expected.is_empty() {
             return None;
         }
-        let others = self
-            .holders
-            .iter()
-            .filter(|(other, holder)| **other != source && !holder.late && !holder.stalled);
-        let fastest = others.filter_map(|(_, holder)| holder.took).min()?;
-        let span = Span(fastest.0.saturating_mul(2)).max(SLOW_PIECE);
+        let others = || {
+            self.holders
+                .iter()
+                .filter(|(other, holder)| **other != source && !holder.late && !holder.stalled)
+        };
+        let fastest = others().filter_map(|(_, holder)| holder.took).min();
+        let is_untried = |holder: &Holder| holder.took.is_none() && holder.expected.is_empty();
+        let span = match fastest {
+            Some(fastest) => Span(fastest.0.saturating_mul(2)).max(SLOW_PIECE),
+            None if !others().any(|(_, holder)| is_untried(holder)) => return None,
+            None if holder.begun => STALL_GIVE_UP,
+            None => SLOW_PIECE,
+        };
         Some(holder.began.after(span))
     }
 
@@ -353,8 +394,7 @@ impl Taker {
                 && let Some(holder) = self.holders.get_mut(&source)
             {
                 holder.late = true;
-                let pieces: Vec<PieceIndex> = holder.expected.iter().copied().collect();
-                pieces.into_iter().for_each(|piece| self.release(piece, source));
+                self.overdue(source);
             }
         }
         let due = |holder: &Holder| {
@@ -374,8 +414,7 @@ impl Taker {
             let dead = now.since(holder.heard) >= STALL_GIVE_UP;
             let first = !core::mem::replace(&mut holder.stalled, true);
             if first {
-                let pieces: Vec<PieceIndex> = holder.expected.iter().copied().collect();
-                pieces.into_iter().for_each(|piece| self.release(piece, source));
+                self.overdue(source);
             }
             if dead {
                 self.outputs.push_back(TakeOutput::Drop(source));

@@ -115,6 +115,7 @@ fn a_stalled_holder_loses_its_pieces_and_then_its_place() {
 #[test]
 fn who_has_only_announced_a_piece_may_let_it_wait() {
     let mut taker = two_holders(4);
+    taker.close(B);
     assert!(taker.handle_choice(Instant(0), A, P0));
     outputs(&mut taker);
     let due = Instant::ZERO.after(SLOW_PIECE);
@@ -126,7 +127,8 @@ fn who_has_only_announced_a_piece_may_let_it_wait() {
         "its uplink is busy, it says"
     );
     taker.handle_timeout(due.after(Span(9)));
-    assert_eq!(outputs(&mut taker), [TakeOutput::Want(B, P0)]);
+    taker.open(due, B);
+    assert!(taker.handle_choice(due, B, P0), "it is wanted from others");
 }
 
 #[test]
@@ -149,6 +151,45 @@ fn a_holder_that_has_become_slow_is_relieved_though_it_is_not_silent() {
     assert_eq!(outputs(&mut taker), [TakeOutput::Want(B, P0)]);
     assert!(taker.handle_choice(late, B, P0));
     assert!(outputs(&mut taker).contains(&TakeOutput::Settled(A, P0)));
+}
+
+#[test]
+fn what_is_overdue_counts_until_another_has_chosen_it() {
+    let mut taker = two_holders(4);
+    assert!(taker.handle_choice(Instant(0), A, P0) && taker.handle_choice(Instant(0), A, P1));
+    taker.handle_progress(Instant(0), A);
+    let stall = Instant::ZERO.after(STALL);
+    taker.handle_timeout(stall);
+    assert!(!taker.settled().contains(P0), "others may send it");
+    assert!(taker.expects(A, P0) && taker.expects(A, P1));
+    assert!(taker.handle_choice(stall, B, P1));
+    assert!(taker.expects(A, P0) && !taker.expects(A, P1));
+    outputs(&mut taker);
+    assert!(taker.handle_piece(stall, A, P0));
+    let told = outputs(&mut taker);
+    assert!(told.contains(&TakeOutput::Settled(B, P0)), "{told:?}");
+    // Who is gone brings nothing more.
+    taker.handle_timeout(stall.after(SLOW_PIECE));
+    taker.close(B);
+    outputs(&mut taker);
+    assert!(!taker.expects(B, P1) && taker.handle_choice(stall, A, P1));
+}
+
+#[test]
+fn one_that_announces_and_goes_on_talking_keeps_nothing_from_one_that_waits() {
+    let mut taker = two_holders(2);
+    assert!(taker.handle_choice(Instant(0), A, P0) && taker.handle_choice(Instant(0), A, P1));
+    outputs(&mut taker);
+    let due = Instant::ZERO.after(SLOW_PIECE);
+    for millis in (0..5_000).step_by(500) {
+        taker.handle_word(Instant::ZERO.after(Span::from_millis(millis)), A);
+        assert_eq!(taker.deadline(), Some(due));
+    }
+    taker.handle_timeout(due);
+    assert_eq!(
+        outputs(&mut taker),
+        [TakeOutput::Want(B, P0), TakeOutput::Want(B, P1)]
+    );
 }
 
 #[test]

@@ -1,0 +1,105 @@
+//! What the holders of a content are told: credits, what is settled, what is wanted after all.
+//!
+//! Belongs here: turning what the [`Taker`] wants done into frames, several words in one where they can wait for each
+//! other. Does not: when that is. Invariant: what is said of one piece arrives in the order in which it was true.
+
+use super::swarm::{State, Swarm};
+use crate::proto::transfer::{Source, TakeOutput, Taker};
+use crate::time::Span;
+use crate::wire::{Credit, List, Message, Settled, Want};
+use std::collections::BTreeMap;
+
+/// A settled piece is told at once with others, but waits no longer for them than this: until a holder knows, it
+/// may send it.
+pub(super) const SETTLED_WAIT: Span = Span::from_millis(3);
+/// So many are told at once however early; fewer when the fetching thread next looks around.
+const SETTLED_TOGETHER: usize = 16;
+
+impl Swarm<'_> {
+    /// Does what the taker wants done.
+    pub(super) fn pump(&self, state: &mut State) {
+        self.pump_with(state, SETTLED_TOGETHER);
+    }
+
+    /// The same, telling of settled pieces where there are so many.
+    pub(super) fn pump_with(&self, state: &mut State, settled_together: usize) {
+        let now = self.clock.at();
+        let mut frames: BTreeMap<Source, Vec<Message>> = BTreeMap::new();
+        while let Some(output) = state.taker.as_mut().and_then(Taker::poll_output) {
+            let request = |source: &Source| state.lines.get(source).map(|line| line.request);
+            match output {
+                TakeOutput::Finished => state.over = true,
+                TakeOutput::Drop(source) => {
+                    if let Some(line) = state.lines.get_mut(&source) {
+                        line.silent = true;
+                        line.writer.shut();
+                    }
+                }
+                TakeOutput::Credit(source, pieces) => {
+                    if let Some(request) = request(&source) {
+                        frames
+                            .entry(source)
+                            .or_default()
+                            .push(Credit { request, pieces }.into());
+                    }
+                }
+                TakeOutput::Settled(source, piece) => {
+                    if let Some(line) = state.lines.get_mut(&source) {
+                        if line.settled.is_empty() {
+                            line.settled_at = now;
+                        }
+                        line.settled.push(piece);
+                    }
+                }
+                TakeOutput::Want(source, piece) => {
+                    let Some(line) = state.lines.get_mut(&source) else {
+                        continue;
+                    };
+                    let (request, frames) = (line.request, frames.entry(source).or_default());
+                    // In this order: it may be on its way, chosen before anybody else did.
+                    if line.settled.contains(&piece) {
+                        let pieces = List::first_of(line.settled.drain(..));
+                        frames.push(Settled { request, pieces }.into());
+                    }
+                    let pieces = List::first_of([piece]);
+                    frames.push(Want { request, pieces }.into());
+                }
+            }
+        }
+        let mut untold = false;
+        for (source, line) in &mut state.lines {
+            let due = !line.settled.is_empty() && now.since(line.settled_at) >= SETTLED_WAIT;
+            untold |= !line.settled.is_empty();
+            if due || line.settled.len() >= settled_together.max(1) {
+                let pieces = List::first_of(line.settled.drain(..));
+                let told = Settled {
+                    request: line.request,
+                    pieces,
+                };
+                let frames = frames.entry(*source).or_default();
+                // Before credits, which it would have used for these, and after what is wanted.
+                let wants = |message: &Message| matches!(message, Message::Want(_));
+                let place = frames.iter().rposition(wants).map_or(0, |last| last + 1);
+                frames.insert(place, told.into());
+            }
+        }
+        for (source, messages) in frames {
+            if let Some(line) = state.lines.get(&source) {
+                // A line that takes no more is noticed by its own thread.
+                let sent = messages
+                    .iter()
+                    .try_for_each(|message| line.writer.send_promptly(message));
+                if sent.is_err() {
+                    line.writer.shut();
+                }
+            }
+        }
+        if state.over {
+            state.lines.values().for_each(|line| line.writer.shut());
+        }
+        // The fetching thread looks after what was not told now.
+        if state.over || untold && !core::mem::replace(&mut state.untold, untold) {
+            self.changed.notify_all();
+        }
+    }
+}

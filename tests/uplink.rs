@@ -1,0 +1,135 @@
+//! A holder's uplink and one getter, over a real connection: what is said, in what order, and to whom no more.
+#![allow(
+    clippy::disallowed_types,
+    reason = "it plays the getter, over a socket, and needs a file to be sent"
+)]
+
+use p2pdi::id::{PieceIndex, RequestNumber};
+use p2pdi::limits::WORDS_WAITING_MAX;
+use p2pdi::name::HostPort;
+use p2pdi::net::{Clock, Conn, ConnError, Incoming, Offer, Pacer, Stop, Uplink};
+use p2pdi::proto::transfer::{Manifest, Pieces, piece_count};
+use p2pdi::storage::Mapped;
+use p2pdi::time::Span;
+use p2pdi::wire::{Message, features};
+use std::net::TcpListener;
+use std::sync::Arc;
+
+const BYTES: u64 = 2 << 30;
+const WAIT: Span = Span::from_secs(8);
+
+/// A holder of some pieces of a sparse file, and both ends of a getter's connection.
+struct Stage {
+    offer: Arc<Offer>,
+    holder: Conn,
+    getter: Conn,
+    none: Vec<u8>,
+    stop: Stop,
+}
+
+impl Stage {
+    fn new(have: &[u32], whole: bool) -> Self {
+        let file = tempfile::tempfile().expect("a file");
+        file.set_len(BYTES).expect("a sparse file");
+        let count = piece_count(BYTES);
+        let values = vec![[1; 32]; count as usize];
+        let (clock, stop) = (Clock::start(), Stop::new());
+        let pacer = Arc::new(Pacer::new(clock, None));
+        let uplink = Uplink::new(pacer, whole, clock, stop.clone());
+        let mut pieces = Pieces::none(count);
+        for piece in have {
+            pieces.insert(PieceIndex(*piece));
+        }
+        let mapped = Mapped::of_part(file, BYTES).expect("mapped");
+        let manifest = Arc::new(Manifest::of_values(BYTES, values));
+        let offer = Arc::new(Offer::new(&uplink, manifest, mapped, pieces, Some(7)));
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = HostPort::from(listener.local_addr().expect("an address"));
+        let far_stop = stop.clone();
+        let connecting = std::thread::spawn(move || Conn::connect(&address, features::PIECES, &far_stop));
+        let (stream, _) = listener.accept().expect("accepted");
+        let both = features::PIECES | features::HOLDER;
+        let holder = Conn::accept(stream, both, &stop).expect("a getter");
+        let getter = connecting.join().expect("joined").expect("a holder");
+        Self {
+            offer,
+            holder,
+            getter,
+            none: Pieces::none(count).to_map(),
+            stop,
+        }
+    }
+
+    fn open(&self, address: Option<HostPort>) -> p2pdi::net::OfferReader {
+        let (writer, lost) = (self.holder.writer(), Arc::new(|| ()));
+        self.offer
+            .open(writer, RequestNumber(1), &self.none, address, lost)
+            .expect("a map of this content")
+    }
+
+    /// What the getter hears next: the letter, and the piece it is about.
+    fn hear(&mut self) -> Result<(char, u32), ConnError> {
+        match self.getter.receive(WAIT)?.expect("a frame") {
+            Incoming::Message(Message::Choice(choice)) => Ok(('c', choice.piece.0)),
+            Incoming::Message(Message::Settled(settled)) => Ok(('s', settled.pieces[0].0)),
+            Incoming::Content(label, bytes) => {
+                let mut payload = vec![0; bytes];
+                self.getter.read_payload(&mut payload)?;
+                Ok(('b', label.piece.0))
+            }
+            Incoming::Message(other) => panic!("{other:?}"),
+        }
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        self.stop.trigger();
+    }
+}
+
+#[test]
+fn a_piece_that_others_are_to_pass_on_is_sent_to_an_only_getter_all_the_same() {
+    let mut stage = Stage::new(&[], false);
+    let reader = stage.open(None);
+    reader.credit(2);
+    let from = HostPort::parse("127.0.0.1:9").expect("an address");
+    stage.offer.gain(PieceIndex(1), false, &from);
+    assert_eq!(stage.hear().ok(), Some(('c', 1)));
+}
+
+#[test]
+fn what_is_taken_back_is_taken_back_before_it_is_chosen_again() {
+    let mut stage = Stage::new(&[5], true);
+    let reader = stage.open(None);
+    reader.credit(4);
+    assert_eq!(stage.hear().ok(), Some(('c', 5)));
+    assert_eq!(stage.hear().ok(), Some(('b', 5)), "it is on its way");
+    reader.settle(&[PieceIndex(5)]);
+    reader.want(&[PieceIndex(5)]);
+    let mut heard = String::new();
+    while !heard.ends_with("cb") {
+        heard.push(stage.hear().expect("the piece, again").0);
+    }
+    let rest = heard.trim_start_matches('b');
+    assert_eq!(rest, "scb", "bytes after a choice belong to it");
+}
+
+#[test]
+fn who_reads_nothing_is_cut_off() {
+    let stage = Stage::new(&(0..100).collect::<Vec<_>>(), true);
+    let reader = stage.open(None);
+    reader.credit(2);
+    // It is chosen a piece, refuses it and wants it again, and hears none of what that makes its holder say.
+    for _ in 0..WORDS_WAITING_MAX * 2 {
+        for piece in (0..100).map(PieceIndex) {
+            reader.settle(&[piece]);
+            reader.want(&[piece]);
+        }
+        reader.credit(100);
+    }
+    assert!(
+        stage.holder.send(&p2pdi::wire::hello(0)).is_err(),
+        "it was cut off"
+    );
+}
