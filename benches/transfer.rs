@@ -109,6 +109,7 @@ impl Watcher for Silent {
 /// A peer that shares a directory, hashed.
 fn sharing(directory: &Path, state: &Path, stop: &Stop) -> Arc<Peer> {
     let settings = PeerSettings {
+        ring: None,
         rs: None,
         transport: LinkTransport::Tcp,
         central: false,

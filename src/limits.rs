@@ -296,6 +296,16 @@ pub const RING_AUDIT_KEYS: usize = 16;
 pub const RING_STORE_TRIES_MAX: u32 = 3;
 /// Pages of records read of one node for one content.
 pub const RING_FETCH_PAGES_MAX: u32 = 16;
+/// Nodes to which a node has a connection at once: a thread each. A lookup asks few, and neighbours are always the same.
+pub const RING_LINKS_MAX: usize = 256;
+/// Questions that wait for one connection; what comes then is lost, and asked again.
+pub const RING_LINK_QUEUE_MAX: usize = 256;
+/// A connection without a question is closed after this: neighbours are asked more often.
+pub const RING_LINK_IDLE: Span = Span::from_secs(10);
+/// Who wants something of the ring waits so long for what became of it: several dead nodes on the way, one after another.
+pub const RING_COMMAND_WAIT: Span = Span::from_secs(60);
+/// Between two words of a holder to the ring about one content: two may be lost before it expires.
+pub const RING_RENEW: Span = Span::from_secs(2_400);
 
 // --- a peer's own work ---
 

@@ -1,4 +1,4 @@
-//! Finding a content and its holders: at the RS, and by asking peers for their index.
+//! Finding a content and its holders: at the RS, in the ring, and by asking peers for their index.
 //!
 //! Belongs here: the search loop of P2P-DI (ask the RS; then peer after peer, until one knows a holder) and
 //! the rule that a name with two contents is never guessed. Does not: fetching, printing. Invariant: a
@@ -7,9 +7,9 @@
 
 use crate::id::{ContentId, Incarnation, RfcNumber};
 use crate::name::{ContentName, HostPort, PeerName};
-use crate::net::{Clock, Conn, ConnError, RsClient, Stop, read_index};
+use crate::net::{Clock, Conn, ConnError, RingClient, RsClient, Stop, read_index};
 use crate::proto::{FoundContent, Index};
-use crate::wire::{ContentInfo, ContentKind, Wanted, features};
+use crate::wire::{ContentInfo, ContentKind, GossipRecord, RingRecord, Wanted, features};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// What a user asks for.
@@ -98,6 +98,7 @@ pub enum LocateFault {
 pub struct Locator<'a> {
     rs: Option<&'a RsClient>,
     central: bool,
+    ring: Option<RingClient>,
     /// Peers whose index has not been asked for yet.
     unasked: VecDeque<HostPort>,
     /// Those the user has named, in that order.
@@ -127,6 +128,7 @@ impl<'a> Locator<'a> {
         Self {
             rs,
             central,
+            ring: None,
             unasked: peers.iter().cloned().collect(),
             named: peers.to_vec(),
             named_asked: false,
@@ -138,6 +140,12 @@ impl<'a> Locator<'a> {
             said: Vec::new(),
             answered: false,
         }
+    }
+
+    /// Looks in a ring too.
+    pub fn and_ring(mut self, ring: Option<RingClient>) -> Self {
+        self.ring = ring;
+        self
     }
 
     /// Everything of kind `file` that can be had: for `get --all`.
@@ -180,6 +188,11 @@ impl<'a> Locator<'a> {
                 return Ok(located);
             }
         }
+        for wanted in &request.readings {
+            if let Some(located) = self.in_ring(request, wanted)? {
+                return Ok(located);
+            }
+        }
         // Those a user has named are all asked: each may hold it, and what one knows another may not.
         if !core::mem::replace(&mut self.named_asked, true) {
             for _ in 0..self.named.len() {
@@ -211,6 +224,10 @@ impl<'a> Locator<'a> {
                     .iter()
                     .flat_map(|listing| addresses(listing.holders.iter())),
             );
+        }
+        if let Some(ring) = &self.ring {
+            let records = ring.records(&Wanted::Id(id)).unwrap_or_default();
+            holders.extend(records.iter().flat_map(holders_of));
         }
         while self.ask_next_peer() {}
         for content in self.index.find(self.clock.at(), &Wanted::Id(id)) {
@@ -257,6 +274,31 @@ impl<'a> Locator<'a> {
             }
             Err(error) => {
                 let said = format!("RS: {error}");
+                if !self.said.contains(&said) {
+                    self.said.push(said);
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    fn in_ring(&mut self, request: &Request, wanted: &Wanted) -> Result<Option<Located>, LocateFault> {
+        let Some(ring) = self
+            .ring
+            .as_ref()
+            .filter(|_| !matches!(wanted, Wanted::Number(_)))
+        else {
+            return Ok(None);
+        };
+        match ring.records(wanted) {
+            Ok(records) => {
+                self.answered = true;
+                let found = records.iter();
+                let found = found.map(|record| (record.content.clone(), holders_of(record)));
+                only_one(request, found.filter(|(_, holders)| !holders.is_empty()))
+            }
+            Err(fault) => {
+                let said = format!("ring: {fault}");
                 if !self.said.contains(&said) {
                     self.said.push(said);
                 }
@@ -331,6 +373,20 @@ fn addresses<'h>(holders: impl Iterator<Item = &'h crate::wire::Holder>) -> Vec<
             port: holder.port,
         })
         .collect()
+}
+
+/// The holders that a record of the ring names, those that have all of it first.
+pub fn holders_of(record: &RingRecord) -> Vec<HostPort> {
+    let mut claims: Vec<_> = record.holders.iter().filter(|claim| !claim.withdrawn).collect();
+    claims.sort_by_key(|claim| !claim.complete);
+    let address = |claim: &&GossipRecord| {
+        let host = claim.host.clone()?;
+        Some(HostPort {
+            host,
+            port: claim.port,
+        })
+    };
+    claims.iter().filter_map(address).collect()
 }
 
 fn merge(found: &mut BTreeMap<(ContentName, ContentId), Located>, info: ContentInfo, holders: Vec<HostPort>) {

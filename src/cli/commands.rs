@@ -39,10 +39,16 @@ const fn switch(flag: &'static str, help: &'static str) -> OptionRow {
 const JSON: OptionRow = switch("--json", "print JSON: one object, or one a line");
 const RS: OptionRow = takes("--rs", "HOST:PORT", "the registration server");
 const PEER: OptionRow = takes("--peer", "HOST:PORT", "a peer to ask (may be repeated)");
+const RING: OptionRow = takes("--ring", "HOST:PORT", "a node of the ring to find contents by");
 const MODE: OptionRow = takes(
     "--mode",
     "central|gossip",
     "how contents are found (may be repeated; default: both)",
+);
+const PEER_MODE: OptionRow = takes(
+    "--mode",
+    "central|gossip|chord|naive",
+    "how contents are found (may be repeated; default: the first two, and chord with --ring)",
 );
 const TRANSPORT: OptionRow = takes(
     "--transport",
@@ -107,7 +113,18 @@ pub(super) const COMMANDS: &[CommandRow] = &[
         options: &[
             RS,
             PEER,
-            MODE,
+            PEER_MODE,
+            takes(
+                "--ring",
+                "HOST:PORT",
+                "a node of the ring to join (without it, chord and naive begin one)",
+            ),
+            takes("--id-bits", "N", "bits of the ring's ids, 1 to 160 (default 160)"),
+            takes(
+                "--hash",
+                "sha1|blake3",
+                "what the ring's ids are made with (default sha1)",
+            ),
             takes("--dir", "DIR", "a directory to share (may be repeated)"),
             takes(
                 "--listen",
@@ -141,6 +158,7 @@ pub(super) const COMMANDS: &[CommandRow] = &[
             switch("--all", "everything there is, instead of WHAT"),
             RS,
             PEER,
+            RING,
             takes("--out", "DIR", "where to put them (default: here)"),
             MODE,
             takes(
@@ -218,6 +236,20 @@ pub(super) const COMMANDS: &[CommandRow] = &[
         help: "an RS's own account: what is there, what was served, refused and dropped",
         options: &[RS, TRANSPORT, JSON],
         examples: &["p2pdi status --rs rs.lab:65423"],
+    },
+    CommandRow {
+        name: "ring",
+        operands: "fingers|neighbours|lookup KEY|put FILE|get NAME",
+        help: "what a node knows of its ring; owners of keys; files put into the ring and got from it",
+        options: &[
+            takes("--node", "HOST:PORT", "a peer in mode chord or naive"),
+            takes("--out", "DIR", "where ring get puts the file (default: here)"),
+            JSON,
+        ],
+        examples: &[
+            "p2pdi ring fingers --node 10.0.0.7:6000",
+            "p2pdi ring put disk.img --node 10.0.0.7:6000",
+        ],
     },
     CommandRow {
         name: "hash",

@@ -12,17 +12,17 @@ use super::line::Line;
 use super::peer::{modes, open_state};
 use super::progress::{Progress, Showing};
 use super::query::transport;
-use super::say;
 use super::show::{fetched_json, short_id, size};
 use super::signals::stop_on_signals;
 use super::why::{why_json, why_text};
+use super::{ring, say};
 use core::cell::{Cell, RefCell};
 use crossbeam_channel::{Sender, unbounded};
 use p2pdi::fetch::{Fetched, Fetcher, HolderSource, Order, Standing, Strategy, Unfetched, Watcher};
 use p2pdi::limits::SMALL_BYTES_MAX;
-use p2pdi::locate::{Located, Locator, Request};
+use p2pdi::locate::{LocateFault, Located, Locator, Request};
 use p2pdi::name::{ContentName, HostPort, PeerName, printable};
-use p2pdi::net::{Clock, Pacer, RsClient, RsLink, Stop};
+use p2pdi::net::{Clock, Pacer, RingClient, RsClient, RsLink, Stop};
 use p2pdi::wire::{ContentInfo, Tree};
 use serde_json::json;
 use serving::Serving;
@@ -102,9 +102,10 @@ pub(super) fn run(mut line: Line) -> Result<(), Failure> {
     let task = task(&mut line)?;
     let rs = line.address("--rs")?;
     let peers = line.addresses("--peer")?;
-    if rs.is_none() && peers.is_empty() {
+    let node = line.address("--ring")?;
+    if rs.is_none() && peers.is_empty() && node.is_none() {
         return Err(Failure::usage(
-            "from where? give --rs HOST:PORT or --peer HOST:PORT",
+            "from where? give --rs HOST:PORT, --ring HOST:PORT or --peer HOST:PORT",
         ));
     }
     let modes = modes(&mut line)?;
@@ -140,6 +141,7 @@ pub(super) fn run(mut line: Line) -> Result<(), Failure> {
         }
     }
 
+    let ring = ring_client(node.as_ref(), rs.is_none() && peers.is_empty(), clock, &stop)?;
     let client = rs.map(|rs| RsClient::new(RsLink::new(rs, transport, clock, stop.clone())));
     let me = name
         .or_else(|| PeerName::new("get").ok())
@@ -152,7 +154,8 @@ pub(super) fn run(mut line: Line) -> Result<(), Failure> {
         me,
         clock,
         stop.clone(),
-    );
+    )
+    .and_ring(ring);
     let down = Pacer::new(clock, down_limit);
     let fetcher = Fetcher::new(task.out.clone(), &down, stop.clone()).by(task.strategy);
     let mut getting = Getting {
@@ -180,6 +183,22 @@ pub(super) fn run(mut line: Line) -> Result<(), Failure> {
         peer.join();
     }
     ended
+}
+
+/// The ring that a node is in. If contents can be found otherwise too, a node that does not answer is no failure.
+fn ring_client(
+    node: Option<&HostPort>,
+    alone: bool,
+    clock: Clock,
+    stop: &Stop,
+) -> Result<Option<RingClient>, Failure> {
+    match node.map(|node| ring::client(node, clock, stop)) {
+        Some(Err(failure)) if !alone => {
+            say::note(&format!("p2pdi: {failure}"));
+            Ok(None)
+        }
+        client => client.transpose(),
+    }
 }
 
 fn wait(linger: Linger, stop: &Stop) {

@@ -13,6 +13,7 @@ mod failure;
 mod get;
 mod hash;
 mod hashing;
+mod keeping;
 mod lab;
 mod line;
 mod load;
@@ -20,6 +21,7 @@ mod menu;
 mod peer;
 mod progress;
 mod query;
+mod ring;
 mod rs;
 mod say;
 mod show;
@@ -87,6 +89,7 @@ fn dispatch(args: Vec<OsString>) -> Result<(), Failure> {
         "search" => query::search(line),
         "index" => query::index(line),
         "status" => status::run(line),
+        "ring" => ring::command(line),
         "hash" => hash::run(line),
         "lab" => lab::command(line),
         "sim" => sim::command(line),

@@ -3,13 +3,16 @@
 use super::failure::{Exit, Failure};
 use super::line::Line;
 use super::query::transport;
-use super::{hashing, menu, say, signals};
-use p2pdi::limits::{PEER_CONNECTIONS, PEER_CONNECTIONS_MAX};
-use p2pdi::name::PeerName;
+use super::{hashing, keeping, menu, say, signals};
+use p2pdi::limits::{PEER_CONNECTIONS, PEER_CONNECTIONS_MAX, RING_ID_BITS_MAX};
+use p2pdi::name::{PeerName, printable};
 use p2pdi::net::{Clock, Pacer, Stop};
-use p2pdi::peer::{Peer, PeerSettings};
+use p2pdi::peer::{Peer, PeerSettings, RingWish};
+use p2pdi::proto::chord::RingSettings;
+use p2pdi::ring::{RingHash, RingSpace};
 use p2pdi::rng::Rng;
 use p2pdi::storage::State;
+use p2pdi::wire::Refusal;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,33 +22,46 @@ use std::sync::Arc;
 pub(super) struct Modes {
     pub(super) central: bool,
     pub(super) gossip: bool,
+    /// True with fingers, false without; none if no ring is wanted.
+    pub(super) ring: Option<bool>,
 }
 
 #[derive(Clone, Copy)]
 enum Mode {
     Central,
     Gossip,
-    Ring,
+    Chord,
+    Naive,
 }
 
-/// The modes asked for; both that there are, if none is.
+/// The modes asked for; those that need no ring, if none of them is.
 pub(super) fn modes(line: &mut Line) -> Result<Modes, Failure> {
     let words = [
         ("central", Mode::Central),
         ("gossip", Mode::Gossip),
-        ("chord", Mode::Ring),
-        ("naive", Mode::Ring),
+        ("chord", Mode::Chord),
+        ("naive", Mode::Naive),
     ];
     let asked = line.word("--mode", &words)?;
-    if asked.iter().any(|mode| matches!(mode, Mode::Ring)) {
+    let has = |wanted: fn(&Mode) -> bool| asked.iter().any(wanted);
+    let (central, gossip) = (
+        has(|mode| matches!(mode, Mode::Central)),
+        has(|mode| matches!(mode, Mode::Gossip)),
+    );
+    let (chord, naive) = (
+        has(|mode| matches!(mode, Mode::Chord)),
+        has(|mode| matches!(mode, Mode::Naive)),
+    );
+    if chord && naive {
         return Err(Failure::usage(
-            "--mode chord and naive come with the ring; use central or gossip",
+            "--mode chord and naive are one ring with and without fingers: choose",
         ));
     }
-    let has = |wanted: fn(&Mode) -> bool| asked.is_empty() || asked.iter().any(wanted);
+    let neither = !central && !gossip;
     Ok(Modes {
-        central: has(|mode| matches!(mode, Mode::Central)),
-        gossip: has(|mode| matches!(mode, Mode::Gossip)),
+        central: central || neither,
+        gossip: gossip || neither,
+        ring: (chord || naive).then_some(chord),
     })
 }
 
@@ -107,6 +123,8 @@ pub(super) fn run(mut line: Line) -> Result<(), Failure> {
     let rs = line.address("--rs")?;
     let given = line.addresses("--peer")?;
     let modes = modes(&mut line)?;
+    let ring = ring_wish(&mut line, modes)?;
+    let alone = ring.is_some() && rs.is_none() && !with_menu;
     let directories = shared_directories(&mut line)?;
     let connections = line.number("--max-conns", 1..=PEER_CONNECTIONS_MAX as u64)?;
     let connections_max = connections.map_or(PEER_CONNECTIONS, |n| {
@@ -129,6 +147,7 @@ pub(super) fn run(mut line: Line) -> Result<(), Failure> {
     let settings = PeerSettings {
         rs,
         transport,
+        ring,
         central,
         listen,
         advertise,
@@ -137,10 +156,14 @@ pub(super) fn run(mut line: Line) -> Result<(), Failure> {
         up_limit,
         connections_max,
     };
+    let kept = state.directory().to_owned();
     let peer =
         Peer::start(settings, state, clock, &stop).map_err(|error| Failure::io("listening", &error))?;
     say::result(&format!("listening on {}", peer.address()));
+    let keeping = keeping::start(&peer, &kept, Pacer::new(clock, down), &stop)
+        .map_err(|error| Failure::io("a thread for the ring", &error))?;
     let gossip = (modes.gossip && !with_menu).then(|| start_gossip(&peer, given.clone()));
+    let mut refused = None;
     if with_menu {
         menu::run(&peer, &given, &Pacer::new(clock, down), json, &stop);
         stop.trigger();
@@ -148,14 +171,60 @@ pub(super) fn run(mut line: Line) -> Result<(), Failure> {
         if let Some(member) = peer.member() {
             member.want(true);
         }
+        if let Some(ring) = peer.ring() {
+            ring.want(true);
+        }
         hashing::show(&peer, &bar, &stop);
+        // A node of a ring and of nothing else is of no use if the ring will not have it.
+        refused = peer
+            .ring()
+            .filter(|_| alone)
+            .and_then(|ring| ring.wait_refused(&stop));
+        if refused.is_some() {
+            stop.trigger();
+        }
         stop.wait();
     }
     peer.join();
-    if let Some(Ok(thread)) = gossip {
+    for thread in [gossip.and_then(Result::ok), keeping].into_iter().flatten() {
         let _ = thread.join();
     }
-    Ok(())
+    refused.map_or(Ok(()), |(code, text)| Err(ring_refusal(code, &text)))
+}
+
+/// The failure of a node that the ring would not have.
+pub(super) fn ring_refusal(code: Refusal, text: &str) -> Failure {
+    let text = format!(
+        "the ring refuses this node ({}): {}",
+        code.code(),
+        printable(text)
+    );
+    Failure::new(Exit::Refused, text)
+}
+
+/// The ring to be in, if one is wanted.
+fn ring_wish(line: &mut Line, modes: Modes) -> Result<Option<RingWish>, Failure> {
+    let contact = line.address("--ring")?;
+    let bits = line.number("--id-bits", 1..=u64::from(RING_ID_BITS_MAX))?;
+    let hashes = [("sha1", RingHash::Sha1), ("blake3", RingHash::Blake3)];
+    let hash = line.word("--hash", &hashes)?.pop();
+    let Some(fingers) = modes.ring.or(contact.is_some().then_some(true)) else {
+        if bits.is_some() || hash.is_some() {
+            return Err(Failure::usage(
+                "--id-bits and --hash are for --mode chord or naive",
+            ));
+        }
+        return Ok(None);
+    };
+    let bits = bits.and_then(|bits| u16::try_from(bits).ok());
+    let space = RingSpace::new(bits.unwrap_or(RING_ID_BITS_MAX), hash.unwrap_or_default());
+    Ok(space.map(|space| RingWish {
+        settings: RingSettings {
+            fingers,
+            ..RingSettings::usual(space)
+        },
+        contacts: contact.into_iter().collect(),
+    }))
 }
 
 fn start_gossip(

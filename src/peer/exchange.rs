@@ -171,6 +171,7 @@ impl Peer {
             info: info.clone(),
             complete: false,
         });
+        self.tell_ring(info, false);
         if let Some(member) = self.member.as_ref().filter(|_| self.central) {
             member.share(info.clone(), false);
         }

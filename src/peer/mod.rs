@@ -12,10 +12,12 @@ mod exchange;
 mod gossip;
 mod look;
 mod membership;
+mod ring;
 mod serve;
 mod shares;
 
 pub use membership::{JoinFault, RsMember};
+pub use ring::{RingPeer, RingWish};
 pub use shares::{Share, ShareBody, Shares};
 
 use look::Changes;
@@ -46,6 +48,8 @@ pub struct PeerSettings {
     pub rs: Option<HostPort>,
     /// What requests to it travel on.
     pub transport: LinkTransport,
+    /// The ring to be a node of, if any.
+    pub ring: Option<RingWish>,
     /// Register contents at the RS too (mode central), not only the peer.
     pub central: bool,
     /// Where to listen; port 0 picks one.
@@ -73,6 +77,7 @@ pub struct Peer {
     shares: Shares,
     member: Option<RsMember>,
     central: bool,
+    ring: Option<Arc<RingPeer>>,
     up: Arc<Pacer>,
     uplink: Arc<Uplink>,
     /// Contents that getters take pieces of at present.
@@ -123,6 +128,14 @@ impl Peer {
                 log::warn!("{error}: hashes are not remembered; remove it to remember them again");
             }
         }
+        let ring = match &settings.ring {
+            Some(wish) => {
+                let (advertise, name) = (settings.advertise.as_ref(), settings.name.clone());
+                let ring = RingPeer::start(wish, address, advertise, name, incarnation, clock)?;
+                Some(Arc::new(ring))
+            }
+            None => None,
+        };
         let (member, state) = match settings.rs {
             Some(rs) => {
                 let (transport, rng) = (settings.transport, Rng::from_os()?);
@@ -141,6 +154,7 @@ impl Peer {
             shares,
             member,
             central: settings.central,
+            ring,
             uplink: Uplink::new(Arc::clone(&up), whole, clock, stop.clone()),
             up,
             offers: Mutex::default(),
@@ -155,6 +169,10 @@ impl Peer {
         let (scanner, server) = (Arc::clone(&peer), Arc::clone(&peer));
         peer.spawn("scan", move || scanner.scan_until_stop())?;
         peer.spawn("accept", move || serve::accept_all(&server, listener))?;
+        if let Some(ring) = peer.ring.clone() {
+            let stop = peer.stop.clone();
+            peer.spawn("ring", move || ring.run(&stop))?;
+        }
         if peer.member.is_some() {
             let member = Arc::clone(&peer);
             peer.spawn("member", move || {
@@ -264,6 +282,7 @@ impl Peer {
     }
 
     fn list(&self, info: ContentInfo) {
+        self.tell_ring(&info, true);
         self.index.lock().hold(crate::proto::LocalContent {
             info: info.clone(),
             complete: true,
@@ -276,6 +295,9 @@ impl Peer {
     fn unlist(&self, key: &ContentKey) {
         self.kept_offers.lock().retain(|(id, _)| *id != key.id);
         self.index.lock().withdraw(self.clock.at(), key);
+        if let Some(ring) = &self.ring {
+            ring.unshare(key);
+        }
         if let Some(member) = self.member.as_ref().filter(|_| self.central) {
             member.unshare(key);
         }

@@ -135,6 +135,10 @@ fn answer_requests(peer: &Arc<Peer>, conn: &mut Conn) -> Result<(), ConnError> {
                 if exchange.handle(peer, conn, &other)? {
                     continue;
                 }
+                if let Some(ring) = peer.ring().filter(|_| matches!(other.row().letter, b'Y' | b'Z')) {
+                    conn.send(&ring.driver().answer(asker.ip, &other))?;
+                    continue;
+                }
                 let text = format!("{} is not served by this peer", other.row().name);
                 conn.send(&refusal(
                     other.request().unwrap_or_default(),

@@ -14,10 +14,13 @@ use crate::id::{AddressToken, ContentId, Cookie, PeerNumber, PieceIndex, Request
 use crate::limits::{
     CHUNK_BYTES_MAX, COUNTERS_MAX, ERROR_TEXT_BYTES_MAX, FRAME_BYTES_MAX, HAVE_MAP_BYTES_MAX,
     HOLDERS_PER_LISTING_MAX, MANIFEST_PAGE_PIECES_MAX, MEDIA_TYPE_BYTES_MAX, OS_BYTES_MAX, PAGE_ENTRIES_MAX,
-    PIECES_PER_FRAME_MAX, RING_PAGE_RECORDS_MAX, RING_SUCCESSORS_MAX,
+    PIECES_PER_FRAME_MAX, RING_ID_BITS_MAX, RING_PAGE_RECORDS_MAX, RING_SUCCESSORS_MAX,
 };
 use crate::name::{Host, PeerName};
 use crate::ring::{NodeAddress, RingId};
+
+/// A finger for each bit of an id.
+const FINGERS_MAX: usize = RING_ID_BITS_MAX as usize;
 
 pdus! {
     /// The first frame each way on TCP: which versions the sender speaks.
@@ -418,6 +421,26 @@ pdus! {
         sender: RingMember,
         /// everybody
         view: RingView,
+    }
+    /// Ask a node what it knows of its ring: for people, and for whoever does not know the ring's shape yet.
+    b'Y' / 10 RingLook (PeerToPeer, Tcp) {
+        /// request number
+        request: RequestNumber,
+    }
+    /// What a node knows of its ring.
+    b'Y' / 11 RingTable (PeerToPeer, Tcp) {
+        /// number of the request
+        request: RequestNumber,
+        /// the node's ring
+        ring: RingShape,
+        /// the node that answers
+        node: RingMember,
+        /// the node before it; absent if it is not known
+        predecessor: Option<RingMember>,
+        /// the nodes after it, the next one first
+        successors: List<RingMember, RING_SUCCESSORS_MAX>,
+        /// who comes first at 2^i after the node, for each bit of an id
+        fingers: List<RingMember, FINGERS_MAX>,
     }
     /// Give records to the node that owns their keys, or that is to keep copies.
     b'Z' / 0 RingStore (PeerToPeer, Tcp) {

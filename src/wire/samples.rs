@@ -362,6 +362,16 @@ fn ring_samples(request: RequestNumber) -> Vec<Message> {
             view,
         }
         .into(),
+        RingLook { request }.into(),
+        RingTable {
+            request,
+            ring,
+            node,
+            predecessor: Some(next),
+            successors: List::first_of([next]),
+            fingers: List::first_of([next, node]),
+        }
+        .into(),
         RingStore {
             request,
             ring,

@@ -100,6 +100,23 @@ pub(crate) const HITS: &[(&str, Hit)] = &[
         Not("4,096 contents of one name or id, of which a listing shows fewer"),
     ),
     (
+        "RING_LINKS_MAX",
+        Not("a question beyond it is asked again, like one that was lost"),
+    ),
+    (
+        "RING_LINK_QUEUE_MAX",
+        Not("a question beyond it is asked again, like one that was lost"),
+    ),
+    (
+        "RING_LINK_IDLE",
+        Not("a connection that was closed is opened again"),
+    ),
+    (
+        "RING_COMMAND_WAIT",
+        Not("a node ends its commands by itself; this is for one that does not"),
+    ),
+    ("RING_RENEW", Not("tests do not wait for forty minutes")),
+    (
         "SIMULATED_RING_NODES_MAX",
         Not("refused as every number out of range"),
     ),

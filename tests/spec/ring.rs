@@ -41,6 +41,10 @@ pub(crate) const RING_BOUNDS: &[(&str, u64)] = &[
     ("RING_AUDIT_KEYS", RING_AUDIT_KEYS as u64),
     ("RING_STORE_TRIES_MAX", RING_STORE_TRIES_MAX as u64),
     ("RING_FETCH_PAGES_MAX", RING_FETCH_PAGES_MAX as u64),
+    ("RING_RENEW", millis(RING_RENEW)),
+    ("RING_LINKS_MAX", RING_LINKS_MAX as u64),
+    ("RING_LINK_QUEUE_MAX", RING_LINK_QUEUE_MAX as u64),
+    ("RING_LINK_IDLE", millis(RING_LINK_IDLE)),
 ];
 
 pub(crate) fn operations() -> String {

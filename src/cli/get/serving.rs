@@ -39,6 +39,7 @@ impl Serving {
         let settings = PeerSettings {
             rs: self.rs.clone(),
             transport: self.transport,
+            ring: None,
             central: self.central,
             listen: self.listen,
             advertise: None,

@@ -4,6 +4,7 @@
 
 mod download;
 mod membership;
+mod ring;
 
 use super::failure::{Exit, Failure};
 use super::say;
@@ -153,10 +154,12 @@ impl Menu<'_> {
             "8" => self.download_one(),
             "9" => self.share(),
             "10" => self.withdraw(),
-            "11" | "12" | "13" | "14" | "15" | "16" => Err(Failure::new(
-                Exit::Failed,
-                format!("{choice} comes with the ring, which is not built yet"),
-            )),
+            "11" => self.join_ring(),
+            "12" => self.leave_ring(),
+            "13" => self.upload_to_ring(),
+            "14" => self.download_by_ring(),
+            "15" => self.finger_table(),
+            "16" => self.ring_neighbours(),
             other => Err(Failure::usage(format!("{other}: no such choice; ? shows them"))),
         }
     }

@@ -104,6 +104,16 @@ impl RingSettings {
         }
     }
 
+    /// What is usual in a ring of this shape; none without bits or successors.
+    pub fn of_shape(shape: &RingShape) -> Option<Self> {
+        let successors = usize::from(shape.successors);
+        let space = RingSpace::new(shape.id_bits, shape.hash)?;
+        (1..=RING_SUCCESSORS_MAX).contains(&successors).then(|| Self {
+            successors,
+            ..Self::usual(space)
+        })
+    }
+
     /// What nodes tell each other of it: those that differ here are no nodes of one ring.
     pub fn shape(&self) -> RingShape {
         RingShape {
