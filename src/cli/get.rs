@@ -20,7 +20,7 @@ use core::cell::{Cell, RefCell};
 use crossbeam_channel::{Sender, unbounded};
 use p2pdi::fetch::{Fetched, Fetcher, HolderSource, Order, Standing, Strategy, Unfetched, Watcher};
 use p2pdi::limits::SMALL_BYTES_MAX;
-use p2pdi::locate::{LocateFault, Located, Locator, Request};
+use p2pdi::locate::{Located, Locator, Request};
 use p2pdi::name::{ContentName, HostPort, PeerName, printable};
 use p2pdi::net::{Clock, Pacer, RingClient, RsClient, RsLink, Stop};
 use p2pdi::wire::{ContentInfo, Tree};

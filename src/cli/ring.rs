@@ -216,7 +216,7 @@ fn put(node: &HostPort, file: &Path, json: bool) -> Result<(), Failure> {
     let clock = Clock::start();
     let path = file
         .canonicalize()
-        .map_err(|error| Failure::io(&file.display().to_string(), &error))?;
+        .map_err(|error| Failure::io(file.display().to_string(), &error))?;
     if !path.is_file() {
         return Err(Failure::usage(format!("{}: not a file", file.display())));
     }
