@@ -1,7 +1,8 @@
 //! Searches over UDP against a batched echo: the same datagrams, the same client, in turns.
 //!
 //! `cargo bench --bench datagrams`. An echo does nothing but take and send, so the ratio says what the RS's own work
-//! costs beside the kernel's. `RUNS=` and `SECS=` choose how often and how long.
+//! costs beside the kernel's. `RUNS=` and `SECS=` choose how often and how long; `TRACKER=HOST:PORT` asks a BitTorrent
+//! tracker as well, in announces.
 #![allow(clippy::disallowed_types, reason = "it measures time and opens sockets")]
 
 use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg, sendmmsg};
@@ -113,13 +114,8 @@ fn send(
     sent.expect("sent");
 }
 
-/// Keeps a window of datagrams under way; how many came back in a second.
-fn ask(server: SocketAddr, secs: u64, seed: u64) -> f64 {
-    let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
-    socket.connect(server).expect("connected");
-    socket
-        .set_read_timeout(Some(Duration::from_millis(200)))
-        .expect("a timeout");
+/// What an RS is asked: searches, under the token of the socket's address.
+fn searches(socket: &UdpSocket, seed: u64) -> Vec<Vec<u8>> {
     let mut buffer = [0; 1_201];
     socket
         .send(&datagram(&search(0, 0), AddressToken::default()))
@@ -132,9 +128,45 @@ fn ask(server: SocketAddr, secs: u64, seed: u64) -> f64 {
         _ => AddressToken::default(),
     };
     let mut rng = Rng::from_seed(seed);
-    let questions: Vec<Vec<u8>> = (0..4_096)
+    (0..4_096)
         .map(|number| datagram(&search(number, rng.below(CONTENTS)), token))
-        .collect();
+        .collect()
+}
+
+/// What a BitTorrent tracker is asked (BEP 15): announces, under the connection id that it gives.
+fn announces(socket: &UdpSocket, seed: u64) -> Vec<Vec<u8>> {
+    let mut connect = 0x0417_2710_1980_u64.to_be_bytes().to_vec();
+    connect.extend_from_slice(&[0; 8]);
+    socket.send(&connect).expect("sent");
+    let mut answer = [0; 16];
+    assert_eq!(socket.recv(&mut answer).expect("a connection id"), 16);
+    let mut rng = Rng::from_seed(seed);
+    let announce = |number: u32| {
+        let mut bytes = answer[8..].to_vec();
+        bytes.extend_from_slice(&1_u32.to_be_bytes());
+        bytes.extend_from_slice(&number.to_be_bytes());
+        let hash = blake3::hash(&rng.below(CONTENTS).to_be_bytes());
+        bytes.extend_from_slice(&hash.as_bytes()[..20]);
+        bytes.extend_from_slice(b"-P20000-000000000000");
+        bytes.extend_from_slice(&[0; 24]);
+        // No event, the address it comes from, no key, one other peer, a port.
+        for field in [0_u32, 0, 0, 1] {
+            bytes.extend_from_slice(&field.to_be_bytes());
+        }
+        bytes.extend_from_slice(&6_000_u16.to_be_bytes());
+        bytes
+    };
+    (0..4_096).map(announce).collect()
+}
+
+/// Keeps a window of datagrams under way; how many came back in a second.
+fn ask(server: SocketAddr, secs: u64, seed: u64, questions: Questions) -> f64 {
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    socket.connect(server).expect("connected");
+    socket
+        .set_read_timeout(Some(Duration::from_millis(200)))
+        .expect("a timeout");
+    let questions = questions(&socket, seed);
     let mut questions = questions.iter().map(Vec::as_slice).cycle();
     let (mut take, mut give) = (headers(), headers());
     let mut buffers = vec![[0_u8; 1_201]; WINDOW];
@@ -152,10 +184,13 @@ fn ask(server: SocketAddr, secs: u64, seed: u64) -> f64 {
     answers as f64 / begun.elapsed().as_secs_f64()
 }
 
-fn ask_all(server: SocketAddr, secs: u64) -> f64 {
+/// What to ask, for a client's socket and seed.
+type Questions = fn(&UdpSocket, u64) -> Vec<Vec<u8>>;
+
+fn ask_all(server: SocketAddr, secs: u64, questions: Questions) -> f64 {
     std::thread::scope(|scope| {
         let clients: Vec<_> = (0..CLIENTS as u64)
-            .map(|seed| scope.spawn(move || ask(server, secs, seed)))
+            .map(|seed| scope.spawn(move || ask(server, secs, seed, questions)))
             .collect();
         clients
             .into_iter()
@@ -208,26 +243,25 @@ fn main() {
     };
     let rs = Rs::start(settings, &stop).expect("an RS");
     fill(rs.address(), &stop);
-    let echo = echo();
-    let (mut echoes, mut searches) = (Vec::new(), Vec::new());
-    for run in 1..=runs {
-        echoes.push(ask_all(echo, secs));
-        searches.push(ask_all(rs.address(), secs));
-        println!(
-            "run {run}: echo {:9.0}/s, RS {:9.0}/s",
-            echoes[echoes.len() - 1],
-            searches[searches.len() - 1]
-        );
+    let tracker = std::env::var("TRACKER").ok();
+    let mut servers = vec![
+        ("echo", echo(), searches as Questions, Vec::new()),
+        ("RS", rs.address(), searches as Questions, Vec::new()),
+    ];
+    if let Some(tracker) = tracker {
+        let address = tracker.parse().expect("HOST:PORT");
+        servers.push(("tracker", address, announces as Questions, Vec::new()));
     }
-    let median = |values: &mut Vec<f64>| {
-        values.sort_by(f64::total_cmp);
-        values[values.len() / 2]
-    };
-    let (echo, search) = (median(&mut echoes), median(&mut searches));
-    println!(
-        "median: echo {echo:9.0}/s, RS {search:9.0}/s: {:.2} of the echo",
-        search / echo
-    );
+    for run in 1..=runs {
+        for (name, address, questions, rates) in &mut servers {
+            rates.push(ask_all(*address, secs, *questions));
+            println!("run {run}: {name:8} {:9.0}/s", rates[rates.len() - 1]);
+        }
+    }
+    for (name, _, _, rates) in &mut servers {
+        rates.sort_by(f64::total_cmp);
+        println!("median: {name:8} {:9.0}/s", rates[rates.len() / 2]);
+    }
     stop.trigger();
     rs.join().expect("nothing to write");
     // The echo's threads end with the process.

@@ -11,6 +11,7 @@ use p2pdi::rng::Rng;
 use p2pdi::storage::{DiskStore, Store as _};
 use p2pdi::time::{Instant, Now, WallTime};
 use p2pdi::wire::{ContentInfo, ContentKind, Join, Message, Register, Search, Text, Wanted};
+use std::net::Ipv4Addr;
 use std::path::Path;
 
 const NOW: Now = Now {
@@ -54,7 +55,7 @@ fn asker() -> Asker {
 }
 
 fn join(rs: &mut Registration, peer: u64) -> Cookie {
-    let host = [10, (peer >> 16) as u8, (peer >> 8) as u8, peer as u8];
+    let host = Ipv4Addr::from(0x0a00_0000 + u32::try_from(peer).expect("few"));
     let join = Join {
         request: RequestNumber(1),
         nonce: peer,
@@ -152,12 +153,12 @@ fn main() {
         assert!(matches!(answer, Message::Found(_)));
     }
     nanos.sort_unstable();
-    let at = |part: f64| nanos[(nanos.len() as f64 * part) as usize] as f64 / 1e3;
+    let at = |per_mille: usize| nanos[nanos.len() * per_mille / 1_000] as f64 / 1e3;
     println!(
         "a search      {:8.2} µs  p99 {:.2} µs  p99.9 {:.2} µs",
-        at(0.5),
-        at(0.99),
-        at(0.999)
+        at(500),
+        at(990),
+        at(999)
     );
     println!(
         "in the end    {:8.1} MB  peers {}",

@@ -106,6 +106,13 @@ pub(super) struct Entry {
     turns: u32,
 }
 
+impl Entry {
+    /// True if there is more than one holder.
+    pub(super) const fn is_shared(&self) -> bool {
+        matches!(self.holders, Holders::Many(_))
+    }
+}
+
 /// Why a record was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RegisterFault {

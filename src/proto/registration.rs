@@ -338,7 +338,10 @@ impl Registration {
             if !page.offer(listing) {
                 break;
             }
-            named.push((content.clone(), first));
+            // Alone it is nobody's turn but its own.
+            if entry.is_shared() {
+                named.push((content.clone(), first));
+            }
         }
         for (content, first) in named {
             self.catalog.note_named(&content, first);
