@@ -219,11 +219,13 @@ impl Uplink {
         let bytes = mapped.bytes();
         let mut prefix = Vec::new();
         let step_bytes = self.pacer.step_bytes().min(self.state.lock().lanes.step_bytes());
-        for chunk in chunks(bytes, piece_span(bytes, piece), step_bytes) {
+        let span = piece_span(bytes, piece);
+        for chunk in chunks(bytes, span, step_bytes) {
             if self.pacer.wait(chunk.bytes, &self.stop) {
                 return Err(io::ErrorKind::Interrupted.into());
             }
-            let (go_on, words) = self.before_chunk(work.reader, piece);
+            let (go_on, words) =
+                self.before_chunk(work.reader, piece, chunk.offset + chunk.bytes as u64 == span.end);
             words.iter().try_for_each(|word| writer.send(word))?;
             if !go_on {
                 return Ok(());
@@ -246,12 +248,17 @@ impl Uplink {
     }
 
     /// True if the piece is still wanted; and what its getter has to be told meanwhile.
-    fn before_chunk(&self, reader: Reader, piece: PieceIndex) -> (bool, Vec<Message>) {
+    fn before_chunk(&self, reader: Reader, piece: PieceIndex, last: bool) -> (bool, Vec<Message>) {
         let mut state = self.state.lock();
         let Some(getter) = state.getters.get_mut(&reader) else {
             return (false, Vec::new());
         };
-        (getter.sending == Some(piece), core::mem::take(&mut getter.words))
+        let go_on = getter.sending == Some(piece);
+        if last {
+            // It will be whole: nothing is left to take back.
+            getter.sending = None;
+        }
+        (go_on, core::mem::take(&mut getter.words))
     }
 
     fn chunk_sent(&self, reader: Reader, bytes: usize) {
