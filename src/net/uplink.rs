@@ -220,12 +220,13 @@ impl Uplink {
         let mut prefix = Vec::new();
         let step_bytes = self.pacer.step_bytes().min(self.state.lock().lanes.step_bytes());
         let span = piece_span(bytes, piece);
+        let end = span.end;
         for chunk in chunks(bytes, span, step_bytes) {
             if self.pacer.wait(chunk.bytes, &self.stop) {
                 return Err(io::ErrorKind::Interrupted.into());
             }
             let (go_on, words) =
-                self.before_chunk(work.reader, piece, chunk.offset + chunk.bytes as u64 == span.end);
+                self.before_chunk(work.reader, piece, chunk.offset + chunk.bytes as u64 == end);
             words.iter().try_for_each(|word| writer.send(word))?;
             if !go_on {
                 return Ok(());
