@@ -88,7 +88,8 @@ fn report(mode: &str) {
         "the report's table"
     );
     let own = write_random(&place.join("shared/own"), 3_000, 7);
-    let shares = [&contact[..], &["--dir", text(&place.join("shared"))]].concat();
+    let shared = place.join("shared");
+    let shares = [&contact[..], &["--dir", text(&shared)]].concat();
     let mut third = report_node(place, 6_000, mode, &shares);
     until_successors(&second, &[797, 993]);
     until_successors(&first, &[993, 724]);
@@ -176,7 +177,8 @@ fn gets_go_on_by_the_ring_when_the_rs_dies() {
     let place = place.path();
     let content = write_random(&place.join("shared/song"), 200_000, 1);
     let mut server = rs(&[]);
-    let both = ["--rs", &server.address, "--dir", text(&place.join("shared"))];
+    let shared = place.join("shared");
+    let both = ["--rs", &server.address, "--dir", text(&shared)];
     let holder = node(place, "127.0.0.1:0", "chord", &both);
     process::until_listed(&server, 1);
     eventually("the share to be published", || {

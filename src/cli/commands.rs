@@ -106,9 +106,17 @@ pub(super) const COMMANDS: &[CommandRow] = &[
             RS,
             PEER,
             PEER_MODE,
-            takes("--ring", "HOST:PORT", "a node of the ring to join (without it, chord and naive begin one)"),
+            takes(
+                "--ring",
+                "HOST:PORT",
+                "a node of the ring to join (without it, chord and naive begin one)",
+            ),
             takes("--id-bits", "N", "bits of the ring's ids, 1 to 160 (default 160)"),
-            takes("--hash", "sha1|blake3", "what the ring's ids are made with (default sha1)"),
+            takes(
+                "--hash",
+                "sha1|blake3",
+                "what the ring's ids are made with (default sha1)",
+            ),
             takes("--dir", "DIR", "a directory to share (may be repeated)"),
             takes(
                 "--listen",

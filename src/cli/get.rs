@@ -12,23 +12,17 @@ use super::line::Line;
 use super::peer::{modes, open_state};
 use super::progress::{Progress, Showing};
 use super::query::transport;
-use super::{ring, say};
 use super::show::{fetched_json, short_id, size};
 use super::signals::stop_on_signals;
 use super::why::{why_json, why_text};
+use super::{ring, say};
 use core::cell::{Cell, RefCell};
 use crossbeam_channel::{Sender, unbounded};
 use p2pdi::fetch::{Fetched, Fetcher, HolderSource, Order, Standing, Strategy, Unfetched, Watcher};
 use p2pdi::limits::SMALL_BYTES_MAX;
-<<<<<<< HEAD
-use p2pdi::locate::{LocateFault, Located, Locator, Request};
-use p2pdi::name::{HostPort, PeerName, printable};
-use p2pdi::net::{Clock, Pacer, RingClient, RsClient, RsLink, Stop};
-=======
 use p2pdi::locate::{Located, Locator, Request};
 use p2pdi::name::{ContentName, HostPort, PeerName, printable};
-use p2pdi::net::{Clock, Pacer, RsClient, RsLink, Stop};
->>>>>>> ring
+use p2pdi::net::{Clock, Pacer, RingClient, RsClient, RsLink, Stop};
 use p2pdi::wire::{ContentInfo, Tree};
 use serde_json::json;
 use serving::Serving;

@@ -53,7 +53,9 @@ pub(super) fn modes(line: &mut Line) -> Result<Modes, Failure> {
         has(|mode| matches!(mode, Mode::Naive)),
     );
     if chord && naive {
-        return Err(Failure::usage("--mode chord and naive are one ring with and without fingers: choose"));
+        return Err(Failure::usage(
+            "--mode chord and naive are one ring with and without fingers: choose",
+        ));
     }
     let neither = !central && !gossip;
     Ok(Modes {
@@ -192,7 +194,11 @@ pub(super) fn run(mut line: Line) -> Result<(), Failure> {
 
 /// The failure of a node that the ring would not have.
 pub(super) fn ring_refusal(code: Refusal, text: &str) -> Failure {
-    let text = format!("the ring refuses this node ({}): {}", code.code(), printable(text));
+    let text = format!(
+        "the ring refuses this node ({}): {}",
+        code.code(),
+        printable(text)
+    );
     Failure::new(Exit::Refused, text)
 }
 
@@ -204,7 +210,9 @@ fn ring_wish(line: &mut Line, modes: Modes) -> Result<Option<RingWish>, Failure>
     let hash = line.word("--hash", &hashes)?.pop();
     let Some(fingers) = modes.ring.or(contact.is_some().then_some(true)) else {
         if bits.is_some() || hash.is_some() {
-            return Err(Failure::usage("--id-bits and --hash are for --mode chord or naive"));
+            return Err(Failure::usage(
+                "--id-bits and --hash are for --mode chord or naive",
+            ));
         }
         return Ok(None);
     };

@@ -105,7 +105,13 @@ pub(super) fn fingers_json(table: &RingTable, settings: &RingSettings) -> Vec<Va
 pub(super) fn fingers_text(ring: &RingTable, settings: &RingSettings) -> String {
     let rows = finger_rows(ring, settings).into_iter();
     let rows: Vec<Vec<String>> = rows
-        .map(|(start, member)| vec![start.to_string(), member.id.to_string(), member.address.to_string()])
+        .map(|(start, member)| {
+            vec![
+                start.to_string(),
+                member.id.to_string(),
+                member.address.to_string(),
+            ]
+        })
         .collect();
     table(&["START", "SUCCESSOR", "ADDRESS"], &rows)
 }
@@ -126,7 +132,10 @@ pub(super) fn neighbours_text(ring: &RingTable, settings: &RingSettings) -> Stri
     };
     let before = ring.predecessor.iter().map(|member| row("predecessor", member));
     let after = ring.successors.iter().map(|member| row("successor", member));
-    let rows: Vec<Vec<String>> = before.chain([row("this node", &ring.node)]).chain(after).collect();
+    let rows: Vec<Vec<String>> = before
+        .chain([row("this node", &ring.node)])
+        .chain(after)
+        .collect();
     table(&["WHO", "ID", "ADDRESS"], &rows)
 }
 
@@ -207,7 +216,7 @@ fn put(node: &HostPort, file: &Path, json: bool) -> Result<(), Failure> {
     let clock = Clock::start();
     let path = file
         .canonicalize()
-        .map_err(|error| Failure::io(&file.display().to_string(), &error))?;
+        .map_err(|error| Failure::io(file.display().to_string(), &error))?;
     if !path.is_file() {
         return Err(Failure::usage(format!("{}: not a file", file.display())));
     }
@@ -237,7 +246,10 @@ fn put(node: &HostPort, file: &Path, json: bool) -> Result<(), Failure> {
     let put = put_shared(&client, &peer, &name, &stop);
     if stop.is_set() {
         peer.join();
-        return Err(Failure::new(Exit::Interrupted, "interrupted; the same command goes on"));
+        return Err(Failure::new(
+            Exit::Interrupted,
+            "interrupted; the same command goes on",
+        ));
     }
     stop.trigger();
     peer.join();
@@ -270,7 +282,12 @@ pub(super) fn put_text(info: &ContentInfo, keepers: &[Member]) -> String {
         .iter()
         .map(|keeper| format!("{} ({})", keeper.id, keeper.address))
         .collect();
-    format!("{}  {}  kept by {}", info.name, size(info.bytes), keepers.join(", "))
+    format!(
+        "{}  {}  kept by {}",
+        info.name,
+        size(info.bytes),
+        keepers.join(", ")
+    )
 }
 
 /// Offers what `peer` shares to the owner of its key, waits until all that are to keep it do, and takes the offer back.
@@ -340,7 +357,11 @@ fn offer(
 }
 
 /// Waits until the owner of a content's name and those after it hold it; who they are.
-pub(super) fn wait_kept(client: &RingClient, info: &ContentInfo, stop: &Stop) -> Result<Vec<Member>, Failure> {
+pub(super) fn wait_kept(
+    client: &RingClient,
+    info: &ContentInfo,
+    stop: &Stop,
+) -> Result<Vec<Member>, Failure> {
     let settings = client.settings();
     let name = info.name.as_str();
     let key = settings.space.key_of_name(name);
@@ -375,7 +396,9 @@ fn keepers_of(settings: &RingSettings, found: &Owner) -> Vec<Member> {
 }
 
 fn missing_of(client: &RingClient, info: &ContentInfo, keepers: &[Member]) -> Vec<String> {
-    let records = client.records(&Wanted::Name(info.name.clone())).unwrap_or_default();
+    let records = client
+        .records(&Wanted::Name(info.name.clone()))
+        .unwrap_or_default();
     let whole = records
         .iter()
         .filter(|record| record.content.id == info.id)
@@ -384,10 +407,15 @@ fn missing_of(client: &RingClient, info: &ContentInfo, keepers: &[Member]) -> Ve
     let whole: Vec<HostPort> = whole
         .filter_map(|claim| {
             let host = claim.host.clone()?;
-            Some(HostPort { host, port: claim.port })
+            Some(HostPort {
+                host,
+                port: claim.port,
+            })
         })
         .collect();
-    let addresses = keepers.iter().map(|keeper| SocketAddr::from(keeper.address).into());
+    let addresses = keepers
+        .iter()
+        .map(|keeper| SocketAddr::from(keeper.address).into());
     addresses
         .filter(|address: &HostPort| !whole.contains(address))
         .map(|address| address.to_string())

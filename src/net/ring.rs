@@ -13,7 +13,8 @@ use crate::limits::{
 };
 use crate::name::HostPort;
 use crate::proto::chord::{
-    CommandNumber, LookupFault, Owner, RingCommand, RingEvent, RingNode, RingOutput, RingSettings, Standing,
+    CommandNumber, LookupFault, Member, Owner, RingCommand, RingEvent, RingNode, RingOutput, RingSettings,
+    Standing,
 };
 use crate::proto::refusal;
 use crate::ring::{NodeAddress, RingId};
@@ -227,8 +228,8 @@ impl RingDriver {
                 Err(error) => log::warn!("no thread for a link to {to}: {error}"),
             }
         }
-        let queued = state.links.get(&to).map(|link| link.try_send(message));
-        if matches!(queued, Some(Ok(()))) {
+        let link = state.links.get(&to);
+        if link.is_some_and(|link| link.try_send(message).is_ok()) {
             state.under_way += 1;
         }
     }
@@ -305,7 +306,7 @@ fn table(node: &RingNode, look: &RingLook) -> Message {
         request: look.request,
         ring: node.settings().shape(),
         node: node.me().wire(),
-        predecessor: node.predecessor().map(|member| member.wire()),
+        predecessor: node.predecessor().map(Member::wire),
         successors: List::first_of(node.successors().iter().map(|member| member.wire())),
         fingers: List::first_of(node.fingers().into_iter().map(|(_, member)| member.wire())),
     }

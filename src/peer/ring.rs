@@ -159,7 +159,7 @@ impl RingPeer {
     }
 
     /// From now on the ring knows that this peer holds a content.
-    pub(super) fn share(&self, info: ContentInfo, complete: bool) {
+    pub(super) fn share(&self, info: &ContentInfo, complete: bool) {
         let told = Told {
             info: info.clone(),
             complete,
@@ -380,7 +380,7 @@ impl Peer {
     /// Tells the ring that a content is held here.
     pub(super) fn tell_ring(&self, info: &ContentInfo, complete: bool) {
         if let Some(ring) = &self.ring {
-            ring.share(info.clone(), complete);
+            ring.share(info, complete);
         }
     }
 }

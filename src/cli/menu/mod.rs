@@ -6,7 +6,7 @@ mod download;
 mod membership;
 mod ring;
 
-use super::failure::{Exit, Failure};
+use super::failure::Failure;
 use super::say;
 use crossbeam_channel::{Receiver, unbounded};
 use p2pdi::fetch::Fetcher;

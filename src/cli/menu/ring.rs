@@ -18,9 +18,9 @@ use std::path::Path;
 
 impl Menu<'_> {
     fn ring(&self) -> Result<&RingPeer, Failure> {
-        self.peer
-            .ring()
-            .ok_or_else(|| Failure::usage("this peer has no ring: start it with --mode chord, or --ring HOST:PORT"))
+        self.peer.ring().ok_or_else(|| {
+            Failure::usage("this peer has no ring: start it with --mode chord, or --ring HOST:PORT")
+        })
     }
 
     /// Waits until the node is where it is wanted, and tells so.
@@ -59,11 +59,10 @@ impl Menu<'_> {
         self.peer.shares().add_file(path.clone(), name.clone());
         self.peer.wait_for_scan();
         let shares = self.peer.shares().find(&Wanted::Name(name.clone()));
-        let info = shares
-            .into_iter()
-            .next()
-            .map(|share| share.info)
-            .ok_or_else(|| Failure::new(Exit::Failed, format!("{text}: could not be read, or is no file")))?;
+        let info =
+            shares.into_iter().next().map(|share| share.info).ok_or_else(|| {
+                Failure::new(Exit::Failed, format!("{text}: could not be read, or is no file"))
+            })?;
         ring.place(info.id);
         let client = ring.client();
         let keepers = wait_kept(&client, &info, self.stop)?;
@@ -80,8 +79,7 @@ impl Menu<'_> {
         let (me, clock) = (self.peer.name().clone(), Clock::start());
         let locator = Locator::new(None, false, false, &[], me, clock, self.stop.clone());
         let located = locator.and_ring(Some(ring.client())).locate(&request);
-        let Located { info, mut holders } =
-            located.map_err(|fault| locate_failure(request.text(), fault))?;
+        let Located { info, mut holders } = located.map_err(|fault| locate_failure(request.text(), fault))?;
         holders.retain(|holder| *holder != own);
         self.download(&Located { info, holders })
     }
@@ -89,7 +87,8 @@ impl Menu<'_> {
     fn ring_table(&self) -> Result<(RingTable, p2pdi::proto::chord::RingSettings), Failure> {
         let ring = self.ring()?;
         let table = ring.table();
-        let table = table.ok_or_else(|| Failure::new(Exit::Failed, "this node is in no ring: join it first"))?;
+        let table =
+            table.ok_or_else(|| Failure::new(Exit::Failed, "this node is in no ring: join it first"))?;
         Ok((table, ring.driver().settings()))
     }
 
