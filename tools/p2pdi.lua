@@ -389,32 +389,38 @@ pdu("X", nil, "Settled", 4106, { { "request", u(8), "number of the exchange" },
   { "pieces", list(1024, u(4)), "the pieces not wanted any more" } })
 pdu("W", nil, "Want", 4106, { { "request", u(8), "number of the exchange" },
   { "pieces", list(1024, u(4)), "the pieces that did not come" } })
-pdu("Y", 0, "RingAsk", 1766, { { "request", u(8), "request number" },
+pdu("Y", 0, "RingAsk", 5063, { { "request", u(8), "request number" },
   { "ring", of.RingShape, "the asker's ring" } })
-pdu("Y", 1, "RingState", 1766, { { "request", u(8), "number of the request" },
+pdu("Y", 1, "RingState", 5063, { { "request", u(8), "number of the request" },
   { "node", of.RingMember, "the node that answers" },
   { "predecessor", optional(of.RingMember), "the node before it; absent if it is alone" },
   { "successors", list(32, of.RingMember), "the nodes after it, the next one first" },
   { "view", optional(of.RingView), "everybody, while the ring is young" } })
-pdu("Y", 2, "RingNotify", 1766, { { "request", u(8), "request number" },
+pdu("Y", 2, "RingNotify", 5063, { { "request", u(8), "request number" },
   { "ring", of.RingShape, "the sender's ring" }, { "sender", of.RingMember, "the sender" } })
-pdu("Y", 3, "RingAck", 1766, { { "request", u(8), "number of the request" },
+pdu("Y", 3, "RingAck", 5063, { { "request", u(8), "number of the request" },
   { "node", of.RingMember, "the node that answers" } })
-pdu("Y", 4, "RingPing", 1766, { { "request", u(8), "request number" },
+pdu("Y", 4, "RingPing", 5063, { { "request", u(8), "request number" },
   { "ring", of.RingShape, "the asker's ring" } })
-pdu("Y", 5, "RingStep", 1766, { { "request", u(8), "request number" },
+pdu("Y", 5, "RingStep", 5063, { { "request", u(8), "request number" },
   { "ring", of.RingShape, "the asker's ring" }, { "key", bytes(20), "the key" },
   { "confirm", bool, "1 if the receiver is said to own the key, and is to say whether it does" } })
-pdu("Y", 6, "RingHops", 1766, { { "request", u(8), "number of the request" },
+pdu("Y", 6, "RingHops", 5063, { { "request", u(8), "number of the request" },
   { "node", of.RingMember, "the node that answers" }, { "verdict", u(1), "how near the nodes below are" },
   { "nodes", list(32, of.RingMember), "whom to ask next, the best first" } })
-pdu("Y", 7, "RingJoin", 1766, { { "request", u(8), "request number" },
+pdu("Y", 7, "RingJoin", 5063, { { "request", u(8), "request number" },
   { "ring", of.RingShape, "the sender's ring" }, { "sender", of.RingMember, "who wants to join" } })
-pdu("Y", 8, "RingLeave", 1766, { { "request", u(8), "request number" },
+pdu("Y", 8, "RingLeave", 5063, { { "request", u(8), "request number" },
   { "ring", of.RingShape, "the sender's ring" }, { "sender", of.RingMember, "who leaves" } })
-pdu("Y", 9, "RingMembers", 1766, { { "request", u(8), "request number" },
+pdu("Y", 9, "RingMembers", 5063, { { "request", u(8), "request number" },
   { "ring", of.RingShape, "the sender's ring" }, { "sender", of.RingMember, "who leads" },
   { "view", of.RingView, "everybody" } })
+pdu("Y", 10, "RingLook", 5063, { { "request", u(8), "request number" } })
+pdu("Y", 11, "RingTable", 5063, { { "request", u(8), "number of the request" },
+  { "ring", of.RingShape, "the node's ring" }, { "node", of.RingMember, "the node that answers" },
+  { "predecessor", optional(of.RingMember), "the node before it; absent if it is not known" },
+  { "successors", list(32, of.RingMember), "the nodes after it, the next one first" },
+  { "fingers", list(160, of.RingMember), "who comes first at 2^i after the node, for each bit of an id" } })
 pdu("Z", 0, "RingStore", 131072, { { "request", u(8), "request number" },
   { "ring", of.RingShape, "the sender's ring" },
   { "publisher", optional(of.NodeAddress), "whose claims they are; absent between nodes that keep them" },

@@ -159,15 +159,14 @@ impl RingPeer {
     }
 
     /// From now on the ring knows that this peer holds a content.
-    pub(super) fn share(&self, info: ContentInfo, complete: bool) {
-        let key = info.key();
+    pub(super) fn share(&self, info: &ContentInfo, complete: bool) {
         let told = Told {
-            info,
+            info: info.clone(),
             complete,
             gone: false,
             due: Instant::now(),
         };
-        self.inner.lock().told.insert(key, told);
+        self.inner.lock().told.insert(info.key(), told);
         self.changed.notify_all();
     }
 
@@ -381,7 +380,7 @@ impl Peer {
     /// Tells the ring that a content is held here.
     pub(super) fn tell_ring(&self, info: &ContentInfo, complete: bool) {
         if let Some(ring) = &self.ring {
-            ring.share(info.clone(), complete);
+            ring.share(info, complete);
         }
     }
 }

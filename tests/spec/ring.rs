@@ -44,6 +44,7 @@ pub(crate) const RING_BOUNDS: &[(&str, u64)] = &[
     ("RING_RENEW", millis(RING_RENEW)),
     ("RING_LINKS_MAX", RING_LINKS_MAX as u64),
     ("RING_LINK_QUEUE_MAX", RING_LINK_QUEUE_MAX as u64),
+    ("RING_COMMAND_WAIT", millis(RING_COMMAND_WAIT)),
     ("RING_LINK_IDLE", millis(RING_LINK_IDLE)),
 ];
 
