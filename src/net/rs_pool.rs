@@ -180,19 +180,17 @@ struct Acceptor {
 impl Acceptor {
     fn run(&self, stop: &Stop) {
         let _guard = stop.watch(&self.listener);
-        let mut failing = false;
+        let mut warned: Option<std::time::Instant> = None;
         while !stop.is_set() {
             match self.listener.accept() {
                 Ok((stream, from)) => {
-                    if core::mem::take(&mut failing) {
-                        log::info!("accepting connections again");
-                    }
                     self.hand_over(stream, from.ip());
                 }
                 Err(_) if stop.is_set() => break,
                 Err(error) => {
-                    if !core::mem::replace(&mut failing, true) {
-                        log::warn!("accepting a connection: {error}; trying again");
+                    if warned.is_none_or(|warned| warned.elapsed() >= WARNED_EVERY.to_std()) {
+                        warned = Some(std::time::Instant::now());
+                        log::warn!("accepting a connection: {error}; who is idle longest makes room");
                     }
                     // Out of descriptors, most likely: who is idle makes room. Waiting costs nothing, trying again at
                     // once would cost a core.
@@ -243,6 +241,8 @@ const WORKER_DESCRIPTORS: usize = 3;
 const WAKE: Token = Token(0);
 /// Between two looks for stuck connections.
 const SWEEP: Span = Span::from_secs(1);
+/// Failures to accept are logged no more often than this: there may be one for every connection.
+const WARNED_EVERY: Span = Span::from_secs(60);
 /// How long the acceptor rests after an error.
 const ACCEPT_PAUSE: Span = Span::from_millis(20);
 
