@@ -132,7 +132,7 @@ impl Lanes {
         if now < self.next_trial {
             return;
         }
-        if !self.widen && self.width > WIDTH_MIN {
+        if !(self.widen && enough) && self.width > WIDTH_MIN {
             self.trial = Some(Trial::Narrower(self.width, rate));
             self.width = (self.width / 2).max(WIDTH_MIN);
         } else if enough {
