@@ -22,7 +22,6 @@ use p2pdi::wire::{
     decode_datagram_answer,
 };
 use std::net::{SocketAddr, UdpSocket};
-use std::time::{Duration, Instant};
 use tracker::{Tracker, announces};
 
 /// What the RS knows, and as many torrents of the tracker's.
@@ -31,18 +30,6 @@ const CONTENTS: u64 = 10_000;
 const ENVELOPE_BYTES: usize = 10;
 /// The half of a number that tells questions apart.
 const LOW_HALF: usize = 4;
-
-/// Waits for something to be there.
-fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + Duration::from_secs(10);
-    loop {
-        if let Some(there) = ask() {
-            return there;
-        }
-        assert!(Instant::now() < deadline, "{what} does not come");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
 
 fn number_of(name: &str, default: u64) -> u64 {
     let given = std::env::var(name).ok();
@@ -78,7 +65,8 @@ fn echo() -> SocketAddr {
     let address = socket.local_addr().expect("an address");
     for _ in 0..2 {
         let socket = socket.try_clone().expect("a descriptor");
-        std::thread::spawn(move || {
+        let thread = std::thread::Builder::new().name("echo".to_owned());
+        let served = thread.spawn(move || {
             let (mut take, mut give) = (Batch::new(), MultiHeaders::preallocate(WINDOW, None));
             loop {
                 take.receive(&socket);
@@ -86,6 +74,7 @@ fn echo() -> SocketAddr {
                 send(&socket, &mut give, &come, &take.from());
             }
         });
+        served.expect("a thread");
     }
     address
 }

@@ -1,13 +1,14 @@
 //! opentracker, where it is installed: a BitTorrent tracker that answers announces over UDP (BEP 15).
 
+use crate::CONTENTS;
 use crate::client::{QUESTIONS, Questions};
-use crate::{CONTENTS, until};
+use p2pdi::net::Stop;
 use p2pdi::rng::Rng;
 use std::fs::Permissions;
 use std::net::{SocketAddr, UdpSocket};
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// A running tracker; it ends with this.
@@ -53,14 +54,24 @@ impl Tracker {
             address,
             _place: place,
         };
-        until("the tracker's answer", || {
-            let socket = UdpSocket::bind("127.0.0.1:0").ok()?;
-            socket.connect(address).ok()?;
-            let patience = Some(Duration::from_millis(100));
-            socket.set_read_timeout(patience).ok()?;
-            connection(&socket)
-        });
+        tracker.wait_until_it_answers();
         Some(tracker)
+    }
+
+    fn wait_until_it_answers(&self) {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+        socket.connect(self.address).expect("connected");
+        let patience = Duration::from_millis(100);
+        socket.set_read_timeout(Some(patience)).expect("a timeout");
+        let begun = Instant::now();
+        while connection(&socket).is_none() {
+            assert!(
+                begun.elapsed() < Duration::from_secs(10),
+                "the tracker does not answer"
+            );
+            // A port that nobody has yet refuses at once.
+            Stop::new().wait_until(Instant::now() + patience);
+        }
     }
 }
 
