@@ -140,21 +140,34 @@ impl RingDriver {
 
     /// Tells the node what is wanted, and waits for what becomes of it; none if that takes too long.
     pub fn ask(self: &Arc<Self>, command: RingCommand) -> Option<RingEvent> {
+        self.ask_all([command]).pop().flatten()
+    }
+
+    /// The same for many at once.
+    pub fn ask_all(
+        self: &Arc<Self>,
+        commands: impl IntoIterator<Item = RingCommand>,
+    ) -> Vec<Option<RingEvent>> {
         let until = Instant::now() + RING_COMMAND_WAIT.to_std();
         let mut state = self.state.lock();
-        let number = state.node.command(self.clock.at(), command);
-        state.waited_for.insert(number);
+        let mut numbers = Vec::new();
+        for command in commands {
+            let number = state.node.command(self.clock.at(), command);
+            state.waited_for.insert(number);
+            numbers.push(number);
+        }
         self.settle(&mut state);
-        loop {
-            if let Some(event) = state.ended.remove(&number) {
-                return Some(event);
-            }
-            if self.stop.is_set() || Instant::now() >= until {
-                state.waited_for.remove(&number);
-                return None;
-            }
+        while numbers.iter().any(|number| state.waited_for.contains(number))
+            && !self.stop.is_set()
+            && Instant::now() < until
+        {
             self.changed.wait_for(&mut state, LOOK);
         }
+        let mut ended = |number: &CommandNumber| {
+            state.waited_for.remove(number);
+            state.ended.remove(number)
+        };
+        numbers.iter().map(&mut ended).collect()
     }
 
     /// Answers a request of the ring that came from a host.

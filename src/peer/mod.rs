@@ -12,12 +12,13 @@ mod exchange;
 mod gossip;
 mod look;
 mod membership;
+mod publish;
 mod ring;
 mod serve;
 mod shares;
 
 pub use membership::{JoinFault, RsMember};
-pub use ring::{RingPeer, RingWish};
+pub use ring::{PlacedWord, RingPeer, RingWish};
 pub use shares::{Share, ShareBody, Shares};
 
 use look::Changes;
@@ -182,6 +183,11 @@ impl Peer {
             })?;
         }
         Ok(peer)
+    }
+
+    /// What ends its serving: a node of a ring answers others until it has left.
+    fn serving_stop(&self) -> &Stop {
+        self.ring.as_ref().map_or(&self.stop, |ring| ring.stopped())
     }
 
     fn spawn(&self, name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
