@@ -1,7 +1,18 @@
 //! The ring with real processes: the report's numbers, files that outlive who put them, and a ring beside an RS.
 #![allow(clippy::disallowed_types, reason = "whole tests use files and sockets")]
 
+#[path = "chord/deaths.rs"]
+mod deaths;
+#[path = "chord/halves.rs"]
+mod halves;
+#[path = "chord/live.rs"]
+mod live;
+#[path = "chord/placed.rs"]
+mod placed;
 mod process;
+#[path = "siege/space.rs"]
+#[allow(dead_code, reason = "each test uses what it needs of this")]
+mod space;
 
 use process::{Running, Words, eventually, rs, run, text, write_random};
 use serde_json::{Value, json};

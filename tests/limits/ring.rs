@@ -5,6 +5,7 @@ use super::hits::Hit::{self, By, Not};
 const NODE: &str = "src/proto/chord_tests.rs";
 const RING: &str = "tests/ring.rs";
 const RECORDS: &str = "tests/ring/records.rs";
+const PLACED: &str = "src/proto/placed.rs";
 const REST: &str = "a ring that comes to rest keeps its time";
 
 /// One line a bound.
@@ -116,6 +117,25 @@ pub(crate) const HITS: &[(&str, Hit)] = &[
         Not("a node ends its commands by itself; this is for one that does not"),
     ),
     ("RING_RENEW", Not("tests do not wait for forty minutes")),
+    ("RING_PLACED_MAX", By(PLACED, "no_more_is_kept_than_there_is_room_for")),
+    (
+        "RING_PLACED_BYTES_MAX",
+        By("tests/chord/placed.rs", "a_node_without_room_says_so_and_the_others_keep_the_file"),
+    ),
+    ("RING_PLACED_DISK_PART", By(PLACED, "the_disk_is_the_users")),
+    (
+        "RING_PLACED_WAITING_MAX",
+        By(PLACED, "what_waits_is_bounded_and_tried_so_often"),
+    ),
+    (
+        "RING_PLACED_TRIES_MAX",
+        By(PLACED, "what_waits_is_bounded_and_tried_so_often"),
+    ),
+    ("RING_PUT_WAIT", Not("ten minutes of a file that comes slowly")),
+    (
+        "RING_OFFERS_MAX",
+        By("tests/chord/hostile.rs", "an_owner_that_is_none_is_not_asked_for_ever"),
+    ),
     (
         "SIMULATED_RING_NODES_MAX",
         Not("refused as every number out of range"),
