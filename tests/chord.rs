@@ -5,11 +5,19 @@
 mod deaths;
 #[path = "chord/halves.rs"]
 mod halves;
+#[path = "chord/hostile.rs"]
+mod hostile;
+#[path = "hostile/liar.rs"]
+#[allow(dead_code, reason = "each test uses what it needs of this")]
+mod liar;
 #[path = "chord/live.rs"]
 mod live;
 #[path = "chord/placed.rs"]
 mod placed;
 mod process;
+#[path = "hostile/raw.rs"]
+#[allow(dead_code, reason = "each test uses what it needs of this")]
+mod raw;
 #[path = "siege/space.rs"]
 #[allow(dead_code, reason = "each test uses what it needs of this")]
 mod space;

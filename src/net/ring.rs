@@ -181,6 +181,11 @@ impl RingDriver {
         answer
     }
 
+    /// How many records it keeps, and how many claims in them.
+    pub fn records_kept(&self) -> (usize, usize) {
+        self.state.lock().node.records_kept()
+    }
+
     /// What this node knows of its ring.
     pub fn table(&self) -> Option<RingTable> {
         match table(&self.state.lock().node, &LOOK_AT) {
