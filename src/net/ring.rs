@@ -19,6 +19,7 @@ use crate::proto::chord::{
 use crate::proto::refusal;
 use crate::ring::{NodeAddress, RingId};
 use crate::rng::Rng;
+use crate::time::Span;
 use crate::wire::{List, Message, Refusal, RingLook, RingRecord, RingStore, RingTable, Wanted};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use parking_lot::{Condvar, Mutex};
@@ -148,7 +149,15 @@ impl RingDriver {
         self: &Arc<Self>,
         commands: impl IntoIterator<Item = RingCommand>,
     ) -> Vec<Option<RingEvent>> {
-        let until = Instant::now() + RING_COMMAND_WAIT.to_std();
+        self.ask_within(commands, RING_COMMAND_WAIT)
+    }
+
+    fn ask_within(
+        self: &Arc<Self>,
+        commands: impl IntoIterator<Item = RingCommand>,
+        wait: Span,
+    ) -> Vec<Option<RingEvent>> {
+        let until = Instant::now() + wait.to_std();
         let mut state = self.state.lock();
         let mut numbers = Vec::new();
         for command in commands {
@@ -424,3 +433,7 @@ impl RingClient {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "ring_tests.rs"]
+mod tests;

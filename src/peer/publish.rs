@@ -228,3 +228,66 @@ impl RingPeer {
         (u64::from(self.incarnation.0) << 40) | (millis & ((1 << 40) - 1))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::Incarnation;
+    use crate::name::{ContentName, PeerName};
+    use crate::net::{Clock, Stop};
+    use crate::peer::RingWish;
+    use crate::proto::chord::RingSettings;
+    use crate::ring::{RingHash, RingSpace};
+    use crate::wire::{ContentKind, Text};
+
+    #[test]
+    fn shares_are_renewed_before_the_ring_forgets_them() {
+        assert!(RING_RENEW.as_secs() * 3 <= u64::from(LEASE_SECS), "two may be lost");
+        let space = RingSpace::new(160, RingHash::Sha1).expect("bits");
+        let wish = RingWish {
+            settings: RingSettings::usual(space),
+            contacts: Vec::new(),
+            member: true,
+        };
+        // Alone in its ring it asks nobody.
+        let listening = ([127, 0, 0, 1], 1).into();
+        let name = PeerName::new("p").expect("a name");
+        let peer = RingPeer::start(&wish, listening, None, name, Incarnation(1), Clock::start()).expect("started");
+        let info = ContentInfo {
+            kind: ContentKind::File,
+            id: ContentId([1; 32]),
+            name: ContentName::new("song").expect("a name"),
+            bytes: 1,
+            modified: 0,
+            media_type: Text::cut("x/y"),
+            number: None,
+            title: None,
+        };
+        let stop = Stop::new();
+        let due_in = || {
+            let inner = peer.inner.lock();
+            let told = inner.told.get(&info.key())?;
+            told.published.then(|| told.due.saturating_duration_since(Instant::now()))
+        };
+        let until = |what: &str, is_so: &dyn Fn() -> bool| {
+            let deadline = Instant::now() + Duration::from_secs(40);
+            while !is_so() {
+                assert!(Instant::now() < deadline, "waited too long for {what}");
+                std::thread::park_timeout(Duration::from_millis(20));
+            }
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(|| peer.run(&stop));
+            peer.want(true);
+            peer.share(&info, true);
+            let renew = RING_RENEW.to_std();
+            until("it to be published", &|| due_in().is_some_and(|due| !due.is_zero()));
+            let due = due_in().expect("told");
+            assert!(due <= renew && due + Duration::from_secs(40) > renew, "{due:?}");
+            assert_eq!(peer.driver().records_kept(), (2, 2), "by name and by id");
+            peer.unshare(&info.key());
+            until("it to be withdrawn", &|| due_in().is_none());
+            stop.trigger();
+        });
+    }
+}

@@ -95,11 +95,12 @@ fn draw(nodes: &[Running], count: usize, rng: &mut Rng) -> Vec<usize> {
     }
 }
 
-/// Ends some of the nodes, all of them at one moment, as a power cut would.
-fn kill(nodes: Vec<Running>, dead: &[usize]) -> Vec<Running> {
+/// Ends some of the nodes, all of them at one moment, as a power cut would: those that are left, and when it was.
+fn kill(nodes: Vec<Running>, dead: &[usize]) -> (Vec<Running>, Instant) {
     let ids: Vec<String> = dead.iter().map(|number| nodes[*number].id().to_string()).collect();
     let killed = std::process::Command::new("kill").arg("-KILL").args(&ids).status();
     assert!(killed.expect("kill runs").success());
+    let died = Instant::now();
     let (mut alive, mut number) = (Vec::new(), 0);
     for mut node in nodes {
         if dead.contains(&number) {
@@ -109,7 +110,7 @@ fn kill(nodes: Vec<Running>, dead: &[usize]) -> Vec<Running> {
         }
         number += 1;
     }
-    alive
+    (alive, died)
 }
 
 #[derive(Default)]
@@ -168,8 +169,7 @@ fn half_die(count: usize, seed: u64) {
     let records = records(&nodes);
     until_kept(&records);
     let dead = draw(&nodes, count / 2, &mut Rng::from_seed(seed));
-    let alive = kill(nodes, &dead);
-    let died = Instant::now();
+    let (alive, died) = kill(nodes, &dead);
     let at_once = look_up(&alive, seed);
     let all = LOOKUPS * alive.len();
     println!(
@@ -245,8 +245,7 @@ fn who_lists_only_dead_nodes_joins_again() {
         .filter(|number| list.iter().any(|next| next.to_string() == nodes[*number].address))
         .collect();
     assert_eq!(dead.len(), 8, "all that it lists");
-    let alive = kill(nodes, &dead);
-    let died = Instant::now();
+    let (alive, died) = kill(nodes, &dead);
     until_ring(&alive, true);
     println!("one ring again {:.1} s after", died.elapsed().as_secs_f64());
     let tally = look_up(&alive, 1);

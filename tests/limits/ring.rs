@@ -5,6 +5,7 @@ use super::hits::Hit::{self, By, Not};
 const NODE: &str = "src/proto/chord_tests.rs";
 const RING: &str = "tests/ring.rs";
 const RECORDS: &str = "tests/ring/records.rs";
+const LINKS: &str = "src/net/ring_tests.rs";
 const PLACED: &str = "src/proto/placed.rs";
 const REST: &str = "a ring that comes to rest keeps its time";
 
@@ -100,23 +101,11 @@ pub(crate) const HITS: &[(&str, Hit)] = &[
         "RING_FETCH_PAGES_MAX",
         Not("4,096 contents of one name or id, of which a listing shows fewer"),
     ),
-    (
-        "RING_LINKS_MAX",
-        Not("a question beyond it is asked again, like one that was lost"),
-    ),
-    (
-        "RING_LINK_QUEUE_MAX",
-        Not("a question beyond it is asked again, like one that was lost"),
-    ),
-    (
-        "RING_LINK_IDLE",
-        Not("a connection that was closed is opened again"),
-    ),
-    (
-        "RING_COMMAND_WAIT",
-        Not("a node ends its commands by itself; this is for one that does not"),
-    ),
-    ("RING_RENEW", Not("tests do not wait for forty minutes")),
+    ("RING_LINKS_MAX", By(LINKS, "a_node_has_so_many_links_and_no_more")),
+    ("RING_LINK_QUEUE_MAX", By(LINKS, "so_many_questions_wait_for_one_link_and_no_more")),
+    ("RING_LINK_IDLE", By(LINKS, "a_link_that_is_of_no_use_ends")),
+    ("RING_COMMAND_WAIT", By(LINKS, "nobody_waits_for_ever_for_what_becomes_of_a_command")),
+    ("RING_RENEW", By("src/peer/publish.rs", "shares_are_renewed_before_the_ring_forgets_them")),
     ("RING_PLACED_MAX", By(PLACED, "no_more_is_kept_than_there_is_room_for")),
     (
         "RING_PLACED_BYTES_MAX",
