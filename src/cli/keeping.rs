@@ -65,7 +65,13 @@ impl Keeping {
     }
 
     fn share_kept(&mut self) {
-        for kept in self.directory.read_dir().into_iter().flatten().filter_map(Result::ok) {
+        for kept in self
+            .directory
+            .read_dir()
+            .into_iter()
+            .flatten()
+            .filter_map(Result::ok)
+        {
             let Some(id) = kept.file_name().to_str().and_then(ContentId::parse) else {
                 continue;
             };

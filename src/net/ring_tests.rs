@@ -46,7 +46,10 @@ fn a_node_has_so_many_links_and_no_more() {
     }
     let state = driver.state.lock();
     assert_eq!(state.links.len(), RING_LINKS_MAX);
-    assert_eq!(state.under_way, RING_LINKS_MAX, "the others are lost, and asked again");
+    assert_eq!(
+        state.under_way, RING_LINKS_MAX,
+        "the others are lost, and asked again"
+    );
     drop(state);
     stop.trigger();
 }
@@ -79,7 +82,8 @@ fn a_link_that_is_of_no_use_ends() {
         let mut conn = Conn::accept(stream, features::HOLDER, &Stop::new()).expect("greeted");
         while let Ok(Some(Incoming::Message(asked))) = conn.receive(Span(RING_LINK_IDLE.0 * 4)) {
             let request = asked.request().unwrap_or_default();
-            conn.send(&refusal(request, Refusal::NotMember, "in no ring")).expect("sent");
+            conn.send(&refusal(request, Refusal::NotMember, "in no ring"))
+                .expect("sent");
         }
     };
     std::thread::scope(|scope| {
@@ -90,7 +94,11 @@ fn a_link_that_is_of_no_use_ends() {
         assert_eq!(driver.state.lock().links.len(), 1, "one for all of them");
         let asked = Instant::now();
         until("the link to end", || driver.state.lock().links.is_empty());
-        assert!(asked.elapsed() + LOOK >= RING_LINK_IDLE.to_std(), "{:?}", asked.elapsed());
+        assert!(
+            asked.elapsed() + LOOK >= RING_LINK_IDLE.to_std(),
+            "{:?}",
+            asked.elapsed()
+        );
         server.join().expect("its connection ended");
     });
     stop.trigger();
@@ -107,7 +115,9 @@ fn nobody_waits_for_ever_for_what_becomes_of_a_command() {
     assert_eq!(ended, [None]);
     assert!(driver.state.lock().waited_for.is_empty());
     // Nothing is kept of what comes after.
-    until("the lookup to fail", || driver.state.lock().node.deadline().is_none());
+    until("the lookup to fail", || {
+        driver.state.lock().node.deadline().is_none()
+    });
     assert!(driver.state.lock().ended.is_empty());
     stop.trigger();
 }

@@ -146,6 +146,7 @@ impl Peer {
             None => (None, Some(state)),
         };
         let up = Arc::new(Pacer::new(clock, settings.up_limit));
+        let serving = ring.as_ref().map_or(stop, |ring| ring.stopped()).clone();
         let peer = Arc::new(Self {
             clock,
             stop: stop.clone(),
@@ -156,7 +157,7 @@ impl Peer {
             member,
             central: settings.central,
             ring,
-            uplink: Uplink::new(Arc::clone(&up), whole, clock, stop.clone()),
+            uplink: Uplink::new(Arc::clone(&up), whole, clock, serving),
             up,
             offers: Mutex::default(),
             kept_offers: Mutex::default(),

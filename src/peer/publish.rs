@@ -168,12 +168,15 @@ impl RingPeer {
             {
                 self.note_placed(&word.info, by_name);
             }
-            if let Some(Some(RingEvent::Failed(_, fault))) =
-                outcomes.iter().find(|end| matches!(end, Some(RingEvent::Failed(..))))
+            if let Some(Some(RingEvent::Failed(_, fault))) = outcomes
+                .iter()
+                .find(|end| matches!(end, Some(RingEvent::Failed(..))))
             {
                 log::info!("{}: telling the ring of it: {fault}", word.info.name);
             }
-            outcomes.iter().all(|end| matches!(end, Some(RingEvent::Stored(..))))
+            outcomes
+                .iter()
+                .all(|end| matches!(end, Some(RingEvent::Stored(..))))
         });
         stored.collect()
     }
@@ -242,7 +245,10 @@ mod tests {
 
     #[test]
     fn shares_are_renewed_before_the_ring_forgets_them() {
-        assert!(RING_RENEW.as_secs() * 3 <= u64::from(LEASE_SECS), "two may be lost");
+        assert!(
+            RING_RENEW.as_secs() * 3 <= u64::from(LEASE_SECS),
+            "two may be lost"
+        );
         let space = RingSpace::new(160, RingHash::Sha1).expect("bits");
         let wish = RingWish {
             settings: RingSettings::usual(space),
@@ -252,7 +258,8 @@ mod tests {
         // Alone in its ring it asks nobody.
         let listening = ([127, 0, 0, 1], 1).into();
         let name = PeerName::new("p").expect("a name");
-        let peer = RingPeer::start(&wish, listening, None, name, Incarnation(1), Clock::start()).expect("started");
+        let peer =
+            RingPeer::start(&wish, listening, None, name, Incarnation(1), Clock::start()).expect("started");
         let info = ContentInfo {
             kind: ContentKind::File,
             id: ContentId([1; 32]),
@@ -267,7 +274,8 @@ mod tests {
         let due_in = || {
             let inner = peer.inner.lock();
             let told = inner.told.get(&info.key())?;
-            told.published.then(|| told.due.saturating_duration_since(Instant::now()))
+            told.published
+                .then(|| told.due.saturating_duration_since(Instant::now()))
         };
         let until = |what: &str, is_so: &dyn Fn() -> bool| {
             let deadline = Instant::now() + Duration::from_secs(40);
@@ -281,7 +289,9 @@ mod tests {
             peer.want(true);
             peer.share(&info, true);
             let renew = RING_RENEW.to_std();
-            until("it to be published", &|| due_in().is_some_and(|due| !due.is_zero()));
+            until("it to be published", &|| {
+                due_in().is_some_and(|due| !due.is_zero())
+            });
             let due = due_in().expect("told");
             assert!(due <= renew && due + Duration::from_secs(40) > renew, "{due:?}");
             assert_eq!(peer.driver().records_kept(), (2, 2), "by name and by id");

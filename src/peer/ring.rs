@@ -257,7 +257,10 @@ impl RingPeer {
                 inner.places.push_back(*record);
             }
             RingEvent::Place(record) => {
-                log::warn!("{}: not kept for the ring: too much waits to be", record.content.name);
+                log::warn!(
+                    "{}: not kept for the ring: too much waits to be",
+                    record.content.name
+                );
             }
             // Whoever waits for these is told.
             RingEvent::Found(..) | RingEvent::Stored(..) | RingEvent::Fetched(..) | RingEvent::Failed(..) => {

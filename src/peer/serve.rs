@@ -231,7 +231,7 @@ fn final_of(peer: &Peer, request: RequestNumber, info: &ContentInfo) -> Message 
 
 /// Waits until the chunk has had its time on the limited link.
 fn pace(peer: &Peer, chunk: &Chunk) -> io::Result<()> {
-    if peer.up.wait(chunk.bytes, &peer.stop) {
+    if peer.up.wait(chunk.bytes, peer.serving_stop()) {
         Err(io::ErrorKind::Interrupted.into())
     } else {
         Ok(())

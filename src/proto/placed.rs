@@ -131,7 +131,11 @@ impl Placed {
     /// What is to be given up: the ring has had no use for it for as long as it remembers anything.
     pub fn expired(&self, now: Instant) -> Vec<ContentId> {
         let lease = Span::from_secs(u64::from(LEASE_SECS));
-        let on_the_way = |id: &ContentId| self.waiting.iter().any(|waiting| waiting.record.content.id == *id);
+        let on_the_way = |id: &ContentId| {
+            self.waiting
+                .iter()
+                .any(|waiting| waiting.record.content.id == *id)
+        };
         let useless = self.lying.iter().filter(|(id, lying)| {
             let since = lying.useless.is_some_and(|since| since.after(lease) <= now);
             since && !on_the_way(id)
@@ -142,7 +146,11 @@ impl Placed {
     /// The ring wants a content here; false if too many wait already.
     pub fn want(&mut self, now: Instant, record: RingRecord) -> bool {
         let key = record.content.key();
-        if self.waiting.iter().any(|waiting| waiting.record.content.key() == key) {
+        if self
+            .waiting
+            .iter()
+            .any(|waiting| waiting.record.content.key() == key)
+        {
             return true;
         }
         let room = self.waiting.len() < RING_PLACED_WAITING_MAX;
@@ -181,7 +189,10 @@ impl Placed {
             return Err(files);
         }
         let all: u64 = self.lying.values().map(|lying| lying.bytes).sum();
-        let most = self.bounds.bytes.min(free.saturating_add(all) / RING_PLACED_DISK_PART);
+        let most = self
+            .bounds
+            .bytes
+            .min(free.saturating_add(all) / RING_PLACED_DISK_PART);
         let own = self.lying.get(&id).map_or(0, |lying| lying.bytes);
         Ok(most.saturating_sub(all - own))
     }
@@ -295,7 +306,11 @@ mod tests {
             let mut record = record(1, 1);
             record.content.name = ContentName::new(format!("file {number}")).expect("a name");
             assert_eq!(placed.want(at(0), record.clone()), number < many);
-            assert_eq!(placed.want(at(0), record), number < many, "it waits, or not, as before");
+            assert_eq!(
+                placed.want(at(0), record),
+                number < many,
+                "it waits, or not, as before"
+            );
         }
         let mut placed = Placed::new(BOUNDS);
         placed.want(at(0), record(1, 1));
@@ -331,7 +346,11 @@ mod tests {
         );
         placed.renewed(at(10), id(1), false);
         placed.renewed(at(20), id(1), false);
-        assert_eq!(placed.expired(at(lease + 10)), [id(1), id(2)], "refused ever since");
+        assert_eq!(
+            placed.expired(at(lease + 10)),
+            [id(1), id(2)],
+            "refused ever since"
+        );
         placed.renewed(at(30), id(1), true);
         assert_eq!(placed.expired(at(9 * lease)), [id(2)]);
         placed.measured(at(40), id(2), 0, 0);

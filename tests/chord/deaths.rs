@@ -34,17 +34,29 @@ fn ring(place: &Path, count: usize) -> Vec<Running> {
     let start = |number: usize, contact: &[&str]| {
         let dir = place.join(format!("shared-{number}"));
         for share in 0..SHARES {
-            write_random(&dir.join(name(number, share)), 100, (number * SHARES + share) as u64);
+            write_random(
+                &dir.join(name(number, share)),
+                100,
+                (number * SHARES + share) as u64,
+            );
         }
         let place = place.join(number.to_string());
-        node(&place, "127.0.0.1:0", "chord", &[contact, &["--dir", text(&dir)]].concat())
+        node(
+            &place,
+            "127.0.0.1:0",
+            "chord",
+            &[contact, &["--dir", text(&dir)]].concat(),
+        )
     };
     let first = start(0, &[]);
     let contact = first.address.clone();
     let mut nodes = vec![first];
     nodes.extend((1..count).map(|number| start(number, &["--ring", &contact])));
     until_ring(&nodes, whole());
-    println!("{count} nodes are one ring after {:.1} s", begun.elapsed().as_secs_f64());
+    println!(
+        "{count} nodes are one ring after {:.1} s",
+        begun.elapsed().as_secs_f64()
+    );
     nodes
 }
 
@@ -82,7 +94,9 @@ fn draw(nodes: &[Running], count: usize, rng: &mut Rng) -> Vec<usize> {
         }
         let (dead, alive) = numbers.split_at(count);
         let is_alive = |address: &SocketAddr| {
-            alive.iter().any(|number| nodes[*number].address == address.to_string())
+            alive
+                .iter()
+                .any(|number| nodes[*number].address == address.to_string())
         };
         let all_list_some = alive.iter().all(|number| {
             let (_, list) = neighbours(&nodes[*number]).expect("a member");
@@ -97,8 +111,14 @@ fn draw(nodes: &[Running], count: usize, rng: &mut Rng) -> Vec<usize> {
 
 /// Ends some of the nodes, all of them at one moment, as a power cut would: those that are left, and when it was.
 fn kill(nodes: Vec<Running>, dead: &[usize]) -> (Vec<Running>, Instant) {
-    let ids: Vec<String> = dead.iter().map(|number| nodes[*number].id().to_string()).collect();
-    let killed = std::process::Command::new("kill").arg("-KILL").args(&ids).status();
+    let ids: Vec<String> = dead
+        .iter()
+        .map(|number| nodes[*number].id().to_string())
+        .collect();
+    let killed = std::process::Command::new("kill")
+        .arg("-KILL")
+        .args(&ids)
+        .status();
     assert!(killed.expect("kill runs").success());
     let died = Instant::now();
     let (mut alive, mut number) = (Vec::new(), 0);
@@ -191,7 +211,11 @@ fn half_die(count: usize, seed: u64) {
         if tally.right == all {
             break died.elapsed();
         }
-        assert!(died.elapsed() < patience, "{} of {all} after {patience:?}", tally.right);
+        assert!(
+            died.elapsed() < patience,
+            "{} of {all} after {patience:?}",
+            tally.right
+        );
     };
     until_ring(&alive, whole());
     println!(
@@ -202,7 +226,11 @@ fn half_die(count: usize, seed: u64) {
     // What anybody keeps who is left is found.
     let stop = Stop::new();
     let client = client(&alive[0], &stop);
-    let is_alive = |keeper: &Member| alive.iter().any(|node| node.address == keeper.address.to_string());
+    let is_alive = |keeper: &Member| {
+        alive
+            .iter()
+            .any(|node| node.address == keeper.address.to_string())
+    };
     let (survived, lost): (Vec<_>, Vec<_>) = records
         .iter()
         .partition(|(_, keepers)| keepers.iter().any(is_alive));
@@ -233,13 +261,17 @@ fn half_of_the_nodes_die_at_once() {
 #[test]
 fn who_lists_only_dead_nodes_joins_again() {
     if !whole() {
-        println!("left to make ordeal: a list of dead nodes is a period for each; tests/ring.rs does it in virtual time");
+        println!(
+            "left to make ordeal: a list of dead nodes is a period for each; tests/ring.rs does it in virtual time"
+        );
         return;
     }
     let place = tempfile::tempdir().expect("a directory");
     let nodes = ring(place.path(), 12);
     let lone = in_order(&nodes)[0];
-    let at = nodes.iter().position(|node| node.address == lone.address.to_string());
+    let at = nodes
+        .iter()
+        .position(|node| node.address == lone.address.to_string());
     let (_, list) = neighbours(&nodes[at.expect("one of them")]).expect("a member");
     let dead: Vec<usize> = (0..nodes.len())
         .filter(|number| list.iter().any(|next| next.to_string() == nodes[*number].address))

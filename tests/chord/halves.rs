@@ -44,8 +44,12 @@ fn half(space: &Space, place: &Path, machine: usize, contact: Option<&str>) -> H
         for share in 0..SHARES {
             write_random(&dir.join(format!("{machine}-{number}-{share}")), 50, share as u64);
         }
-        let contact = contact.or(nodes.first().map(|first| first.address.as_str())).map(str::to_owned);
-        let joins = contact.as_ref().map_or(vec![], |contact| vec!["--ring", contact.as_str()]);
+        let contact = contact
+            .or(nodes.first().map(|first| first.address.as_str()))
+            .map(str::to_owned);
+        let joins = contact
+            .as_ref()
+            .map_or(vec![], |contact| vec!["--ring", contact.as_str()]);
         let place = place.join(format!("{machine}-{number}"));
         let words = [&joins[..], &["--dir", text(&dir)]].concat();
         nodes.push(space.on(machine, || node(&place, &format!("{ip}:0"), "chord", &words)));
@@ -65,7 +69,11 @@ fn found(space: &Space, half: &Half, names: &[String]) -> usize {
     space.on(half.machine, || {
         let stop = Stop::new();
         let client = client(&half.nodes[0], &stop);
-        let is_found = |name: &&String| client.records(&wanted(name)).is_ok_and(|records| !records.is_empty());
+        let is_found = |name: &&String| {
+            client
+                .records(&wanted(name))
+                .is_ok_and(|records| !records.is_empty())
+        };
         let count = names.iter().filter(is_found).count();
         stop.trigger();
         count
@@ -86,31 +94,50 @@ fn halves_that_were_cut_from_each_other_become_one_ring() {
     let all = in_order(one.nodes.iter().chain(&other.nodes));
     let halves = [&one, &other];
     let patience = Duration::from_secs(180);
-    let formed = until("the ring to come together", patience, || agree(&space, &halves, &all));
+    let formed = until("the ring to come together", patience, || {
+        agree(&space, &halves, &all)
+    });
     let mut names: Vec<String> = Vec::new();
     for machine in [SERVER, CLIENTS] {
         for number in 0..NODES {
             names.extend((0..SHARES).map(|share| format!("{machine}-{number}-{share}")));
         }
     }
-    let all_found = |names: &[String]| halves.iter().all(|half| found(&space, half, names) == names.len());
+    let all_found = |names: &[String]| {
+        halves
+            .iter()
+            .all(|half| found(&space, half, names) == names.len())
+    };
     until("all to be published", patience, || all_found(&names));
-    println!("{} nodes, {} names; one ring {:.1} s after the last had started", all.len(), names.len(), formed.as_secs_f64());
+    println!(
+        "{} nodes, {} names; one ring {:.1} s after the last had started",
+        all.len(),
+        names.len(),
+        formed.as_secs_f64()
+    );
 
     space.cut(true);
     let cut = Instant::now();
     let apart: Vec<Vec<Member>> = halves.iter().map(|half| in_order(&half.nodes)).collect();
     until("each half to be a ring", CUT, || {
-        halves.iter().zip(&apart).all(|(half, members)| agree(&space, &[half], members))
+        halves
+            .iter()
+            .zip(&apart)
+            .all(|(half, members)| agree(&space, &[half], members))
     });
     println!("two rings {:.1} s after the cut", cut.elapsed().as_secs_f64());
     let kept: Vec<usize> = halves.iter().map(|half| found(&space, half, &names)).collect();
-    println!("meanwhile one half finds {} of them, the other {}", kept[0], kept[1]);
+    println!(
+        "meanwhile one half finds {} of them, the other {}",
+        kept[0], kept[1]
+    );
     // Each half learns something that the other cannot.
     for half in halves {
         let name = format!("new-{}", half.machine);
         write_random(&shared(place, half.machine, 3).join(&name), 50, 1);
-        until("it to be published", patience, || found(&space, half, &[name.clone()]) == 1);
+        until("it to be published", patience, || {
+            found(&space, half, &[name.clone()]) == 1
+        });
         names.push(name);
     }
     std::thread::park_timeout(CUT.saturating_sub(cut.elapsed()));
@@ -130,5 +157,8 @@ fn halves_that_were_cut_from_each_other_become_one_ring() {
         names.len(),
         joined.elapsed().as_secs_f64()
     );
-    assert!(one_ring + one_found < JOINED_WITHIN, "{one_found:?} until all was found");
+    assert!(
+        one_ring + one_found < JOINED_WITHIN,
+        "{one_found:?} until all was found"
+    );
 }

@@ -9,7 +9,7 @@ use p2pdi::limits::{
     LEASE_SECS, PEER_CONNECTIONS, RING_CLAIMS_PER_HOLDER_MAX, RING_OFFERS_MAX, RING_PAGE_RECORDS_MAX,
 };
 use p2pdi::name::{ContentName, Host, HostPort, PeerName};
-use p2pdi::net::{Clock, Conn, ConnError, LinkTransport, RingClient, Stop};
+use p2pdi::net::{Clock, Conn, LinkTransport, RingClient, Stop};
 use p2pdi::peer::{Peer, PeerSettings, RingWish};
 use p2pdi::proto::chord::{RingSettings, Standing};
 use p2pdi::ring::{NodeAddress, RingHash, RingSpace};
@@ -56,7 +56,12 @@ impl Ring {
     fn add(&mut self, state: &Path) {
         let wish = RingWish {
             settings: self.settings,
-            contacts: self.peers.first().map(|first| first.address().into()).into_iter().collect(),
+            contacts: self
+                .peers
+                .first()
+                .map(|first| first.address().into())
+                .into_iter()
+                .collect(),
             member: true,
         };
         let settings = PeerSettings {
@@ -90,15 +95,23 @@ impl Ring {
         members.sort_by_key(|address| self.settings.space.id_of((*address).into()));
         let count = members.len();
         until("the ring to come together", PATIENCE, || {
-            self.tables().iter().flatten().filter(|table| {
-                let node = SocketAddr::from(table.node.address);
-                let at = members.iter().position(|member| *member == node).expect("one of them");
-                let next = (1..count.min(self.settings.successors + 1)).map(|i| members[(at + i) % count]);
-                let told = table.successors.iter().map(|next| SocketAddr::from(next.address));
-                let before = table.predecessor.map(|before| before.address.into());
-                told.eq(next) && (count == 1 || before == Some(members[(at + count - 1) % count]))
-            })
-            .count() == count
+            self.tables()
+                .iter()
+                .flatten()
+                .filter(|table| {
+                    let node = SocketAddr::from(table.node.address);
+                    let at = members
+                        .iter()
+                        .position(|member| *member == node)
+                        .expect("one of them");
+                    let next =
+                        (1..count.min(self.settings.successors + 1)).map(|i| members[(at + i) % count]);
+                    let told = table.successors.iter().map(|next| SocketAddr::from(next.address));
+                    let before = table.predecessor.map(|before| before.address.into());
+                    told.eq(next) && (count == 1 || before == Some(members[(at + count - 1) % count]))
+                })
+                .count()
+                == count
         });
     }
 
@@ -114,15 +127,24 @@ impl Drop for Ring {
     }
 }
 
-fn call(peer: &Peer, message: &Message) -> Result<Message, ConnError> {
-    Conn::connect(&peer.address().into(), 0, &Stop::new())?.call(message)
+fn connect(peer: &Peer) -> Conn {
+    Conn::connect(&peer.address().into(), 0, &Stop::new()).expect("connected")
 }
 
-fn refusal(answer: Result<Message, ConnError>) -> Refusal {
-    match answer {
-        Err(ConnError::Refused(code, _)) => code,
-        other => panic!("no refusal: {other:?}"),
+/// The answer to a request, or why it was refused.
+fn ask(conn: &mut Conn, message: &Message) -> Result<Message, (Refusal, String)> {
+    match conn.call(message).expect("an answer") {
+        Message::Error(error) => Err((error.code, error.text.as_str().to_owned())),
+        answer => Ok(answer),
     }
+}
+
+fn call(peer: &Peer, message: &Message) -> Result<Message, (Refusal, String)> {
+    ask(&mut connect(peer), message)
+}
+
+fn refusal(answer: Result<Message, (Refusal, String)>) -> Refusal {
+    answer.expect_err("a refusal").0
 }
 
 fn member(ip: [u8; 4], port: u16) -> RingMember {
@@ -136,10 +158,31 @@ fn member(ip: [u8; 4], port: u16) -> RingMember {
 fn wishes(ring: RingShape, sender: RingMember, view: &RingView) -> Vec<Message> {
     let request = REQUEST;
     vec![
-        RingNotify { request, ring, sender }.into(),
-        RingJoin { request, ring, sender }.into(),
-        RingLeave { request, ring, sender }.into(),
-        RingMembers { request, ring, sender, view: view.clone() }.into(),
+        RingNotify {
+            request,
+            ring,
+            sender,
+        }
+        .into(),
+        RingJoin {
+            request,
+            ring,
+            sender,
+        }
+        .into(),
+        RingLeave {
+            request,
+            ring,
+            sender,
+        }
+        .into(),
+        RingMembers {
+            request,
+            ring,
+            sender,
+            view: view.clone(),
+        }
+        .into(),
     ]
 }
 
@@ -168,11 +211,14 @@ fn record(name: &str, claim: GossipRecord) -> RingRecord {
 fn lie_to(ring: &Ring) {
     let before = ring.tables();
     // Other shapes: every request there is.
-    let asked = samples().into_iter().filter(|sample| matches!(sample.row().letter, b'Y' | b'Z'));
+    let asked = samples()
+        .into_iter()
+        .filter(|sample| matches!(sample.row().letter, b'Y' | b'Z'));
     let mut refused = 0;
     for sample in asked {
-        if let Err(ConnError::Refused(code, text)) = call(&ring.peers[0], &sample) {
-            let is_shape = code == Refusal::OtherRing && text.contains("160 bits") && text.contains("10 bits");
+        if let Err((code, text)) = call(&ring.peers[0], &sample) {
+            let is_shape =
+                code == Refusal::OtherRing && text.contains("160 bits") && text.contains("10 bits");
             assert!(is_shape || code == Refusal::NotServed, "{code:?}: {text}");
             refused += usize::from(is_shape);
         }
@@ -227,7 +273,13 @@ fn lie_to(ring: &Ring) {
         }
     }
     // Frames that are none of these, and lists that are longer than they may be.
-    let ask = frame(&RingAsk { request: REQUEST, ring: shape }.into());
+    let ask = frame(
+        &RingAsk {
+            request: REQUEST,
+            ring: shape,
+        }
+        .into(),
+    );
     let mut long = frame(&wishes(shape, nobody, &view(nobody))[3]);
     // The number of members, after the version and a flag.
     let at = long.len() - 2 * 26 - 2;
@@ -246,7 +298,11 @@ fn lie_to(ring: &Ring) {
     }
     ring.until_whole();
     let nodes = |tables: &[Option<RingTable>]| -> Vec<_> {
-        tables.iter().flatten().map(|table| (table.node, table.predecessor)).collect()
+        tables
+            .iter()
+            .flatten()
+            .map(|table| (table.node, table.predecessor))
+            .collect()
     };
     assert_eq!(nodes(&before), nodes(&ring.tables()), "nobody had to join again");
     assert!(ring.peers.iter().all(|peer| {
@@ -303,7 +359,7 @@ fn a_flood_of_joins_lets_nobody_in_who_is_not_there() {
 fn one_publisher_fills_no_node() {
     let place = tempfile::tempdir().expect("a directory");
     let ring = Ring::start(place.path(), 1, 8);
-    let mut conn = Conn::connect(&ring.peers[0].address().into(), 0, &Stop::new()).expect("connected");
+    let mut conn = connect(&ring.peers[0]);
     let host = Host::new("192.0.2.1").ok();
     let pages = RING_CLAIMS_PER_HOLDER_MAX / RING_PAGE_RECORDS_MAX + 1;
     let mut refused = 0;
@@ -316,12 +372,10 @@ fn one_publisher_fills_no_node() {
             publisher: None,
             records: List::first_of(records),
         };
-        match conn.call(&store.into()) {
-            Err(ConnError::Refused(Refusal::LimitReached, text)) => {
-                assert!(text.contains(&RING_CLAIMS_PER_HOLDER_MAX.to_string()), "{text}");
-                refused += 1;
-            }
-            other => drop(other.expect("kept")),
+        if let Err((code, text)) = ask(&mut conn, &store.into()) {
+            assert_eq!(code, Refusal::LimitReached);
+            assert!(text.contains(&RING_CLAIMS_PER_HOLDER_MAX.to_string()), "{text}");
+            refused += 1;
         }
     }
     assert_eq!(refused, 1, "the last page");
@@ -369,15 +423,30 @@ fn an_owner_that_is_none_is_not_asked_for_ever() {
     address.set(liar.address.into()).expect("once");
     let place = tempfile::tempdir().expect("a directory");
     write_random(&place.path().join("in"), 100, 1);
-    let put = run(&["ring", "put", text(&place.path().join("in")), "--node", &liar.address()]);
+    let put = run(&[
+        "ring",
+        "put",
+        text(&place.path().join("in")),
+        "--node",
+        &liar.address(),
+    ]);
     assert_eq!(put.code, 4, "{}", put.stderr);
-    assert!(put.stderr.contains("another node owns this key"), "{}", put.stderr);
+    assert!(
+        put.stderr.contains("another node owns this key"),
+        "{}",
+        put.stderr
+    );
     assert_eq!(offers.load(std::sync::atomic::Ordering::Relaxed), RING_OFFERS_MAX);
     // Whoever asks for a record of it learns that there is none.
     let stop = Stop::new();
     let node = HostPort::parse(&liar.address()).expect("an address");
     let client = RingClient::by_way_of(&node, Clock::start(), &stop).expect("a node");
     let name = ContentName::new("in").expect("a name");
-    assert_eq!(client.records(&p2pdi::wire::Wanted::Name(name)).map(|records| records.len()), Ok(0));
+    assert_eq!(
+        client
+            .records(&p2pdi::wire::Wanted::Name(name))
+            .map(|records| records.len()),
+        Ok(0)
+    );
     stop.trigger();
 }

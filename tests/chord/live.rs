@@ -46,7 +46,10 @@ pub(super) fn keepers(members: &[Member], key: RingId, count: usize) -> Vec<Memb
 pub(super) fn neighbours(node: &Running) -> Option<(Option<SocketAddr>, Vec<SocketAddr>)> {
     let table = look_at_node(&host_port(node), &Stop::new()).ok()?;
     let before = table.predecessor.map(|before| before.address.into());
-    Some((before, table.successors.iter().map(|next| next.address.into()).collect()))
+    Some((
+        before,
+        table.successors.iter().map(|next| next.address.into()).collect(),
+    ))
 }
 
 /// True if every node knows who of these members comes before it, and lists so many of those that come after it, in order.
@@ -79,7 +82,9 @@ pub(super) fn until_ring(nodes: &[Running], whole: bool) {
     let members = in_order(nodes);
     let listed = if whole { usize::from(RING_SUCCESSORS) } else { 1 };
     // A list grows by one in a period.
-    until("the ring to come together", PATIENCE * 4, || is_ring(nodes, &members, listed));
+    until("the ring to come together", PATIENCE * 4, || {
+        is_ring(nodes, &members, listed)
+    });
 }
 
 pub(super) fn client(node: &Running, stop: &Stop) -> RingClient {

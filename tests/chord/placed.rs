@@ -17,7 +17,11 @@ fn nodes(place: &Path, count: usize) -> Vec<(Running, PathBuf)> {
     let mut nodes: Vec<(Running, PathBuf)> = Vec::new();
     for number in 0..count {
         let contact = nodes.first().map_or("", |(first, _)| &first.address).to_owned();
-        let contact: &[&str] = if contact.is_empty() { &[] } else { &["--ring", &contact] };
+        let contact: &[&str] = if contact.is_empty() {
+            &[]
+        } else {
+            &["--ring", &contact]
+        };
         let place = place.join(number.to_string());
         let node = node(&place, "127.0.0.1:0", "chord", contact);
         eventually("the node to be a member", || ask(&["neighbours"], &node).pop());
@@ -48,13 +52,22 @@ fn a_node_without_room_says_so_and_the_others_keep_the_file() {
     let content = write_random(&place.join("in"), 5_000, 1);
     for _ in 0..2 {
         // The second time it has to be asked anew: what it said the first time does not count.
-        let put = run(&["ring", "put", text(&place.join("in")), "--node", &nodes[0].0.address]);
+        let put = run(&[
+            "ring",
+            "put",
+            text(&place.join("in")),
+            "--node",
+            &nodes[0].0.address,
+        ]);
         assert_eq!(put.code, 4, "{}", put.stderr);
         let says = format!("no room for it at {}; kept by 2 of 3", nodes[1].0.address);
         assert!(put.stderr.contains(&says), "{}", put.stderr);
     }
     let log = nodes[1].0.stderr();
-    assert!(log.contains("in: not kept for the ring: it has 5000 bytes, and there is room for 0"), "{log}");
+    assert!(
+        log.contains("in: not kept for the ring: it has 5000 bytes, and there is room for 0"),
+        "{log}"
+    );
     assert_eq!(get(place, "in", &nodes[1].0), (0, Some(content.clone())));
     assert!(!kept_in(&nodes[1].1, &content).join("in").exists());
 }
@@ -89,7 +102,9 @@ fn nothing_longer_than_there_is_room_for_is_fetched_whatever_is_listed() {
         let out = place.join(format!("out-{bytes}"));
         let fetcher = Fetcher::new(out.clone(), &down, stop.clone()).at_most(400_000);
         let mut holders = vec![HostPort::parse(&holder.address).expect("an address")];
-        let unfetched = fetcher.fetch(&info, &mut holders, &mut Unwatched).expect_err("too long");
+        let unfetched = fetcher
+            .fetch(&info, &mut holders, &mut Unwatched)
+            .expect_err("too long");
         assert!(
             matches!(&unfetched.fault, FetchFault::Disk(error) if error.kind() == ErrorKind::FileTooLarge),
             "{bytes}: {:?}",
@@ -108,13 +123,20 @@ fn what_others_are_to_keep_is_given_up_when_they_do() {
     let (mut old, state) = nodes.pop().expect("a node");
     // A name that belongs to the others.
     let members = in_order(nodes.iter().map(|(node, _)| node).chain([&old]));
-    let to_keep = |name: &str| {
-        keepers(&members, space().key_of_name(name), usize::from(RING_REPLICAS))
+    let to_keep = |name: &str| keepers(&members, space().key_of_name(name), usize::from(RING_REPLICAS));
+    let at_old = |name: &String| {
+        to_keep(name)
+            .iter()
+            .any(|node| node.address.to_string() == old.address)
     };
-    let at_old = |name: &String| to_keep(name).iter().any(|node| node.address.to_string() == old.address);
-    let name = (0..).map(|number| format!("song-{number}")).find(|name| !at_old(name));
+    let name = (0..)
+        .map(|number| format!("song-{number}"))
+        .find(|name| !at_old(name));
     let name = name.expect("a name");
-    let keepers: Vec<String> = to_keep(&name).iter().map(|node| node.address.to_string()).collect();
+    let keepers: Vec<String> = to_keep(&name)
+        .iter()
+        .map(|node| node.address.to_string())
+        .collect();
     let address = old.address.clone();
     old.kill();
     // Two contents of one name, kept when it was still this node that was to.
@@ -125,7 +147,15 @@ fn what_others_are_to_keep_is_given_up_when_they_do() {
         content
     });
     let again = || {
-        let words = ["peer", "--mode", "chord", "--listen", &address, "--state", text(&state)];
+        let words = [
+            "peer",
+            "--mode",
+            "chord",
+            "--listen",
+            &address,
+            "--state",
+            text(&state),
+        ];
         super::process::serve(&[&words[..], &["--ring", &nodes[0].0.address]].concat())
     };
     let mut old = again();
@@ -143,11 +173,18 @@ fn what_others_are_to_keep_is_given_up_when_they_do() {
     let stop = Stop::new();
     let asker = client(&nodes[0].0, &stop);
     eventually("all to be known", || {
-        let records = asker.records(&Wanted::Name(ContentName::new(name.as_str()).ok()?)).ok()?;
-        let whole = |port: u16| move |claim: &&p2pdi::wire::GossipRecord| claim.port == port && claim.complete;
+        let records = asker
+            .records(&Wanted::Name(ContentName::new(name.as_str()).ok()?))
+            .ok()?;
+        let whole =
+            |port: u16| move |claim: &&p2pdi::wire::GossipRecord| claim.port == port && claim.complete;
         let all = records.iter().all(|record| {
-            let ports = keepers.iter().filter_map(|keeper| keeper.rsplit(':').next()?.parse().ok());
-            ports.into_iter().all(|port| record.holders.iter().any(|claim| whole(port)(&claim)))
+            let ports = keepers
+                .iter()
+                .filter_map(|keeper| keeper.rsplit(':').next()?.parse().ok());
+            ports
+                .into_iter()
+                .all(|port| record.holders.iter().any(|claim| whole(port)(&claim)))
         });
         (records.len() == 2 && all).then_some(())
     });
@@ -160,10 +197,15 @@ fn what_others_are_to_keep_is_given_up_when_they_do() {
         });
     }
     let said = old.stderr();
-    assert!(said.contains(&format!("{name}: others keep it for the ring now")), "{said}");
+    assert!(
+        said.contains(&format!("{name}: others keep it for the ring now")),
+        "{said}"
+    );
     let out = place.join("out");
     for content in &contents {
-        let got = Words::get(&id_of(content).to_string(), &out).and(&["--ring", &old.address]).run();
+        let got = Words::get(&id_of(content).to_string(), &out)
+            .and(&["--ring", &old.address])
+            .run();
         assert_eq!(got.code, 0, "{}", got.stderr);
         assert_eq!(&std::fs::read(out.join(&name)).expect("fetched"), content);
         std::fs::remove_dir_all(&out).expect("removed");

@@ -101,15 +101,36 @@ pub(crate) const HITS: &[(&str, Hit)] = &[
         "RING_FETCH_PAGES_MAX",
         Not("4,096 contents of one name or id, of which a listing shows fewer"),
     ),
-    ("RING_LINKS_MAX", By(LINKS, "a_node_has_so_many_links_and_no_more")),
-    ("RING_LINK_QUEUE_MAX", By(LINKS, "so_many_questions_wait_for_one_link_and_no_more")),
+    (
+        "RING_LINKS_MAX",
+        By(LINKS, "a_node_has_so_many_links_and_no_more"),
+    ),
+    (
+        "RING_LINK_QUEUE_MAX",
+        By(LINKS, "so_many_questions_wait_for_one_link_and_no_more"),
+    ),
     ("RING_LINK_IDLE", By(LINKS, "a_link_that_is_of_no_use_ends")),
-    ("RING_COMMAND_WAIT", By(LINKS, "nobody_waits_for_ever_for_what_becomes_of_a_command")),
-    ("RING_RENEW", By("src/peer/publish.rs", "shares_are_renewed_before_the_ring_forgets_them")),
-    ("RING_PLACED_MAX", By(PLACED, "no_more_is_kept_than_there_is_room_for")),
+    (
+        "RING_COMMAND_WAIT",
+        By(LINKS, "nobody_waits_for_ever_for_what_becomes_of_a_command"),
+    ),
+    (
+        "RING_RENEW",
+        By(
+            "src/peer/publish.rs",
+            "shares_are_renewed_before_the_ring_forgets_them",
+        ),
+    ),
+    (
+        "RING_PLACED_MAX",
+        By(PLACED, "no_more_is_kept_than_there_is_room_for"),
+    ),
     (
         "RING_PLACED_BYTES_MAX",
-        By("tests/chord/placed.rs", "a_node_without_room_says_so_and_the_others_keep_the_file"),
+        By(
+            "tests/chord/placed.rs",
+            "a_node_without_room_says_so_and_the_others_keep_the_file",
+        ),
     ),
     ("RING_PLACED_DISK_PART", By(PLACED, "the_disk_is_the_users")),
     (
@@ -123,7 +144,10 @@ pub(crate) const HITS: &[(&str, Hit)] = &[
     ("RING_PUT_WAIT", Not("ten minutes of a file that comes slowly")),
     (
         "RING_OFFERS_MAX",
-        By("tests/chord/hostile.rs", "an_owner_that_is_none_is_not_asked_for_ever"),
+        By(
+            "tests/chord/hostile.rs",
+            "an_owner_that_is_none_is_not_asked_for_ever",
+        ),
     ),
     (
         "SIMULATED_RING_NODES_MAX",
