@@ -309,8 +309,8 @@ pub const RING_RENEW: Span = Span::from_secs(2_400);
 
 /// Files that a node keeps because the ring placed them there: each is looked at every second.
 pub const RING_PLACED_MAX: usize = 10_000;
-/// And their bytes: whoever puts files makes others keep them, so this is what strangers may cost a member.
-pub const RING_PLACED_BYTES_MAX: u64 = 64 << 30;
+/// And their GiB: whoever puts files makes others keep them, so this is what strangers may cost a member.
+pub const RING_PLACED_GIB_MAX: u64 = 64;
 /// Of what the disk would have free without them, they take one part in so many at most.
 pub const RING_PLACED_DISK_PART: u64 = 2;
 /// Contents that wait to be fetched for the ring; of more, whoever puts them sees that nobody keeps them.

@@ -278,7 +278,7 @@ fn a_getter_that_serves_is_a_holder_in_the_ring() {
     eventually("the share to be published", || {
         (holders() == [first.address.clone()]).then_some(())
     });
-    let out = place.join("out");
+    let out = place.join("kept");
     let words =
         Words::get("song", &out).and(&["--ring", &first.address, "--state", text(&place.join("state"))]);
     let mut getter = words
@@ -297,7 +297,7 @@ fn a_getter_that_serves_is_a_holder_in_the_ring() {
     eventually("the first to be none", || {
         (holders() == [address.clone()]).then_some(())
     });
-    assert_eq!(get(place, "song", &first), (0, Some(content)));
+    assert!(get(place, "song", &first) == (0, Some(content)), "got from the getter");
     getter.signal("-TERM");
     getter.end();
     assert_eq!(holders(), Vec::<String>::new(), "it took its word back");

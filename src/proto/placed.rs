@@ -6,7 +6,7 @@
 
 use crate::id::ContentId;
 use crate::limits::{
-    LEASE_SECS, REJOIN_WAIT, RING_PLACED_BYTES_MAX, RING_PLACED_DISK_PART, RING_PLACED_MAX,
+    LEASE_SECS, REJOIN_WAIT, RING_PLACED_DISK_PART, RING_PLACED_GIB_MAX, RING_PLACED_MAX,
     RING_PLACED_TRIES_MAX, RING_PLACED_WAITING_MAX,
 };
 use crate::time::{Instant, Span};
@@ -27,7 +27,7 @@ impl PlacedBounds {
     /// What is usual.
     pub const USUAL: Self = Self {
         files: RING_PLACED_MAX,
-        bytes: RING_PLACED_BYTES_MAX,
+        bytes: RING_PLACED_GIB_MAX << 30,
     };
 }
 
@@ -248,14 +248,14 @@ mod tests {
     }
 
     /// The only step there is for a content that has just been wanted.
-    fn judged(placed: &mut Placed, record: RingRecord, free: u64) -> Result<PlacedAttempt, NoRoom> {
+    fn judged(placed: &mut Placed, record: &RingRecord, free: u64) -> Result<PlacedAttempt, NoRoom> {
         assert!(placed.want(at(0), record.clone()));
         let step = placed.next(at(0), free).expect("due");
         assert_eq!(placed.next(at(0), free), None, "one thing wanted, one done");
         match step {
             PlacedStep::Fetch(attempt) => Ok(attempt),
             PlacedStep::Refuse(refused, why) => {
-                assert_eq!(refused, record);
+                assert_eq!(&refused, record);
                 Err(why)
             }
         }
@@ -264,37 +264,37 @@ mod tests {
     #[test]
     fn no_more_is_kept_than_there_is_room_for() {
         let mut placed = Placed::new(BOUNDS);
-        let attempt = judged(&mut placed, record(1, 4 * MIB), AMPLE).expect("room");
+        let attempt = judged(&mut placed, &record(1, 4 * MIB), AMPLE).expect("room");
         assert_eq!(attempt.bytes_max, 10 * MIB, "whatever is listed");
         // It was listed with less than it has.
         placed.measured(at(0), id(1), 1, 7 * MIB);
-        let refused = judged(&mut placed, record(2, 4 * MIB), AMPLE).expect_err("no room");
+        let refused = judged(&mut placed, &record(2, 4 * MIB), AMPLE).expect_err("no room");
         assert_eq!(refused, NoRoom::Bytes(4 * MIB, 3 * MIB));
         assert!(refused.to_string().contains("room for 3145728"), "{refused}");
         assert_eq!(
-            judged(&mut placed, record(2, 3 * MIB), AMPLE).map(|attempt| attempt.bytes_max),
+            judged(&mut placed, &record(2, 3 * MIB), AMPLE).map(|attempt| attempt.bytes_max),
             Ok(3 * MIB)
         );
         // A part that was left counts, and its own content may use the room again.
         placed.measured(at(0), id(2), 0, 2 * MIB);
-        assert!(judged(&mut placed, record(3, 2 * MIB), AMPLE).is_err());
-        assert!(judged(&mut placed, record(2, 3 * MIB), AMPLE).is_ok());
+        assert!(judged(&mut placed, &record(3, 2 * MIB), AMPLE).is_err());
+        assert!(judged(&mut placed, &record(2, 3 * MIB), AMPLE).is_ok());
         // Many small ones.
         placed.measured(at(0), id(2), 2, 2);
-        assert_eq!(judged(&mut placed, record(3, 1), AMPLE), Err(NoRoom::Files(3)));
+        assert_eq!(judged(&mut placed, &record(3, 1), AMPLE), Err(NoRoom::Files(3)));
         placed.measured(at(0), id(1), 0, 0);
-        assert!(judged(&mut placed, record(3, 1), AMPLE).is_ok());
+        assert!(judged(&mut placed, &record(3, 1), AMPLE).is_ok());
         let usual = Placed::new(PlacedBounds::USUAL);
-        assert_eq!(usual.room_for(id(1), AMPLE), Ok(RING_PLACED_BYTES_MAX));
+        assert_eq!(usual.room_for(id(1), AMPLE), Ok(RING_PLACED_GIB_MAX << 30));
     }
 
     #[test]
     fn the_disk_is_the_users() {
         let mut placed = Placed::new(BOUNDS);
-        assert!(judged(&mut placed, record(1, 3 * MIB), 6 * MIB).is_ok());
+        assert!(judged(&mut placed, &record(1, 3 * MIB), 6 * MIB).is_ok());
         // Now 3 MiB are here and 3 MiB free: half of what would be free without them is here.
         placed.measured(at(0), id(1), 1, 3 * MIB);
-        let refused = judged(&mut placed, record(2, 1), 3 * MIB);
+        let refused = judged(&mut placed, &record(2, 1), 3 * MIB);
         assert_eq!(refused, Err(NoRoom::Bytes(1, 0)));
     }
 

@@ -5,7 +5,7 @@ use super::process::{Running, Words, eventually, run, text, until_hashed, write_
 use super::{ask, get, node};
 use p2pdi::fetch::{FetchFault, Fetcher, Standing, Watcher};
 use p2pdi::id::ContentId;
-use p2pdi::limits::{RING_PLACED_BYTES_MAX, RING_REPLICAS};
+use p2pdi::limits::{RING_PLACED_GIB_MAX, RING_REPLICAS};
 use p2pdi::name::{ContentName, HostPort};
 use p2pdi::net::{Clock, Pacer, Stop};
 use p2pdi::wire::{ContentInfo, ContentKind, Text, Wanted};
@@ -47,7 +47,7 @@ fn a_node_without_room_says_so_and_the_others_keep_the_file() {
     let full = place.join("1/state-127.0.0.1-0/ring").join("5a".repeat(32));
     std::fs::create_dir_all(&full).expect("a directory");
     let part = std::fs::File::create(full.join(".x.p2pdi-part")).expect("a file");
-    part.set_len(RING_PLACED_BYTES_MAX).expect("a sparse file");
+    part.set_len(RING_PLACED_GIB_MAX << 30).expect("a sparse file");
     let nodes = nodes(place, 3);
     let content = write_random(&place.join("in"), 5_000, 1);
     for _ in 0..2 {

@@ -126,7 +126,7 @@ pub(crate) const HITS: &[(&str, Hit)] = &[
         By(PLACED, "no_more_is_kept_than_there_is_room_for"),
     ),
     (
-        "RING_PLACED_BYTES_MAX",
+        "RING_PLACED_GIB_MAX",
         By(
             "tests/chord/placed.rs",
             "a_node_without_room_says_so_and_the_others_keep_the_file",
