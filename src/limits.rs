@@ -307,6 +307,21 @@ pub const RING_COMMAND_WAIT: Span = Span::from_secs(60);
 /// Between two words of a holder to the ring about one content: two may be lost before it expires.
 pub const RING_RENEW: Span = Span::from_secs(2_400);
 
+/// Files that a node keeps because the ring placed them there: each is looked at every second.
+pub const RING_PLACED_MAX: usize = 10_000;
+/// And their GiB: whoever puts files makes others keep them, so this is what strangers may cost a member.
+pub const RING_PLACED_GIB_MAX: u64 = 64;
+/// Of what the disk would have free without them, they take one part in so many at most.
+pub const RING_PLACED_DISK_PART: u64 = 2;
+/// Contents that wait to be fetched for the ring; of more, whoever puts them sees that nobody keeps them.
+pub const RING_PLACED_WAITING_MAX: usize = 1_024;
+/// How often such a content is tried to be fetched before it is left to others, until the ring speaks of it again.
+pub const RING_PLACED_TRIES_MAX: u32 = 20;
+/// The nodes that are to keep a file may take so long to fetch it, or to say that they do not: 10 GiB at 150 Mbit/s.
+pub const RING_PUT_WAIT: Span = Span::from_secs(600);
+/// How often who puts a file offers it to who was just said to own its key: nodes that come and go are done by then.
+pub const RING_OFFERS_MAX: u32 = 20;
+
 // --- a peer's own work ---
 
 /// Between two looks at the shared directories: with hashing, a change is registered within 5 s.

@@ -20,6 +20,7 @@ mod load;
 mod menu;
 mod peer;
 mod progress;
+mod put;
 mod query;
 mod ring;
 mod rs;

@@ -160,7 +160,7 @@ pub(super) fn run(mut line: Line) -> Result<(), Failure> {
     let peer =
         Peer::start(settings, state, clock, &stop).map_err(|error| Failure::io("listening", &error))?;
     say::result(&format!("listening on {}", peer.address()));
-    let keeping = keeping::start(&peer, &kept, Pacer::new(clock, down), &stop)
+    let keeping = keeping::start(&peer, &kept, Pacer::new(clock, down), clock, &stop)
         .map_err(|error| Failure::io("a thread for the ring", &error))?;
     let gossip = (modes.gossip && !with_menu).then(|| start_gossip(&peer, given.clone()));
     let mut refused = None;
@@ -224,6 +224,7 @@ fn ring_wish(line: &mut Line, modes: Modes) -> Result<Option<RingWish>, Failure>
             ..RingSettings::usual(space)
         },
         contacts: contact.into_iter().collect(),
+        member: true,
     }))
 }
 

@@ -119,6 +119,7 @@ pub struct Fetcher<'a> {
     down: &'a Pacer,
     sharing: Option<&'a dyn Sharing>,
     strategy: Strategy,
+    bytes_max: u64,
     stop: Stop,
 }
 
@@ -130,6 +131,7 @@ impl<'a> Fetcher<'a> {
             down,
             sharing: None,
             strategy: Strategy::Swarm,
+            bytes_max: u64::MAX,
             stop,
         }
     }
@@ -143,6 +145,12 @@ impl<'a> Fetcher<'a> {
     /// The same by another rule of who sends what.
     pub const fn by(mut self, strategy: Strategy) -> Self {
         self.strategy = strategy;
+        self
+    }
+
+    /// The same, for contents that come by pieces and have so many bytes at most, whatever was listed.
+    pub const fn at_most(mut self, bytes: u64) -> Self {
+        self.bytes_max = bytes;
         self
     }
 
@@ -173,6 +181,12 @@ impl<'a> Fetcher<'a> {
     ) -> Result<Fetched, Unfetched> {
         let begun = Instant::now();
         let mut accounts = Accounts::default();
+        if content.bytes > self.bytes_max {
+            let (name, bytes, max) = (&content.name, content.bytes, self.bytes_max);
+            let text = format!("{name} has {bytes} bytes, and {max} are the most that may be fetched");
+            let fault = FetchFault::Disk(io::Error::new(io::ErrorKind::FileTooLarge, text));
+            return Err(accounts.unfetched(fault, begun.elapsed()));
+        }
         let here = self.already_here(content).and_then(|here| {
             if here.is_some() {
                 Landing::tidy(&self.out, content)?;

@@ -12,12 +12,13 @@ mod exchange;
 mod gossip;
 mod look;
 mod membership;
+mod publish;
 mod ring;
 mod serve;
 mod shares;
 
 pub use membership::{JoinFault, RsMember};
-pub use ring::{RingPeer, RingWish};
+pub use ring::{PlacedWord, RingPeer, RingWish};
 pub use shares::{Share, ShareBody, Shares};
 
 use look::Changes;
@@ -145,6 +146,7 @@ impl Peer {
             None => (None, Some(state)),
         };
         let up = Arc::new(Pacer::new(clock, settings.up_limit));
+        let serving = ring.as_ref().map_or(stop, |ring| ring.stopped()).clone();
         let peer = Arc::new(Self {
             clock,
             stop: stop.clone(),
@@ -155,7 +157,7 @@ impl Peer {
             member,
             central: settings.central,
             ring,
-            uplink: Uplink::new(Arc::clone(&up), whole, clock, stop.clone()),
+            uplink: Uplink::new(Arc::clone(&up), whole, clock, serving),
             up,
             offers: Mutex::default(),
             kept_offers: Mutex::default(),
@@ -182,6 +184,11 @@ impl Peer {
             })?;
         }
         Ok(peer)
+    }
+
+    /// What ends its serving: a node of a ring answers others until it has left.
+    fn serving_stop(&self) -> &Stop {
+        self.ring.as_ref().map_or(&self.stop, |ring| ring.stopped())
     }
 
     fn spawn(&self, name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {

@@ -221,6 +221,12 @@ impl Shares {
         }
     }
 
+    /// Shares a file that was shared by itself no longer, from the next look on, which begins now.
+    pub fn remove_file(&self, path: &Path) {
+        self.table.lock().single.remove(path);
+        self.wake();
+    }
+
     /// Shares a file just fetched and verified, at once and without hashing it again. What is known of it
     /// afterwards, unless it has changed already.
     pub(super) fn add_verified(

@@ -30,6 +30,20 @@ pub struct Owner {
     pub timeouts: u32,
 }
 
+impl Owner {
+    /// The nodes that are to keep what belongs to the key: the owner and those after it, `replicas` in all.
+    pub fn keepers(&self, replicas: usize) -> Vec<Member> {
+        let mut keepers = vec![self.owner];
+        for next in &self.next {
+            if !keepers.iter().any(|keeper| keeper.id == next.id) {
+                keepers.push(*next);
+            }
+        }
+        keepers.truncate(replicas);
+        keepers
+    }
+}
+
 /// Why a lookup failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LookupFault {

@@ -47,6 +47,8 @@ pub enum RingCommand {
     Lookup(RingId, Option<NodeAddress>),
     /// Have a record kept at its key, with what this node says of itself as a holder. To be said again before it expires.
     Publish(Box<RingRecord>),
+    /// The same for a holder that is no member, by way of a node.
+    PublishBy(Box<RingRecord>, NodeAddress),
     /// Find the records of a content, by its name or id; by way of a node, if this one is no member.
     Fetch(Wanted, Option<NodeAddress>),
 }
@@ -70,7 +72,7 @@ pub enum RingEvent {
     Stored(CommandNumber, Owner),
     /// What the owner of the key keeps; nothing if nobody has published it.
     Fetched(CommandNumber, Vec<RingRecord>),
-    /// A record came to be kept here that wants its content here too.
+    /// A record came to be kept here that wants its content here too, or one that is says so again.
     Place(Box<RingRecord>),
     /// A command came to nothing.
     Failed(CommandNumber, LookupFault),
@@ -231,7 +233,8 @@ impl RingNode {
             RingCommand::Join(contacts) => self.join(now, &contacts),
             RingCommand::Leave => self.leave(now),
             RingCommand::Lookup(key, via) => self.look_up(now, number, key, via),
-            RingCommand::Publish(record) => self.publish(now, number, record),
+            RingCommand::Publish(record) => self.publish(now, number, record, None),
+            RingCommand::PublishBy(record, via) => self.publish(now, number, record, Some(via)),
             RingCommand::Fetch(wanted, via) => self.fetch(now, number, wanted, via),
         }
         number

@@ -59,8 +59,10 @@ struct Kept {
 pub(super) struct Keeping {
     /// It says something new.
     pub(super) changed: bool,
-    /// Its content is to be here too, and this is the first word of it.
+    /// Its content is to be here too, and this is the first word of it, or there is one more to fetch it from.
     pub(super) place: bool,
+    /// Somebody holds the content who was not known to, or says so again.
+    renewed: bool,
     /// There was no room for some of it.
     pub(super) full: bool,
 }
@@ -139,7 +141,7 @@ impl Records {
             self.keep_claim(now, settings, &key, record, host.clone(), said, &mut keeping);
         }
         if let Some(kept) = self.kept.get_mut(&key) {
-            keeping.place = record.place && !kept.place;
+            keeping.place = record.place && (keeping.renewed || !kept.place);
             kept.place |= record.place;
         }
         keeping
@@ -180,8 +182,10 @@ impl Records {
             let joined = known.joined(claim);
             if joined != *known {
                 // A life that is shorter by what the way took is no news.
-                keeping.changed |= joined.sequence != known.sequence
+                let changed = joined.sequence != known.sequence
                     || (joined.withdrawn, joined.complete) != (known.withdrawn, known.complete);
+                keeping.changed |= changed;
+                keeping.renewed |= changed && !joined.withdrawn;
                 self.ends.remove(&(known.ends, key.clone(), holder.clone()));
                 self.ends.insert((joined.ends, key.clone(), holder));
                 *known = joined;
@@ -199,6 +203,7 @@ impl Records {
             claims: BTreeMap::new(),
         });
         keeping.changed = true;
+        keeping.renewed |= !claim.withdrawn;
         self.ends.insert((claim.ends, key.clone(), holder.clone()));
         *self.of_holder.entry(holder.clone()).or_default() += 1;
         kept.claims.insert(holder, claim);
