@@ -13,7 +13,7 @@ use p2pdi::net::{Clock, Conn, ConnError, LinkTransport, RingClient, Stop, look_a
 use p2pdi::peer::{Peer, PeerSettings};
 use p2pdi::proto::chord::{LookupFault, Member, Owner, RingSettings};
 use p2pdi::ring::{NodeAddress, RingId};
-use p2pdi::wire::{ContentInfo, GossipRecord, List, Refusal, RingRecord, RingTable, Wanted};
+use p2pdi::wire::{ContentInfo, GossipRecord, List, Refusal, RingKeyOf, RingRecord, RingTable, Wanted};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -303,7 +303,7 @@ fn put_shared(
         .ok_or_else(|| Failure::new(Exit::Failed, format!("{name}: could not be read")))?;
     let publisher = NodeAddress::from(peer.address());
     let claim = |withdrawn: bool| RingRecord {
-        by_id: false,
+        key: RingKeyOf::Name,
         place: !withdrawn,
         content: info.clone(),
         holders: List::first_of([GossipRecord {

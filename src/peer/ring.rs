@@ -11,7 +11,7 @@ use crate::name::{HostPort, PeerName, printable};
 use crate::net::{Clock, Conn, RingClient, RingDriver, Stop, resolve};
 use crate::proto::chord::{RingCommand, RingEvent, RingSettings, Standing};
 use crate::ring::NodeAddress;
-use crate::wire::{ContentInfo, ContentKey, GossipRecord, List, Refusal, RingRecord, RingTable};
+use crate::wire::{ContentInfo, ContentKey, GossipRecord, List, Refusal, RingKeyOf, RingRecord, RingTable};
 use parking_lot::{Condvar, Mutex};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
@@ -305,10 +305,10 @@ impl RingPeer {
         }
     }
 
-    /// Tells the owners of the content's two keys; true if both keep it.
+    /// Tells the owners of the content's keys; true if all keep it.
     fn publish(&self, info: &ContentInfo, complete: bool, withdrawn: bool) -> bool {
         let placed = !withdrawn && self.inner.lock().placed.contains(&info.id);
-        let tell = |by_id: bool| {
+        let tell = |key: RingKeyOf| {
             let claim = GossipRecord {
                 name: self.name.clone(),
                 host: None,
@@ -319,8 +319,8 @@ impl RingPeer {
                 complete,
             };
             let record = RingRecord {
-                by_id,
-                place: placed && !by_id,
+                key,
+                place: placed && key == RingKeyOf::Name,
                 content: info.clone(),
                 holders: List::first_of([claim]),
             };
@@ -333,8 +333,10 @@ impl RingPeer {
                 _ => false,
             }
         };
-        let both = [tell(false), tell(true)];
-        both == [true, true]
+        let number = info.number.map(|_| RingKeyOf::Number);
+        let keys = [RingKeyOf::Name, RingKeyOf::Id].into_iter().chain(number);
+        // All are told, though one be not reached.
+        keys.filter(|key| !tell(*key)).count() == 0
     }
 
     /// A number that only grows, and does so over restarts.

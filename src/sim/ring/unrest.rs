@@ -12,7 +12,7 @@ use crate::proto::chord::{CommandNumber, RingCommand, RingEvent, RingNode, RingS
 use crate::ring::{NodeAddress, RingId};
 use crate::rng::Rng;
 use crate::time::{Instant, Span};
-use crate::wire::{ContentInfo, ContentKind, GossipRecord, List, RingRecord, Text, Wanted};
+use crate::wire::{ContentInfo, ContentKind, GossipRecord, List, RingKeyOf, RingRecord, Text, Wanted};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What lookups came to while nodes come and die.
@@ -252,7 +252,7 @@ fn publish(world: &mut RingWorld, index: NodeIndex, number: usize) {
         complete: true,
     };
     let record = RingRecord {
-        by_id: false,
+        key: RingKeyOf::Name,
         place: false,
         content,
         holders: List::first_of([claim]),
