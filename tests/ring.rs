@@ -1,17 +1,16 @@
 //! The ring in the simulator: a thousand lives in which the invariant is looked at after every step, what was published of
 //! Chord, records that outlive their keepers, and rings that were cut in two.
 
-use p2pdi::id::ContentId;
-use p2pdi::name::{ContentName, PeerName};
+use p2pdi::name::ContentName;
 use p2pdi::proto::chord::{Member, RingCommand, RingEvent, RingNode, RingSettings, Standing};
 use p2pdi::ring::{NodeAddress, RingHash, RingSpace};
 use p2pdi::rng::Rng;
 use p2pdi::sim::ring::{
     NodeIndex, PlantedRingFault, RingCheck, RingLife, RingNetwork, RingSchedule, RingWorld, failures, load,
-    measured_settings, partition, paths, run_ring,
+    measured_settings, partition, paths, run_ring, sample_record,
 };
 use p2pdi::time::Span;
-use p2pdi::wire::{ContentInfo, ContentKind, GossipRecord, List, RingKeyOf, RingRecord, Text, Wanted};
+use p2pdi::wire::{GossipRecord, List, RingKeyOf, RingRecord, Wanted};
 use std::net::SocketAddr;
 
 #[path = "ring/records.rs"]
@@ -179,7 +178,12 @@ fn caught(fault: PlantedRingFault, nodes: usize, successors: usize, words: &str)
 #[test]
 fn planted_faults_are_noticed() {
     for (fault, nodes, successors, words) in [
-        (PlantedRingFault::StaleJoin, 6, 3, "was a principal, and is skipped"),
+        (
+            PlantedRingFault::StaleJoin,
+            6,
+            3,
+            "was a principal, and is skipped",
+        ),
         (
             PlantedRingFault::NoYoungRing,
             2,

@@ -1,44 +1,32 @@
 //! Records: kept by their owners and those after them, handed on as nodes come and go, and bounded.
 
 use super::*;
-use p2pdi::id::{RequestNumber, RfcNumber};
+use p2pdi::id::{ContentId, RequestNumber, RfcNumber};
 use p2pdi::limits::RING_LEAVE_WAIT;
 use p2pdi::ring::RingId;
 use p2pdi::wire::{RingMember, RingStore};
 
 fn record(number: usize, of: &RingNode, sequence: u64, remaining_secs: u32) -> RingRecord {
-    let name = ContentName::new(format!("file {number}")).expect("a name");
-    let holder = GossipRecord {
-        name: PeerName::new("p").expect("a name"),
-        host: None,
-        port: of.me().address.port,
+    let mut record = sample_record(number, of).expect("a record");
+    if number % 2 == 1 {
+        record.key = RingKeyOf::Id;
+    }
+    record.place = number == 0;
+    let claim = record.holders.iter().next().expect("a holder").clone();
+    record.holders = List::first_of([GossipRecord {
         sequence,
         remaining_secs,
-        withdrawn: false,
-        complete: true,
-    };
-    RingRecord {
-        key: if number % 2 == 1 { RingKeyOf::Id } else { RingKeyOf::Name },
-        place: number == 0,
-        content: ContentInfo {
-            kind: ContentKind::File,
-            id: ContentId([u8::try_from(number).expect("few"); 32]),
-            name,
-            bytes: 1,
-            modified: 0,
-            media_type: Text::cut("text/plain"),
-            number: None,
-            title: None,
-        },
-        holders: List::first_of([holder]),
-    }
+        ..claim
+    }]);
+    record
 }
 
 fn wanted(number: usize) -> Wanted {
+    let name = format!("file {number}");
     if number % 2 == 1 {
-        Wanted::Id(ContentId([u8::try_from(number).expect("few"); 32]))
+        Wanted::Id(ContentId(*blake3::hash(name.as_bytes()).as_bytes()))
     } else {
-        Wanted::Name(ContentName::new(format!("file {number}")).expect("a name"))
+        Wanted::Name(ContentName::new(name).expect("a name"))
     }
 }
 
@@ -323,7 +311,10 @@ fn many_records_are_found_soon_after_a_split() {
 fn documents_are_found_by_their_number() {
     let mut world = ring_of(12, settings(4), 3);
     let by = NodeIndex(3);
-    for (name, key) in [("docs/rfc7.txt", RingKeyOf::Number), ("rfc7.txt", RingKeyOf::Name)] {
+    for (name, key) in [
+        ("docs/rfc7.txt", RingKeyOf::Number),
+        ("rfc7.txt", RingKeyOf::Name),
+    ] {
         let mut record = record(0, world.node(by).expect("alive"), 1, 7_200);
         record.key = key;
         record.place = false;
@@ -337,10 +328,13 @@ fn documents_are_found_by_their_number() {
         let wanted = Wanted::Number(RfcNumber(number));
         world.command(NodeIndex(9), RingCommand::Fetch(wanted, None));
         pass(&mut world, 5);
-        let found = world.take_events().into_iter().find_map(|(_, event)| match event {
-            RingEvent::Fetched(_, records) => Some(records),
-            _ => None,
-        });
+        let found = world
+            .take_events()
+            .into_iter()
+            .find_map(|(_, event)| match event {
+                RingEvent::Fetched(_, records) => Some(records),
+                _ => None,
+            });
         let found = found.expect("an answer");
         let found: Vec<&str> = found.iter().map(|record| record.content.name.as_str()).collect();
         assert_eq!(found, names);

@@ -3,7 +3,7 @@
 use super::*;
 use crate::id::ContentId;
 use crate::limits::{RING_GIVERS_MAX, RING_HINTS_MAX};
-use crate::name::{ContentName, Host, PeerName};
+use crate::name::{ContentName, HostPort, PeerName};
 
 const REQUEST: RequestNumber = RequestNumber(6);
 
@@ -137,7 +137,7 @@ fn record(holder: Member) -> RingRecord {
         },
         holders: List::first_of([GossipRecord {
             name: PeerName::new("p").expect("a name"),
-            host: Some(Host::from(holder.address.ip())),
+            host: Some(HostPort::from(SocketAddr::from(holder.address)).host),
             port: holder.address.port,
             sequence: 1,
             remaining_secs: 100,
@@ -187,10 +187,7 @@ fn copies_of_strangers_wait_until_they_are_found_to_be_members() {
         node: stranger.wire(),
     };
     node.handle_answer(Instant(4), stranger.address, &ack.into());
-    assert!(matches!(
-        tell(&mut node, 5, stranger, &copy),
-        Message::RingAck(_)
-    ));
+    assert!(matches!(tell(&mut node, 5, stranger, &copy), Message::RingAck(_)));
     assert_eq!(node.records_kept(), (1, 1));
 }
 
@@ -199,14 +196,20 @@ fn strangers_make_a_node_ask_and_remember_only_so_much() {
     let mut node = node();
     let of_port = |port: u16| Member {
         incarnation: 5,
-        ..Member::at(settings().space, SocketAddr::from(([198, 51, 100, 7], port)).into())
+        ..Member::at(
+            settings().space,
+            SocketAddr::from(([198, 51, 100, 7], port)).into(),
+        )
     };
     for port in 1..=500 {
         tell(&mut node, 1, of_port(port), &store(of_port(port), true, &[]));
     }
     assert_eq!(asked(&mut node).len(), RING_NOTIFIED_MAX);
     for port in 1..=200 {
-        node.vouch_replied(of_port(port), &super::super::asks::Reply::Answer(&notify(member(2))));
+        node.vouch_replied(
+            of_port(port),
+            &asks::Reply::Answer(&notify(member(2))),
+        );
     }
     assert_eq!(node.givers.len(), RING_GIVERS_MAX);
 }

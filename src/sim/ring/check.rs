@@ -115,10 +115,15 @@ impl RingCheck {
             .filter_map(|event| pending(world, event, &|to| self.seen.get(&to)))
             .collect();
         let principals = circle.principals(lists.iter().chain(&pending));
-        let grown = members.iter().any(|seen| seen.standing == Standing::In);
+        // A newcomer that a ring did not count in when it became young makes it no grown one.
+        let (young, rest): (Vec<&Seen>, Vec<&Seen>) =
+            members.iter().partition(|seen| seen.standing == Standing::Young);
+        let grown = young.is_empty() || rest.iter().any(|seen| principals.contains(&seen.me));
         if grown {
             self.enough_principals(&circle, &principals, &lists)?;
         } else {
+            let circle = Circle::of(young.iter().map(|seen| seen.me));
+            let lists: Vec<Listed> = young.iter().map(|seen| listed(seen)).collect();
             everybody_lists_everybody(&circle, &lists)?;
         }
         one_ordered_ring(&circle, &lists)?;
@@ -134,7 +139,11 @@ impl RingCheck {
         principals: &[Member],
         lists: &[Listed],
     ) -> Result<(), RingBroken> {
-        let needed = if self.has_had_enough { 1 } else { self.principals_min };
+        let needed = if self.has_had_enough {
+            1
+        } else {
+            self.principals_min
+        };
         if principals.len() < needed {
             let few = principals.len();
             return Err(RingBroken(format!(
@@ -161,10 +170,7 @@ impl RingCheck {
 
     /// A principal that came before `owner` after `key` ever since `since`: then the answer `owner` is wrong.
     pub fn better(&self, key: RingId, owner: RingId, since: Instant) -> Option<RingId> {
-        let mut steady = self
-            .principal_since
-            .iter()
-            .filter(|(_, (_, at))| *at <= since);
+        let mut steady = self.principal_since.iter().filter(|(_, (_, at))| *at <= since);
         steady
             .find(|(id, _)| **id != owner && (**id == key || between(key, **id, owner)) && owner != key)
             .map(|(id, _)| *id)
@@ -224,9 +230,7 @@ impl RingCheck {
             } else {
                 Standing::Young
             };
-            node.standing() == standing
-                && node.successors() == list
-                && node.predecessor() == before
+            node.standing() == standing && node.successors() == list && node.predecessor() == before
         })
     }
 }
