@@ -206,10 +206,7 @@ fn strangers_make_a_node_ask_and_remember_only_so_much() {
     }
     assert_eq!(asked(&mut node).len(), RING_NOTIFIED_MAX);
     for port in 1..=200 {
-        node.vouch_replied(
-            of_port(port),
-            &asks::Reply::Answer(&notify(member(2))),
-        );
+        node.vouch_replied(of_port(port), &asks::Reply::Answer(&notify(member(2))));
     }
     assert_eq!(node.givers.len(), RING_GIVERS_MAX);
 }
