@@ -268,16 +268,22 @@ pub const RING_IDS_PER_HOST: usize = 64;
 pub const RING_STEPS_MAX: u32 = 256;
 /// Steps of one lookup without fingers, which goes from node to node.
 pub const RING_WALK_MAX: u32 = 100_000;
+/// Nodes that one lookup keeps in mind, for when nearer ones are gone.
+pub const RING_HINTS_MAX: usize = 256;
 /// Nearer nodes named in one answer: the first is taken, the others are for when it is dead.
 pub const RING_NEARER_MAX: usize = 8;
 /// Addresses of other nodes remembered, to find a ring that has split off.
 pub const RING_CONTACTS_MAX: usize = 64;
+/// A grown ring is not young again before this: what was sent to the young ring that it was must not be under way then.
+pub const RING_SHRINK_WAIT: Span = Span::from_secs(6);
 /// How long the leader of a young ring may take to give one.
 pub const RING_JOIN_WAIT: Span = Span::from_secs(10);
 /// A leaving node waits so long for others to take what it keeps.
 pub const RING_LEAVE_WAIT: Span = Span::from_secs(10);
 /// Nodes that say they come before this one and wait to be looked at.
 pub const RING_NOTIFIED_MAX: usize = 8;
+/// Nodes that give copies of records and were found to be members, so that they are not asked each time.
+pub const RING_GIVERS_MAX: usize = 64;
 /// Lookups that a node has open at once.
 pub const RING_LOOKUPS_MAX: usize = 1_024;
 /// Records in one page.

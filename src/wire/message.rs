@@ -17,7 +17,7 @@ use crate::limits::{
     PIECES_PER_FRAME_MAX, RING_ID_BITS_MAX, RING_PAGE_RECORDS_MAX, RING_SUCCESSORS_MAX,
 };
 use crate::name::{Host, PeerName};
-use crate::ring::{NodeAddress, RingId};
+use crate::ring::RingId;
 
 /// A finger for each bit of an id.
 const FINGERS_MAX: usize = RING_ID_BITS_MAX as usize;
@@ -448,8 +448,10 @@ pdus! {
         request: RequestNumber,
         /// the sender's ring
         ring: RingShape,
-        /// whose claims they are; absent between nodes that keep them
-        publisher: Option<NodeAddress>,
+        /// the node that sends them; a publisher that is no member has incarnation 0
+        sender: RingMember,
+        /// 0 if they are claims of the sender, 1 if they are copies between nodes that keep them
+        copy: bool,
         /// the records
         records: List<RingRecord, RING_PAGE_RECORDS_MAX>,
     }

@@ -298,7 +298,7 @@ fn ring_samples(request: RequestNumber) -> Vec<Message> {
     };
     let content = content();
     let record = RingRecord {
-        by_id: false,
+        key: RingKeyOf::Number,
         place: true,
         content: content.clone(),
         holders: List::first_of([GossipRecord {
@@ -375,7 +375,8 @@ fn ring_samples(request: RequestNumber) -> Vec<Message> {
         RingStore {
             request,
             ring,
-            publisher: Some(sender.address),
+            sender,
+            copy: false,
             records: List::first_of([record.clone()]),
         }
         .into(),

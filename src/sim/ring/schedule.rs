@@ -266,7 +266,7 @@ impl Life {
     /// A young ring must not grow up with a member that is about to leave: who leads cannot know.
     fn may_grow_up(&self) -> bool {
         let standing = |wanted| self.world.nodes().any(|(_, node)| node.standing() == wanted);
-        standing(Standing::Young) && standing(Standing::Joining)
+        standing(Standing::Young) && (standing(Standing::Joining) || standing(Standing::In))
     }
 
     fn depart(&mut self, index: NodeIndex) {
@@ -290,7 +290,7 @@ impl Life {
 
     fn come_to_rest(&mut self) -> Result<(), RingBroken> {
         let quiet = self.world.now();
-        let periods = 60 + 4 * self.world.nodes().count();
+        let periods = 60 + 8 * self.world.nodes().count();
         for _ in 0..periods {
             if RingCheck::is_ideal(&self.world) {
                 self.life.settled = Some(self.world.now().since(quiet));
