@@ -7,7 +7,7 @@ use crate::id::RequestNumber;
 use crate::limits::{PROBE_TIMEOUT, PROBES_WAITING_MAX, RS_HELD_ANSWERS_MAX, RS_PROBERS, RS_UDP_THREADS};
 use crate::name::HostPort;
 use crate::net::{
-    Account, Clock, Conn, ConnError, Kept, PoolSettings, RsPool, Service, Stop, bind, bind_udp,
+    Account, Clock, Conn, ConnError, Kept, PoolSettings, RsPool, Service, Stop, Turn, bind, bind_udp,
     local_address, send_held, serve_datagrams,
 };
 use crate::proto::{
@@ -20,7 +20,7 @@ use crate::time::{Instant, Now, Span};
 use crate::wire::{Message, Refusal, Status, features};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use events::Events;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
@@ -110,13 +110,12 @@ impl Core {
 }
 
 impl Service for Core {
-    fn answer(&self, asker: &Asker, request: &Message) -> (Message, ChangeCount) {
-        let now = self.clock.now();
-        let (answer, after) = self.decide(now, asker, request);
-        let took = self.clock.at().since(now.at);
-        self.account.note_answer(request, &answer, took);
-        self.events.note(now.at, asker, request, &answer);
-        (answer, after)
+    fn turn(&self, now: Now) -> Box<dyn Turn + '_> {
+        Box::new(CoreTurn {
+            core: self,
+            now,
+            machine: None,
+        })
     }
 
     fn account(&self) -> &Account {
@@ -132,27 +131,47 @@ impl Service for Core {
     }
 }
 
-impl Core {
-    fn decide(&self, now: Now, asker: &Asker, request: &Message) -> (Message, ChangeCount) {
+/// Answers with one look at the clock and one lock, for both cost as much as a decision.
+struct CoreTurn<'a> {
+    core: &'a Core,
+    now: Now,
+    /// Locked by the first request that needs it.
+    machine: Option<MutexGuard<'a, Registration>>,
+}
+
+impl Turn for CoreTurn<'_> {
+    fn answer(&mut self, asker: &Asker, request: &Message) -> (Message, ChangeCount) {
+        let (answer, after) = self.decide(asker, request);
+        self.core.account.note_answer(request, &answer);
+        self.core.events.note(self.now.at, asker, request, &answer);
+        (answer, after)
+    }
+}
+
+impl CoreTurn<'_> {
+    fn decide(&mut self, asker: &Asker, request: &Message) -> (Message, ChangeCount) {
+        let (core, now) = (self.core, self.now);
         if let Message::StatusQuery(query) = request {
-            return (self.status(query.request).into(), ChangeCount::default());
+            // What is there is counted under the lock.
+            self.machine = None;
+            return (core.status(query.request).into(), ChangeCount::default());
         }
         if Allowances::rates(request)
-            && let Some(text) = self.allowances.lock().refuses(now.at, asker, request)
+            && let Some(text) = core.allowances.lock().refuses(now.at, asker, request)
         {
             let request = request.request().unwrap_or_default();
             let no = refusal(request, Refusal::LimitReached, text);
             return (no, ChangeCount::default());
         }
         let changes_state = changes_state(request);
-        if changes_state && self.commits.is_full() {
+        if changes_state && core.commits.is_full() {
             let text = "the disk of this RS does not keep up: try again later";
             let answer = refusal(request.request().unwrap_or_default(), Refusal::Busy, text);
             return (answer, ChangeCount::default());
         }
-        let mut machine = self.machine.lock();
+        let machine = self.machine.get_or_insert_with(|| core.machine.lock());
         let answer = machine.handle_request(now, asker, request);
-        let changes = self.hand_on(now, &mut machine);
+        let changes = core.hand_on(now, machine);
         // Also a repeated request waits: what it asks for may have been done and not be kept yet.
         let after = if changes_state {
             changes
@@ -214,7 +233,7 @@ impl Rs {
         }
         if let Some(mut store) = store {
             let (udp_service, udp_stop) = (Arc::clone(&service), stop.clone());
-            let send = move || send_held(&datagrams, &*udp_service, &held_out, &udp_stop);
+            let send = move || send_held(&datagrams, &*udp_service, clock, &held_out, &udp_stop);
             spawn("rs-udp-held", Box::new(send))?;
             let (core, stop) = (Arc::clone(&core), stop.clone());
             let keep = move || {

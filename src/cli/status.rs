@@ -70,7 +70,7 @@ pub(super) fn status_line(status: &Status) -> String {
 
 fn status_text(status: &Status) -> String {
     let mut text = format!(
-        "{}\nslowest decision {} µs in the last minute, {} µs since the start",
+        "{}\nslowest answer {} µs in the last minute, {} µs since the start",
         status_line(status),
         status.slowest_minute_us,
         status.slowest_us,

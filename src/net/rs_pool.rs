@@ -13,7 +13,7 @@ use crate::limits::{
 };
 use crate::proto::{Asker, refusal};
 use crate::storage::ChangeCount;
-use crate::time::{Instant, Span};
+use crate::time::{Instant, Now, Span};
 use crate::wire::Refusal;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use mio::{Events, Interest, Poll, Token, Waker};
@@ -278,7 +278,7 @@ impl Worker {
                 log::error!("waiting for connections: {error}");
                 break;
             }
-            let now = self.clock.at();
+            let now = self.clock.now();
             for _ in 0..self.again.len() {
                 if let Some(token) = self.again.pop_front() {
                     self.drive(token, now);
@@ -296,6 +296,8 @@ impl Worker {
                     self.drive(event.token().0, now);
                 }
             }
+            // Who was served last waited longest.
+            self.service.account().note_wait(self.clock.at().since(now.at));
             while let Ok(order) = self.inbox.try_recv() {
                 match order {
                     Order::Adopt(accepted) => self.adopt(accepted, now),
@@ -305,14 +307,14 @@ impl Worker {
                     }
                 }
             }
-            if now.since(swept) >= SWEEP {
-                swept = now;
-                self.sweep(now);
+            if now.at.since(swept) >= SWEEP {
+                swept = now.at;
+                self.sweep(now.at);
             }
         }
     }
 
-    fn adopt(&mut self, accepted: Accepted, now: Instant) {
+    fn adopt(&mut self, accepted: Accepted, now: Now) {
         let crowded = accepted.make_room && !self.close_longest_idle();
         if accepted.make_room {
             // Before the next sweep, or all that come until then crowd this one worker.
@@ -332,7 +334,7 @@ impl Worker {
         };
         self.last_token += 1;
         let token = self.last_token;
-        match self.open(accepted, token, now) {
+        match self.open(accepted, token, now.at) {
             Ok(mut session) => {
                 self.service.account().note_opened();
                 if let Some((why, text)) = refused {
@@ -362,7 +364,7 @@ impl Worker {
         Ok(Session::new(stream, asker, place, now))
     }
 
-    fn drive(&mut self, token: usize, now: Instant) {
+    fn drive(&mut self, token: usize, now: Now) {
         let Some(session) = self.sessions.get_mut(&token) else {
             return;
         };

@@ -4,13 +4,13 @@
 //! client that does not take its answers is not read from.
 
 use super::places::Place;
-use super::{Dropped, Service};
+use super::{Dropped, Service, Turn};
 use crate::limits::{
     CHUNK_BYTES_MAX, FRAME_DEADLINE, HELLO_DEADLINE, RS_ANSWERS_WAITING_BYTES_MAX, RS_IDLE, SEND_DEADLINE,
 };
 use crate::proto::{Asker, bad_bytes, refusal};
 use crate::storage::ChangeCount;
-use crate::time::Instant;
+use crate::time::{Instant, Now};
 use crate::wire::{
     DecodeError, Fault, FrameHeader, HEADER_BYTES, Message, Refusal, encode_frame, features, hello,
 };
@@ -32,6 +32,17 @@ pub(super) enum Progress {
 /// Bytes read in one turn: enough for many requests, little enough to be fair.
 const TURN_BYTES: usize = 64 * 1024;
 
+/// An answer that waits for the store, and those behind it.
+#[derive(Debug)]
+struct Held {
+    /// Where it begins in the output.
+    from: usize,
+    /// What it waits for.
+    after: ChangeCount,
+    /// When its request came.
+    came: Instant,
+}
+
 /// One connection.
 #[derive(Debug)]
 pub(super) struct Session {
@@ -44,8 +55,7 @@ pub(super) struct Session {
     input: Vec<u8>,
     output: Vec<u8>,
     written: usize,
-    /// From this byte of the output on, answers wait until so much is settled.
-    held: VecDeque<(usize, ChangeCount)>,
+    held: VecDeque<Held>,
     greeted: bool,
     /// When it was opened.
     opened_at: Instant,
@@ -126,7 +136,7 @@ impl Session {
     }
 
     /// Reads what is there, answers it, writes what can be written.
-    pub(super) fn drive(&mut self, now: Instant, service: &dyn Service) -> Progress {
+    pub(super) fn drive(&mut self, now: Now, service: &dyn Service) -> Progress {
         let progress = self.turn(now, service).unwrap_or(Progress::Ended);
         if self.is_idle() {
             // Ten thousand idle clients must not each keep the largest buffer they ever needed.
@@ -134,13 +144,13 @@ impl Session {
             self.output = Vec::new();
             self.stuck_since = None;
         } else if self.stuck_since.is_none() {
-            self.stuck_since = Some(now);
+            self.stuck_since = Some(now.at);
         }
         progress
     }
 
-    fn turn(&mut self, now: Instant, service: &dyn Service) -> io::Result<Progress> {
-        self.write(now, service)?;
+    fn turn(&mut self, now: Now, service: &dyn Service) -> io::Result<Progress> {
+        self.write(now.at, service)?;
         let had_backlog = self.backlog;
         let mut progress = Progress::Waiting;
         if !self.ending && !self.is_full() {
@@ -148,7 +158,7 @@ impl Session {
                 progress = self.read()?;
             }
             self.answer_frames(now, service);
-            self.write(now, service)?;
+            self.write(now.at, service)?;
         }
         let all_asked = self.ending || self.closed && !self.backlog;
         if all_asked && self.output.is_empty() {
@@ -192,9 +202,10 @@ impl Session {
     }
 
     /// Answers the whole frames of the input, as far as the output has room.
-    fn answer_frames(&mut self, now: Instant, service: &dyn Service) {
+    fn answer_frames(&mut self, now: Now, service: &dyn Service) {
         let input = core::mem::take(&mut self.input);
         let mut rest = input.as_slice();
+        let mut turn = service.turn(now);
         loop {
             self.backlog = self.is_full();
             if self.backlog {
@@ -202,9 +213,9 @@ impl Session {
             }
             match next_frame(&mut rest) {
                 Ok(Some(message)) => {
-                    self.active_at = now;
+                    self.active_at = now.at;
                     self.stuck_since = None;
-                    self.answer(&message, service);
+                    self.answer(now.at, &message, service, &mut *turn);
                 }
                 Ok(None) => break,
                 Err(error) => {
@@ -222,7 +233,7 @@ impl Session {
         self.input = rest.to_vec();
     }
 
-    fn answer(&mut self, message: &Message, service: &dyn Service) {
+    fn answer(&mut self, now: Instant, message: &Message, service: &dyn Service, turn: &mut dyn Turn) {
         match message {
             Message::Version(version) if !self.greeted => match version.common() {
                 Ok(_) => {
@@ -242,9 +253,10 @@ impl Session {
                 ));
             }
             request => {
-                let (answer, after) = service.answer(&self.asker, request);
+                let (answer, after) = turn.answer(&self.asker, request);
                 if after > service.settled() {
-                    self.held.push_back((self.output.len(), after));
+                    let (from, came) = (self.output.len(), now);
+                    self.held.push_back(Held { from, after, came });
                 }
                 encode_frame(&answer, &mut self.output);
             }
@@ -258,12 +270,10 @@ impl Session {
     }
 
     fn write(&mut self, now: Instant, service: &dyn Service) -> io::Result<()> {
-        while self
-            .held
-            .pop_front_if(|(_, after)| *after <= service.settled())
-            .is_some()
-        {}
-        let end = self.held.front().map_or(self.output.len(), |(from, _)| *from);
+        while let Some(held) = self.held.pop_front_if(|held| held.after <= service.settled()) {
+            service.account().note_wait(now.since(held.came));
+        }
+        let end = self.held.front().map_or(self.output.len(), |held| held.from);
         while self.written < end {
             match self.stream.write(&self.output[self.written..end]) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),

@@ -167,7 +167,7 @@ pdus! {
         connections: u64,
         /// size of the store; absent without one
         store_bytes: Option<u64>,
-        /// longest time to decide on a request, in microseconds
+        /// longest time from a request to its answer, the store included, in microseconds
         slowest_us: u64,
         /// the same in the last minute
         slowest_minute_us: u64,
