@@ -46,6 +46,9 @@ pub const PIECES_PER_FRAME_MAX: usize = 1_024;
 pub const COUNTERS_MAX: usize = 64;
 /// The name of a counter: a few words.
 pub const COUNTER_NAME_BYTES_MAX: usize = 48;
+/// Offline peers that an RS names in its account: two screens of them, which fit into a frame with the longest names. How
+/// many there are in all is told besides.
+pub const OFFLINE_PEERS_MAX: usize = 128;
 
 // --- pieces (DESIGN: a fixed function of the size, so that all holders agree) ---
 

@@ -137,7 +137,10 @@ fn who_reads_nothing_is_cut_off() {
     // kernel takes some megabytes of words before any of them waits.
     let begun = std::time::Instant::now();
     while !stage.is_cut_off() {
-        assert!(begun.elapsed() < SEND_DEADLINE.to_std(), "words still wait for it");
+        assert!(
+            begun.elapsed() < SEND_DEADLINE.to_std(),
+            "words still wait for it"
+        );
         for piece in (0..100).map(PieceIndex) {
             reader.settle(&[piece]);
             reader.want(&[piece]);

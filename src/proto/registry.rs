@@ -13,9 +13,10 @@ use crate::limits::{
 use crate::name::{Host, HostPort, PeerName};
 use crate::rng::Rng;
 use crate::time::{Instant, Now, Span, WallTime};
-use crate::wire::{Join, Text};
+use crate::wire::{Join, PeerInfo, Text};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+mod offline;
 mod stored;
 
 /// A peer's record.
@@ -61,6 +62,24 @@ impl Peer {
             port: self.port,
         }
     }
+
+    /// What others are told of it, reached at `host`.
+    pub(super) fn info(&self, now: Now, number: PeerNumber, host: Host) -> PeerInfo {
+        let left = match self.activity {
+            Activity::Inactive => Span::ZERO,
+            Activity::Active | Activity::Hidden => self.lease_ends.since(now.at),
+        };
+        PeerInfo {
+            number,
+            name: self.name.clone(),
+            host,
+            port: self.port,
+            os: self.os.clone(),
+            lease_secs: left.as_secs_u32(),
+            registrations: self.registrations(now.wall),
+            registered: self.registered().0,
+        }
+    }
 }
 
 /// A peer to be probed: connect to its address and tell [`super::Registration::handle_probe`].
@@ -102,6 +121,7 @@ pub(super) struct Registry {
     by_address: BTreeSet<(HostPort, PeerNumber)>,
     wakes: BTreeSet<(Instant, PeerNumber)>,
     inactive: BTreeSet<(Instant, PeerNumber)>,
+    hidden: BTreeSet<PeerNumber>,
     probes: VecDeque<Probe>,
     probes_wanted: u64,
     news: News,
@@ -133,6 +153,7 @@ impl Registry {
             by_address: BTreeSet::new(),
             wakes: BTreeSet::new(),
             inactive: BTreeSet::new(),
+            hidden: BTreeSet::new(),
             probes: VecDeque::new(),
             probes_wanted: 0,
             news: News::default(),
@@ -322,6 +343,7 @@ impl Registry {
             return;
         };
         peer.activity = Activity::Active;
+        self.hidden.remove(&number);
         peer.heard = self.probes_wanted;
         peer.probed = None;
         let wake = peer.lease_ends.min(now.after(SILENCE_BEFORE_PROBE));
@@ -338,6 +360,7 @@ impl Registry {
             peer.activity = Activity::Inactive;
             peer.lease_ends = now;
             self.inactive.insert((now, number));
+            self.hidden.remove(&number);
         }
         self.wakes.remove(&(peer.wake, number));
         self.news_of(number);
@@ -415,12 +438,8 @@ impl Registry {
         let outdated = probe.order <= peer.heard || peer.address() != probe.address;
         if !alive && !outdated && peer.activity == Activity::Active {
             peer.activity = Activity::Hidden;
+            self.hidden.insert(probe.peer);
             self.news_of(probe.peer);
         }
-    }
-
-    /// How many records there are, and how many of them may be handed out.
-    pub(super) fn counts(&self, now: Instant) -> (usize, usize) {
-        (self.peers.len(), self.listed_after(PeerNumber(0), now).count())
     }
 }

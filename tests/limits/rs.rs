@@ -60,6 +60,10 @@ pub(crate) const HITS: &[(&str, Hit)] = &[
         By("tests/wire/bounds.rs", "texts_are_bounded"),
     ),
     (
+        "OFFLINE_PEERS_MAX",
+        By(RS_LIMITS, "so_many_of_the_offline_are_named_and_all_are_counted"),
+    ),
+    (
         "RS_LOG_LINES_PER_SEC_MAX",
         By("src/rs/events.rs", "a_flood_is_counted_and_not_written"),
     ),
