@@ -88,10 +88,20 @@ pub const RECORDS_MAX: usize = 8_000_000;
 pub const ADDRESS_JOINS: u64 = 16_384;
 /// And so many more a second.
 pub const ADDRESS_JOINS_PER_SEC: u64 = 10;
-/// Pages of contents or peers for one address at once: four million entries.
-pub const ADDRESS_PAGES: u64 = 4_096;
-/// And so many more a second: each costs up to half a millisecond, so no address takes more than a quarter of a core.
-pub const ADDRESS_PAGES_PER_SEC: u64 = 500;
+/// Registrations, de-registrations and renewals of one address at once: all that five peers may have.
+pub const ADDRESS_CHANGES: u64 = 1_000_000;
+/// And so many more a second: with them a lease's worth is no more than all of [`RECORDS_MAX`].
+pub const ADDRESS_CHANGES_PER_SEC: u64 = 900;
+/// Entries (contents, peers) that one address is told of at once: all that an RS may keep.
+pub const ADDRESS_ENTRIES: u64 = 8_000_000;
+/// And so many more a second: each costs half a microsecond, so no address takes more than a quarter of a core.
+pub const ADDRESS_ENTRIES_PER_SEC: u64 = 500_000;
+/// What a search, or a page, counts at least: it costs as much as so many entries of a long one.
+pub const QUESTION_ENTRIES: u64 = 8;
+/// Reports of holders of one address at once: all the holders that a hundred getters try.
+pub const ADDRESS_REPORTS: u64 = 4_096;
+/// And so many more a second: less than the probers of an RS do.
+pub const ADDRESS_REPORTS_PER_SEC: u64 = 50;
 /// Addresses whose requests are counted: those that ask for more than comes back to them.
 pub const RATED_ADDRESSES_MAX: usize = 65_536;
 /// Worker threads of the RS when none are asked for.

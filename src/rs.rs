@@ -153,15 +153,23 @@ impl Service for Core {
 
 impl Core {
     fn decide(&self, now: Now, asker: &Asker, request: &Message) -> (Message, ChangeCount) {
-        if let Message::StatusQuery(query) = request {
-            return (self.status_for(asker, query.request), ChangeCount::default());
-        }
-        if Allowances::rates(request)
+        if Allowances::counts(asker, request)
             && let Some(text) = self.allowances.lock().refuses(now.at, asker, request)
         {
-            let request = request.request().unwrap_or_default();
-            let no = refusal(request, Refusal::LimitReached, text);
+            // Not a bound that stays reached: whoever waits is served.
+            let no = refusal(request.request().unwrap_or_default(), Refusal::Busy, text);
             return (no, ChangeCount::default());
+        }
+        let (answer, after) = self.serve(now, asker, request);
+        if Allowances::counts_answer(asker, &answer) {
+            self.allowances.lock().note_answer(asker, &answer);
+        }
+        (answer, after)
+    }
+
+    fn serve(&self, now: Now, asker: &Asker, request: &Message) -> (Message, ChangeCount) {
+        if let Message::StatusQuery(query) = request {
+            return (self.status_for(asker, query.request), ChangeCount::default());
         }
         let changes_state = changes_state(request);
         if changes_state && self.commits.is_full() {

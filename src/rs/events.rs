@@ -32,7 +32,7 @@ impl Events {
             }
             (_, Message::Error(error)) => {
                 let level = match error.code {
-                    Refusal::LimitReached => Level::Warn,
+                    Refusal::LimitReached | Refusal::Busy => Level::Warn,
                     _ => Level::Debug,
                 };
                 self.log(now, level, || {

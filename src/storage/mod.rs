@@ -18,6 +18,7 @@ mod landing;
 mod mapped;
 mod open;
 mod scan;
+mod sound;
 mod stamp;
 mod state;
 mod store;

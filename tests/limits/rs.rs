@@ -22,11 +22,31 @@ pub(crate) const HITS: &[(&str, Hit)] = &[
         By(ALLOWANCE, "an_address_has_so_much_and_others_have_their_own"),
     ),
     (
-        "ADDRESS_PAGES",
+        "ADDRESS_CHANGES",
         By(ALLOWANCE, "an_address_has_so_much_and_others_have_their_own"),
     ),
     (
-        "ADDRESS_PAGES_PER_SEC",
+        "ADDRESS_CHANGES_PER_SEC",
+        By(ALLOWANCE, "an_address_has_so_much_and_others_have_their_own"),
+    ),
+    (
+        "ADDRESS_ENTRIES",
+        By(ALLOWANCE, "an_address_has_so_much_and_others_have_their_own"),
+    ),
+    (
+        "ADDRESS_ENTRIES_PER_SEC",
+        By(ALLOWANCE, "an_address_has_so_much_and_others_have_their_own"),
+    ),
+    (
+        "QUESTION_ENTRIES",
+        By(ALLOWANCE, "long_answers_count_by_what_they_name"),
+    ),
+    (
+        "ADDRESS_REPORTS",
+        By(ALLOWANCE, "an_address_has_so_much_and_others_have_their_own"),
+    ),
+    (
+        "ADDRESS_REPORTS_PER_SEC",
         By(ALLOWANCE, "an_address_has_so_much_and_others_have_their_own"),
     ),
     (

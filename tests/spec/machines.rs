@@ -24,8 +24,13 @@ pub(crate) const REGISTRY_BOUNDS: &[(&str, u64)] = &[
     ("PEERS_MAX", PEERS_MAX as u64),
     ("ADDRESS_JOINS", ADDRESS_JOINS),
     ("ADDRESS_JOINS_PER_SEC", ADDRESS_JOINS_PER_SEC),
-    ("ADDRESS_PAGES", ADDRESS_PAGES),
-    ("ADDRESS_PAGES_PER_SEC", ADDRESS_PAGES_PER_SEC),
+    ("ADDRESS_CHANGES", ADDRESS_CHANGES),
+    ("ADDRESS_CHANGES_PER_SEC", ADDRESS_CHANGES_PER_SEC),
+    ("ADDRESS_ENTRIES", ADDRESS_ENTRIES),
+    ("ADDRESS_ENTRIES_PER_SEC", ADDRESS_ENTRIES_PER_SEC),
+    ("QUESTION_ENTRIES", QUESTION_ENTRIES),
+    ("ADDRESS_REPORTS", ADDRESS_REPORTS),
+    ("ADDRESS_REPORTS_PER_SEC", ADDRESS_REPORTS_PER_SEC),
     ("RATED_ADDRESSES_MAX", RATED_ADDRESSES_MAX as u64),
 ];
 
@@ -71,7 +76,7 @@ pub(crate) fn refusals(wanted: &[Refusal]) -> String {
 
 pub(crate) fn registry_refusals() -> String {
     use Refusal::*;
-    refusals(&[BadCookie, StaleNumber, UseTcp, LimitReached, NotServed])
+    refusals(&[BadCookie, StaleNumber, UseTcp, LimitReached, NotServed, Busy])
 }
 
 pub(crate) fn index_refusals() -> String {
