@@ -77,6 +77,11 @@ pub const PROBES_WAITING_MAX: usize = 1_024;
 pub const REGISTRATIONS_DAYS: i64 = 30;
 /// Time stamps of registrations kept per peer: the count is shown as this many when there were more.
 pub const REGISTRATIONS_KEPT_MAX: usize = 256;
+/// A wall clock that is off by more than this from where it should be was set; less is how clocks drift.
+pub const WALL_CLOCK_JUMP: Span = Span::from_secs(60);
+/// A wall clock that nobody has set for so long is taken to be right: then stamps from its future are pulled back. Before,
+/// it may be the one that is wrong, as where it begins in the past after each boot.
+pub const WALL_CLOCK_TRUSTED_AFTER: Span = Span::from_secs(86_400);
 /// Peer records, active or not: ten times the cluster this is built for; the longest inactive goes first.
 pub const PEERS_MAX: usize = 1_000_000;
 /// Content records of one peer: a peer that shares more should share fewer, larger directories.

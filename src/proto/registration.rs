@@ -67,7 +67,7 @@ impl Registration {
 
     /// Ends leases that have run out, and wants the silent probed.
     pub fn handle_timeout(&mut self, now: Now) {
-        for number in self.registry.handle_timeout(now.at) {
+        for number in self.registry.handle_timeout(now) {
             self.catalog.deregister_all(number);
         }
     }

@@ -7,17 +7,19 @@
 use super::change::{Activity, Change};
 use crate::id::{Cookie, PeerNumber, RequestNumber};
 use crate::limits::{
-    OS_BYTES_MAX, PEERS_MAX, PROBE_INTERVAL_MIN, PROBES_WAITING_MAX, REGISTRATIONS_DAYS,
-    REGISTRATIONS_KEPT_MAX, SILENCE_BEFORE_PROBE,
+    OS_BYTES_MAX, PEERS_MAX, PROBE_INTERVAL_MIN, PROBES_WAITING_MAX, REGISTRATIONS_KEPT_MAX,
+    SILENCE_BEFORE_PROBE,
 };
 use crate::name::{Host, HostPort, PeerName};
 use crate::rng::Rng;
 use crate::time::{Instant, Now, Span, WallTime};
 use crate::wire::{Join, PeerInfo, Text};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use wall::WallClock;
 
 mod offline;
 mod stored;
+mod wall;
 
 /// A peer's record.
 #[derive(Clone, Debug)]
@@ -43,19 +45,6 @@ pub(super) struct Peer {
 }
 
 impl Peer {
-    /// Registrations of the last 30 days.
-    pub(super) fn registrations(&self, wall: WallTime) -> u32 {
-        let since = wall.0.saturating_sub(REGISTRATIONS_DAYS * 86_400);
-        // A stamp from the future is a wall clock that was set back: it still counts.
-        let count = self.registrations.iter().filter(|stamp| stamp.0 > since).count();
-        u32::try_from(count).unwrap_or(u32::MAX)
-    }
-
-    /// When it last registered.
-    pub(super) fn registered(&self) -> WallTime {
-        self.registrations.last().copied().unwrap_or_default()
-    }
-
     fn address(&self) -> HostPort {
         HostPort {
             host: self.host.clone(),
@@ -77,7 +66,7 @@ impl Peer {
             os: self.os.clone(),
             lease_secs: left.as_secs_u32(),
             registrations: self.registrations(now.wall),
-            registered: self.registered().0,
+            registered: self.registered(now.wall).0,
         }
     }
 }
@@ -125,6 +114,7 @@ pub(super) struct Registry {
     probes: VecDeque<Probe>,
     probes_wanted: u64,
     news: News,
+    wall: Option<WallClock>,
 }
 
 /// What has changed since the store was told.
@@ -157,6 +147,7 @@ impl Registry {
             probes: VecDeque::new(),
             probes_wanted: 0,
             news: News::default(),
+            wall: None,
         }
     }
 
@@ -379,7 +370,9 @@ impl Registry {
     }
 
     /// Ends leases and probes the silent; returns the peers that became inactive.
-    pub(super) fn handle_timeout(&mut self, now: Instant) -> Vec<PeerNumber> {
+    pub(super) fn handle_timeout(&mut self, now: Now) -> Vec<PeerNumber> {
+        self.look_at_wall(now);
+        let now = now.at;
         let mut ended = Vec::new();
         while let Some(&(wake, number)) = self.wakes.first()
             && wake <= now

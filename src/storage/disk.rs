@@ -14,10 +14,12 @@ use crate::wire::{ContentKey, DecodeError, Field, Reader};
 use redb::{
     Database, ReadableDatabase as _, ReadableTable as _, StorageBackend, TableDefinition, TableError,
 };
+use std::cell::Cell;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
 
 const FILE: &str = "registry.redb";
@@ -126,17 +128,21 @@ fn failed_before() -> io::Error {
     io::Error::other("it failed before, and has to be opened anew")
 }
 
-/// The database in a file.
-fn database(file: impl StorageBackend) -> io::Result<Database> {
+/// The database in a file, and whether it had to be repaired, which looks at every checksum.
+fn database(file: impl StorageBackend) -> io::Result<(Database, bool)> {
+    let repaired = Rc::new(Cell::new(false));
+    let told = Rc::clone(&repaired);
     let mut builder = Database::builder();
     builder.set_cache_size(CACHE_BYTES);
-    builder.create_with_backend(file).map_err(environment)
+    builder.set_repair_callback(move |_| told.set(true));
+    let database = builder.create_with_backend(file).map_err(environment)?;
+    Ok((database, repaired.get()))
 }
 
 /// The same, with every checksum right.
 fn checked(file: impl StorageBackend) -> io::Result<Database> {
-    let mut database = database(file)?;
-    if database.check_integrity().map_err(environment)? {
+    let (mut database, repaired) = database(file)?;
+    if repaired || database.check_integrity().map_err(environment)? {
         Ok(database)
     } else {
         Err(damaged("its checksums are wrong"))
@@ -199,7 +205,7 @@ impl DiskStore {
         };
         if is_new {
             trial.end();
-            store.database = Some(sound(|| database(Shared(trial)))?);
+            store.database = Some(sound(|| database(Shared(trial)))?.0);
             store.begin(is_new)?;
             return Ok(store);
         }
@@ -207,7 +213,7 @@ impl DiskStore {
         store.same_boot = sound(|| store.is_ours())?;
         store.accept = Some(Box::new(move || {
             trial.end();
-            sound(|| database(Shared(trial)))
+            sound(|| Ok(database(Shared(trial))?.0))
         }));
         Ok(store)
     }

@@ -4,6 +4,7 @@ use super::hits::Hit::{self, By, Not};
 
 const ALLOWANCE: &str = "src/proto/allowance.rs";
 const RS_LIMITS: &str = "src/proto/registration_tests/limits.rs";
+const LEASES: &str = "src/proto/registration_tests/leases.rs";
 const LOAD: &str = "tests/load.rs";
 const LOAD_RANGE: &str = "numbers_of_a_load_are_bounded_and_the_bound_is_named";
 
@@ -82,6 +83,20 @@ pub(crate) const HITS: &[(&str, Hit)] = &[
     (
         "OFFLINE_PEERS_MAX",
         By(RS_LIMITS, "so_many_of_the_offline_are_named_and_all_are_counted"),
+    ),
+    (
+        "WALL_CLOCK_JUMP",
+        By(
+            LEASES,
+            "stamps_from_the_future_are_pulled_back_when_the_clock_is_trusted",
+        ),
+    ),
+    (
+        "WALL_CLOCK_TRUSTED_AFTER",
+        By(
+            LEASES,
+            "stamps_from_the_future_are_pulled_back_when_the_clock_is_trusted",
+        ),
     ),
     (
         "RS_LOG_LINES_PER_SEC_MAX",
