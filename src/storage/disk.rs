@@ -114,6 +114,8 @@ fn damaged(error: impl core::fmt::Display) -> io::Error {
 
 fn environment(error: impl Into<redb::Error>) -> io::Error {
     match error.into() {
+        // Nothing of the file system's is of this kind.
+        redb::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => damaged(error),
         redb::Error::Io(error) => error,
         error @ (redb::Error::Corrupted(_) | redb::Error::TableTypeMismatch { .. }) => damaged(error),
         error => io::Error::other(error.to_string()),
