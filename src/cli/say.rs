@@ -16,6 +16,15 @@ pub(super) fn note(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
 }
 
+/// Why all ends: a line on stderr, an error in the journal.
+pub(super) fn failure(line: &str) {
+    if stderr_is_the_journal() {
+        note(&format!("<{}>{line}", priority(Level::Error)));
+    } else {
+        note(line);
+    }
+}
+
 /// A question: stderr, without a line's end.
 pub(super) fn prompt(text: &str) {
     let mut err = io::stderr();
