@@ -46,6 +46,9 @@ pub const PIECES_PER_FRAME_MAX: usize = 1_024;
 pub const COUNTERS_MAX: usize = 64;
 /// The name of a counter: a few words.
 pub const COUNTER_NAME_BYTES_MAX: usize = 48;
+/// Offline peers that an RS names in its account: two screens of them, which fit into a frame with the longest names. How
+/// many there are in all is told besides.
+pub const OFFLINE_PEERS_MAX: usize = 128;
 
 // --- pieces (DESIGN: a fixed function of the size, so that all holders agree) ---
 
@@ -74,6 +77,11 @@ pub const PROBES_WAITING_MAX: usize = 1_024;
 pub const REGISTRATIONS_DAYS: i64 = 30;
 /// Time stamps of registrations kept per peer: the count is shown as this many when there were more.
 pub const REGISTRATIONS_KEPT_MAX: usize = 256;
+/// A wall clock that is off by more than this from where it should be was set; less is how clocks drift.
+pub const WALL_CLOCK_JUMP: Span = Span::from_secs(60);
+/// A wall clock that nobody has set for so long is taken to be right: then stamps from its future are pulled back. Before,
+/// it may be the one that is wrong, as where it begins in the past after each boot.
+pub const WALL_CLOCK_TRUSTED_AFTER: Span = Span::from_secs(86_400);
 /// Peer records, active or not: ten times the cluster this is built for; the longest inactive goes first.
 pub const PEERS_MAX: usize = 1_000_000;
 /// Content records of one peer: a peer that shares more should share fewer, larger directories.
@@ -85,10 +93,20 @@ pub const RECORDS_MAX: usize = 8_000_000;
 pub const ADDRESS_JOINS: u64 = 16_384;
 /// And so many more a second.
 pub const ADDRESS_JOINS_PER_SEC: u64 = 10;
-/// Pages of contents or peers for one address at once: four million entries.
-pub const ADDRESS_PAGES: u64 = 4_096;
-/// And so many more a second: each costs up to half a millisecond, so no address takes more than a quarter of a core.
-pub const ADDRESS_PAGES_PER_SEC: u64 = 500;
+/// Registrations, de-registrations and renewals of one address at once: all that five peers may have.
+pub const ADDRESS_CHANGES: u64 = 1_000_000;
+/// And so many more a second: with them a lease's worth is no more than all of [`RECORDS_MAX`].
+pub const ADDRESS_CHANGES_PER_SEC: u64 = 900;
+/// Entries (contents, peers) that one address is told of at once: all that an RS may keep.
+pub const ADDRESS_ENTRIES: u64 = 8_000_000;
+/// And so many more a second: each costs half a microsecond, so no address takes more than a quarter of a core.
+pub const ADDRESS_ENTRIES_PER_SEC: u64 = 500_000;
+/// What a search, or a page, counts at least: it costs as much as so many entries of a long one.
+pub const QUESTION_ENTRIES: u64 = 8;
+/// Reports of holders of one address at once: all the holders that a hundred getters try.
+pub const ADDRESS_REPORTS: u64 = 4_096;
+/// And so many more a second: less than the probers of an RS do.
+pub const ADDRESS_REPORTS_PER_SEC: u64 = 50;
 /// Addresses whose requests are counted: those that ask for more than comes back to them.
 pub const RATED_ADDRESSES_MAX: usize = 65_536;
 /// Worker threads of the RS when none are asked for.

@@ -247,7 +247,7 @@ end
 of.PeerInfo = record("PeerInfo", { { "number", u(8), "its number at the RS, the cursor of pages" },
   { "name", text(255), "its name" }, { "host", text(255), "where it is reached" },
   { "port", u(2), "its TCP port" }, { "os", text(64), "operating system" },
-  { "lease_secs", u(4), "seconds until its lease ends" },
+  { "lease_secs", u(4), "seconds until its lease ends; 0 if it has none" },
   { "registrations", u(4), "registrations in the last 30 days" },
   { "registered", i64, "last registration, seconds since 1970 UTC" } })
 of.ContentInfo = record("ContentInfo", { { "kind", u(1), "0 file, 1 tree" },
@@ -335,8 +335,8 @@ pdu("O", 1, "Contents", 131072, { { "request", u(8), "number of the request" },
   { "contents", list(1024, of.Listing), "the contents by rising key" } })
 pdu("B", nil, "ReportHolder", 267, { { "request", u(8), "request number" },
   { "holder", of.PeerAddress, "where it was not reached" } })
-pdu("s", 0, "StatusQuery", 12752, { { "request", u(8), "request number" } })
-pdu("s", 1, "Status", 12752, { { "request", u(8), "number of the request" },
+pdu("s", 0, "StatusQuery", 90322, { { "request", u(8), "request number" } })
+pdu("s", 1, "Status", 90322, { { "request", u(8), "number of the request" },
   { "uptime_secs", u(8), "seconds since the RS started" },
   { "peers_known", u(8), "peers it knows, active or not" }, { "peers_active", u(8), "peers it hands out" },
   { "contents", u(8), "contents with a holder" }, { "connections", u(8), "open connections" },
@@ -345,7 +345,8 @@ pdu("s", 1, "Status", 12752, { { "request", u(8), "number of the request" },
   { "slowest_minute_us", u(8), "the same in the last minute" },
   { "served", list(64, of.Counter), "requests by their PDU" },
   { "refused", list(64, of.Counter), "refusals by their name" },
-  { "dropped", list(64, of.Counter), "connections and datagrams dropped, by the reason" } })
+  { "dropped", list(64, of.Counter), "connections and datagrams dropped, by the reason" },
+  { "offline", list(128, of.PeerInfo), "peers it knows and does not hand out: first those that did not answer, whose leases run; then the latest gone" } })
 pdu("I", 0, "IndexQuery", 131072, { { "request", u(8), "request number" },
   { "after", optional(of.ContentKey), "last key of the page before" } })
 pdu("I", 1, "Index", 131072, { { "request", u(8), "number of the request" },

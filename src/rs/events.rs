@@ -21,7 +21,7 @@ struct Second {
 impl Events {
     /// Logs what came of a request, if it is an event.
     pub(super) fn note(&self, now: Instant, asker: &Asker, request: &Message, answer: &Message) {
-        let ip = asker.ip;
+        let ip = asker.ip.to_canonical();
         match (request, answer) {
             (Message::Join(join), Message::Ack(ack)) => self.log(now, Level::Info, || {
                 let host = ack.host.as_ref().map_or("?", |host| host.as_str());
@@ -32,7 +32,7 @@ impl Events {
             }
             (_, Message::Error(error)) => {
                 let level = match error.code {
-                    Refusal::LimitReached => Level::Warn,
+                    Refusal::LimitReached | Refusal::Busy => Level::Warn,
                     _ => Level::Debug,
                 };
                 self.log(now, level, || {

@@ -19,6 +19,7 @@ mod mapped;
 mod open;
 mod room;
 mod scan;
+mod sound;
 mod stamp;
 mod state;
 mod store;

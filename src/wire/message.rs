@@ -13,8 +13,8 @@ use super::table::{Direction, PduRow, Transport};
 use crate::id::{AddressToken, ContentId, Cookie, PeerNumber, PieceIndex, RequestNumber};
 use crate::limits::{
     CHUNK_BYTES_MAX, COUNTERS_MAX, ERROR_TEXT_BYTES_MAX, FRAME_BYTES_MAX, HAVE_MAP_BYTES_MAX,
-    HOLDERS_PER_LISTING_MAX, MANIFEST_PAGE_PIECES_MAX, MEDIA_TYPE_BYTES_MAX, OS_BYTES_MAX, PAGE_ENTRIES_MAX,
-    PIECES_PER_FRAME_MAX, RING_ID_BITS_MAX, RING_PAGE_RECORDS_MAX, RING_SUCCESSORS_MAX,
+    HOLDERS_PER_LISTING_MAX, MANIFEST_PAGE_PIECES_MAX, MEDIA_TYPE_BYTES_MAX, OFFLINE_PEERS_MAX, OS_BYTES_MAX,
+    PAGE_ENTRIES_MAX, PIECES_PER_FRAME_MAX, RING_ID_BITS_MAX, RING_PAGE_RECORDS_MAX, RING_SUCCESSORS_MAX,
 };
 use crate::name::{Host, PeerName};
 use crate::ring::RingId;
@@ -177,6 +177,8 @@ pdus! {
         refused: List<Counter, COUNTERS_MAX>,
         /// connections and datagrams dropped, by the reason
         dropped: List<Counter, COUNTERS_MAX>,
+        /// peers it knows and does not hand out: first those that did not answer, whose leases run; then the latest gone
+        offline: List<PeerInfo, OFFLINE_PEERS_MAX>,
     }
     /// RFCQuery: ask a peer for its index, local and learned.
     b'I' / 0 IndexQuery (PeerToPeer, Tcp) {

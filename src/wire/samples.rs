@@ -107,7 +107,7 @@ pub fn samples() -> Vec<Message> {
         Peers {
             request,
             more: false,
-            peers: List::first_of([peer]),
+            peers: List::first_of([peer.clone()]),
         }
         .into(),
         Register {
@@ -172,6 +172,10 @@ pub fn samples() -> Vec<Message> {
             served: List::first_of([counter("Search", 1_000)]),
             refused: List::first_of([counter("BadCookie", 2)]),
             dropped: List::new(),
+            offline: List::first_of([PeerInfo {
+                lease_secs: 0,
+                ..peer
+            }]),
         }
         .into(),
         IndexQuery { request, after: None }.into(),

@@ -21,11 +21,18 @@ pub(crate) const REGISTRY_BOUNDS: &[(&str, u64)] = &[
     ("PROBES_WAITING_MAX", PROBES_WAITING_MAX as u64),
     ("REGISTRATIONS_DAYS", REGISTRATIONS_DAYS.unsigned_abs()),
     ("REGISTRATIONS_KEPT_MAX", REGISTRATIONS_KEPT_MAX as u64),
+    ("WALL_CLOCK_JUMP", secs(WALL_CLOCK_JUMP)),
+    ("WALL_CLOCK_TRUSTED_AFTER", secs(WALL_CLOCK_TRUSTED_AFTER)),
     ("PEERS_MAX", PEERS_MAX as u64),
     ("ADDRESS_JOINS", ADDRESS_JOINS),
     ("ADDRESS_JOINS_PER_SEC", ADDRESS_JOINS_PER_SEC),
-    ("ADDRESS_PAGES", ADDRESS_PAGES),
-    ("ADDRESS_PAGES_PER_SEC", ADDRESS_PAGES_PER_SEC),
+    ("ADDRESS_CHANGES", ADDRESS_CHANGES),
+    ("ADDRESS_CHANGES_PER_SEC", ADDRESS_CHANGES_PER_SEC),
+    ("ADDRESS_ENTRIES", ADDRESS_ENTRIES),
+    ("ADDRESS_ENTRIES_PER_SEC", ADDRESS_ENTRIES_PER_SEC),
+    ("QUESTION_ENTRIES", QUESTION_ENTRIES),
+    ("ADDRESS_REPORTS", ADDRESS_REPORTS),
+    ("ADDRESS_REPORTS_PER_SEC", ADDRESS_REPORTS_PER_SEC),
     ("RATED_ADDRESSES_MAX", RATED_ADDRESSES_MAX as u64),
 ];
 
@@ -71,7 +78,7 @@ pub(crate) fn refusals(wanted: &[Refusal]) -> String {
 
 pub(crate) fn registry_refusals() -> String {
     use Refusal::*;
-    refusals(&[BadCookie, StaleNumber, UseTcp, LimitReached, NotServed])
+    refusals(&[BadCookie, StaleNumber, UseTcp, LimitReached, NotServed, Busy])
 }
 
 pub(crate) fn index_refusals() -> String {
