@@ -32,6 +32,7 @@ use crate::storage::{Group, HashOrder, Hashers, Landing};
 use crate::wire::ContentInfo;
 use account::Accounts;
 use core::fmt;
+use core::ops::Range;
 use oversee::Brought;
 use std::io;
 use std::path::PathBuf;
@@ -63,6 +64,9 @@ pub struct Unfetched {
 pub enum FetchFault {
     /// No holder is left. The heaviest of their failures.
     NoHolderLeft(Option<Weight>),
+    /// Holders are left, and what is missing none of them has, nor hopes to get: these pieces, by rising index. The
+    /// heaviest failure of the others.
+    NobodyHas(Vec<Range<u32>>, Option<Weight>),
     /// Our own disk; the error names the file.
     Disk(io::Error),
     /// We were told to stop; what has come is kept.

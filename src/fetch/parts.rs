@@ -131,17 +131,11 @@ impl Swarm<'_> {
     }
 
     /// The runs of pieces among these that are not here yet.
-    fn missing_runs(&self, pieces: Range<u32>) -> Vec<Range<u32>> {
+    fn missing_runs(&self, pieces: &Range<u32>) -> Vec<Range<u32>> {
         let state = self.state.lock();
-        let here = state.taker.as_ref().map(Taker::verified);
-        let mut runs: Vec<Range<u32>> = Vec::new();
-        for piece in pieces.filter(|piece| here.is_some_and(|here| !here.contains(PieceIndex(*piece)))) {
-            match runs.last_mut() {
-                Some(run) if run.end == piece => run.end += 1,
-                _ => runs.push(piece..piece + 1),
-            }
-        }
-        runs
+        let missing = state.taker.as_ref().map(Taker::missing).unwrap_or_default();
+        let among = |run: Range<u32>| run.start.max(pieces.start)..run.end.min(pieces.end);
+        missing.into_iter().map(among).filter(|run| !run.is_empty()).collect()
     }
 }
 
@@ -182,7 +176,7 @@ fn run_part(swarm: &Swarm<'_>, part: usize, known: &[HostPort], failed: &Failed)
 
 /// Takes what is missing of a part from one holder.
 fn take_part(swarm: &Swarm<'_>, holder: &HostPort, pieces: Range<u32>) -> Result<(), AttemptFault> {
-    let mut missing = swarm.missing_runs(pieces).into_iter().peekable();
+    let mut missing = swarm.missing_runs(&pieces).into_iter().peekable();
     if missing.peek().is_none() {
         return Ok(());
     }

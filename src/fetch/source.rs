@@ -10,6 +10,7 @@ use crate::limits::{
 use crate::name::HostPort;
 use crate::net::{Conn, ConnError, Incoming, is_silence};
 use crate::proto::transfer::{Manifest, PieceHasher, Pieces, Source, piece_count, piece_span};
+use crate::time::Span;
 use crate::wire::{ByteRange, ContentLabel, Download, ManifestQuery, Message, Part, Wanted, features};
 use std::io;
 use std::time::Instant;
@@ -43,6 +44,9 @@ pub(super) fn take_from(swarm: &Swarm<'_>, holder: &HostPort) -> Result<(), Atte
     if conn.features() & features::PIECES == 0 {
         return Err(no_pieces(swarm));
     }
+    if swarm.is_ourselves(&conn) {
+        return Err(AttemptFault::Ourselves);
+    }
     if swarm.is_to_ask() {
         let asked = ask_manifest(swarm, &mut conn);
         swarm.has_asked();
@@ -57,10 +61,11 @@ pub(super) fn take_from(swarm: &Swarm<'_>, holder: &HostPort) -> Result<(), Atte
     }
     let source = swarm.open(&conn, EXCHANGE)?;
     let ended = take_pieces(swarm, source, holder, &mut conn);
-    if swarm.close(source) {
-        return Err(AttemptFault::Silent);
+    match (swarm.close(source), ended) {
+        (Some(AttemptFault::Dry), Err(fault)) if fault.is_loss() => Err(AttemptFault::Dry),
+        (Some(AttemptFault::Silent), _) => Err(AttemptFault::Silent),
+        (_, ended) => ended,
     }
-    ended
 }
 
 /// The fault of a holder that serves no pieces. Of a content that was listed as small they are asked for only when more
@@ -283,6 +288,9 @@ fn take_pieces(
                     host: other.host.clone(),
                     port: other.port,
                 }));
+            }
+            Some(Incoming::Message(Message::Dry(dry))) => {
+                swarm.has_nothing(source, Span::from_millis(dry.hoped_before_millis.into()));
             }
             Some(Incoming::Message(other)) => return Err(conn.unexpected(&other).into()),
         }
