@@ -88,7 +88,10 @@ fn whoever_gives_up_is_right_and_does_so_soon() {
         }
     }
     println!("{done} had everything, {gave_up} gave up, after {slowest:?} at most");
-    assert!(done > 100 && gave_up > 100, "{done} had everything, {gave_up} gave up");
+    assert!(
+        done > 100 && gave_up > 100,
+        "{done} had everything, {gave_up} gave up"
+    );
     assert!(slowest < Span(HOPE_LOST.0 * 4), "{slowest:?}");
 }
 
@@ -102,7 +105,10 @@ fn who_waits_behind_slow_relays_does_not_give_up() {
     let report = run(setup);
     assert!(report.everybody, "{report:#?}");
     let first = report.peers[last].done.expect("done").since(Instant::ZERO);
-    assert!(first.0 > 6 * piece, "the last one waited long for its first piece: {first:?}");
+    assert!(
+        first.0 > 6 * piece,
+        "the last one waited long for its first piece: {first:?}"
+    );
 }
 
 fn mbit(mbit: u64) -> Rate {

@@ -145,7 +145,10 @@ fn who_reads_nothing_is_cut_off() {
     // kernel takes some megabytes of words before any of them waits.
     let begun = std::time::Instant::now();
     while !stage.is_cut_off() {
-        assert!(begun.elapsed() < SEND_DEADLINE.to_std(), "words still wait for it");
+        assert!(
+            begun.elapsed() < SEND_DEADLINE.to_std(),
+            "words still wait for it"
+        );
         for piece in (0..100).map(PieceIndex) {
             reader.settle(&[piece]);
             reader.want(&[piece]);
@@ -163,7 +166,11 @@ fn who_takes_nothing_holds_up_nobody_else() {
     let mut stuck: Vec<_> = (0..2).map(|_| pair(&stage.stop)).collect();
     let readers: Vec<_> = stuck
         .iter()
-        .map(|(holder, ..)| stage.offer.open(holder.writer(), RequestNumber(1), &stage.none, None, lost()))
+        .map(|(holder, ..)| {
+            stage
+                .offer
+                .open(holder.writer(), RequestNumber(1), &stage.none, None, lost())
+        })
         .collect();
     readers.iter().flatten().for_each(|reader| reader.credit(1));
     for (_, getter, _) in &mut stuck {
@@ -172,5 +179,8 @@ fn who_takes_nothing_holds_up_nobody_else() {
     let reader = stage.open(None);
     reader.credit(1);
     assert!(matches!(stage.hear(), Ok(('c', _))));
-    assert!(matches!(stage.hear(), Ok(('b', _))), "it is sent its piece all the same");
+    assert!(
+        matches!(stage.hear(), Ok(('b', _))),
+        "it is sent its piece all the same"
+    );
 }

@@ -11,7 +11,7 @@ use crate::limits::{SMALL_GROUP_FILES, SOURCES_MAX};
 use crate::name::HostPort;
 use crate::net::{Clock, ConnWriter, Pacer, Stop};
 use crate::proto::transfer::{Batch, BatchHolder, BatchItem, Manifest, Source};
-use crate::storage::{Group, HashOrder, Hashers, Part};
+use crate::storage::{Group, Part};
 use crate::time::Span;
 use crate::wire::ContentInfo;
 use parking_lot::{Condvar, Mutex};
@@ -162,74 +162,6 @@ impl Fetcher<'_> {
                 receiving.ended(order, Err(unfetched));
             }
         }
-    }
-
-    /// Tells of what is here already, or cannot be; the orders that are left.
-    fn missing(
-        &self,
-        orders: &[Order],
-        group: &Group,
-        begun: Instant,
-        receiving: &mut dyn Receiving,
-    ) -> Vec<usize> {
-        let mut missing = BTreeSet::new();
-        let mut here = BTreeMap::new();
-        for (order, wanted) in orders.iter().enumerate() {
-            match group.find(&wanted.info.name) {
-                Err(error) => {
-                    let unfetched = Accounts::default().unfetched(FetchFault::Disk(error), begun.elapsed());
-                    receiving.ended(order, Err(unfetched));
-                }
-                Ok(Some(stamp)) if stamp.bytes == wanted.info.bytes => {
-                    here.insert(group.path(&wanted.info.name), (order, stamp));
-                }
-                Ok(_) => drop(missing.insert(order)),
-            }
-        }
-        let (hashers, results) = Hashers::new(HashOrder::AsGiven);
-        let files = here.iter().map(|(path, (_, stamp))| (path.clone(), *stamp));
-        if here.is_empty() || hashers.hash(files).is_err() {
-            missing.extend(here.into_values().map(|(order, _)| order));
-            return missing.into_iter().collect();
-        }
-        let total: u64 = here.values().map(|(_, stamp)| stamp.bytes).sum();
-        let mut bytes = 0;
-        while !here.is_empty() && !self.stop.is_set() {
-            let Ok(hashed) = results.recv_timeout(LOOK) else {
-                continue;
-            };
-            let Some((order, stamp)) = here.remove(&hashed.path) else {
-                continue;
-            };
-            bytes += stamp.bytes;
-            let wanted = &orders[order];
-            let right = hashed
-                .result
-                .ok()
-                .filter(|manifest| manifest.id() == wanted.info.id);
-            let Some(manifest) = right else {
-                missing.insert(order);
-                continue;
-            };
-            receiving.advanced(bytes.min(total));
-            let mended = wanted
-                .executable
-                .filter(|executable| *executable != stamp.executable)
-                .map_or(Ok(()), |executable| {
-                    group.set_executable(&wanted.info.name, executable)
-                });
-            let result = match mended {
-                Ok(()) => Ok(Fetched {
-                    path: hashed.path,
-                    manifest: Arc::new(manifest),
-                    account: Account::of(Vec::new(), begun.elapsed()),
-                }),
-                Err(error) => Err(Accounts::default().unfetched(FetchFault::Disk(error), begun.elapsed())),
-            };
-            receiving.ended(order, result);
-        }
-        missing.extend(here.into_values().map(|(order, _)| order));
-        missing.into_iter().collect()
     }
 
     /// Asks these holders for these orders; those that are not to be had from them, and why.

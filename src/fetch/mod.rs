@@ -13,6 +13,7 @@ mod longer;
 mod many;
 mod oversee;
 mod parts;
+mod present;
 mod source;
 mod stopwatch;
 mod swarm;
@@ -178,8 +179,9 @@ impl<'a> Fetcher<'a> {
         let begun = Instant::now();
         let mut accounts = Accounts::default();
         let here = self.already_here(content).and_then(|here| {
-            if here.is_some() {
-                Landing::tidy(&self.out, content)?;
+            match here {
+                Some(_) => Landing::tidy(&self.out, content)?,
+                None => Group::open(&self.out)?.refuse_to_replace(&content.name)?,
             }
             Ok(here)
         });

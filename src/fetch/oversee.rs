@@ -58,6 +58,7 @@ impl Fetcher<'_> {
             headway: Headway::new(Instant::ZERO),
             over: false,
             hopeless: false,
+            hope_told: Instant::ZERO,
             untold: false,
             asking: false,
             true_bytes: None,

@@ -7,7 +7,7 @@
 //! the proven value.
 
 use super::account::AttemptFault;
-use super::source::{ask_manifest, no_pieces};
+use super::source::{ask_manifest, download, no_pieces};
 use super::stopwatch::{self, Phase};
 use super::swarm::Swarm;
 use super::{HolderSource, Watcher};
@@ -16,7 +16,7 @@ use crate::limits::{ANSWER_TIMEOUT, CHUNK_BYTES_MAX, SOURCES_MAX};
 use crate::name::HostPort;
 use crate::net::{Conn, Incoming};
 use crate::proto::transfer::{PieceHasher, Source, Taker, piece_count, piece_span};
-use crate::wire::{ByteRange, Download, Final, Message, Part, Wanted, features};
+use crate::wire::{Final, Message, features};
 use core::ops::Range;
 use parking_lot::Mutex;
 use std::collections::BTreeSet;
@@ -135,7 +135,11 @@ impl Swarm<'_> {
         let state = self.state.lock();
         let missing = state.taker.as_ref().map(Taker::missing).unwrap_or_default();
         let among = |run: Range<u32>| run.start.max(pieces.start)..run.end.min(pieces.end);
-        missing.into_iter().map(among).filter(|run| !run.is_empty()).collect()
+        missing
+            .into_iter()
+            .map(among)
+            .filter(|run| !run.is_empty())
+            .collect()
     }
 }
 
@@ -202,19 +206,7 @@ fn take_run(
     let (id, bytes) = (swarm.content().id, swarm.content().bytes);
     let mut at = piece_span(bytes, PieceIndex(run.start)).start;
     let end = piece_span(bytes, PieceIndex(run.end.saturating_sub(1))).end;
-    let range = ByteRange {
-        offset: at,
-        bytes: end - at,
-    };
-    let (wanted, part) = (Wanted::Id(id), Part::Range(range));
-    conn.send(
-        &Download {
-            request,
-            wanted,
-            part,
-        }
-        .into(),
-    )?;
+    conn.send(&download(request, id, &(at..end)).into())?;
     let mut buffer = vec![0; CHUNK_BYTES_MAX];
     let mut arriving: Option<(PieceIndex, PieceHasher)> = None;
     loop {

@@ -12,6 +12,7 @@ use crate::net::{Conn, ConnError, Incoming, is_silence};
 use crate::proto::transfer::{Manifest, PieceHasher, Pieces, Source, piece_count, piece_span};
 use crate::time::Span;
 use crate::wire::{ByteRange, ContentLabel, Download, ManifestQuery, Message, Part, Wanted, features};
+use core::ops::Range;
 use std::io;
 use std::time::Instant;
 
@@ -117,23 +118,25 @@ pub(super) fn ask_manifest(swarm: &Swarm<'_>, conn: &mut Conn) -> Result<Manifes
     }
 }
 
+/// Asks for bytes of a content.
+pub(super) const fn download(request: RequestNumber, id: ContentId, range: &Range<u64>) -> Download {
+    let bytes = ByteRange {
+        offset: range.start,
+        bytes: range.end - range.start,
+    };
+    Download {
+        request,
+        wanted: Wanted::Id(id),
+        part: Part::Range(bytes),
+    }
+}
+
 /// True if the last piece is as long as it is said to be: its value alone does not tell, its bytes do.
 fn has_length(conn: &mut Conn, id: ContentId, manifest: &Manifest) -> Result<bool, AttemptFault> {
     let (bytes, last) = (manifest.bytes(), PieceIndex(piece_count(manifest.bytes()) - 1));
     let (span, request) = (piece_span(bytes, last), RequestNumber(u64::MAX - 1));
-    let (wanted, mut at) = (Wanted::Id(id), span.start);
-    let part = Part::Range(ByteRange {
-        offset: span.start,
-        bytes: span.end - span.start,
-    });
-    conn.send(
-        &Download {
-            request,
-            wanted,
-            part,
-        }
-        .into(),
-    )?;
+    let mut at = span.start;
+    conn.send(&download(request, id, &span).into())?;
     let (mut hasher, mut buffer) = (PieceHasher::new(bytes, last), vec![0; CHUNK_BYTES_MAX]);
     loop {
         match conn.receive(ANSWER_TIMEOUT)? {

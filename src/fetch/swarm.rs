@@ -9,7 +9,7 @@ use super::account::{Accounts, AttemptFault};
 use super::source::take_from;
 use super::stopwatch::{self, Phase};
 use crate::id::{PieceIndex, RequestNumber};
-use crate::limits::{HOLDER_RETRY, HOPE_LOST};
+use crate::limits::{HOLDER_RETRY, HOPE_LOST, HOPE_WORD};
 use crate::name::HostPort;
 use crate::net::{Clock, Conn, ConnWriter, Offer, Pacer, Stop};
 use crate::proto::transfer::{Headway, Manifest, Pieces, Source, Taker, piece_span};
@@ -65,6 +65,8 @@ pub(super) struct State {
     pub(super) over: bool,
     /// What is missing is nowhere.
     pub(super) hopeless: bool,
+    /// When those who take from us were last told of our hope by whoever heard something.
+    pub(super) hope_told: Instant,
     /// A holder is being asked for the piece values.
     pub(super) asking: bool,
     /// The length that was proven, if it is not the one listed.
@@ -307,6 +309,7 @@ impl<'a> Swarm<'a> {
             let account = state.accounts.of(holder);
             account.bytes += bytes as u64;
             account.heard = Some(now);
+            self.tell_hope(&mut state, now);
         }
         if !self.down.is_limited() {
             return Ok(());
@@ -394,16 +397,20 @@ impl<'a> Swarm<'a> {
         if let Some(taker) = state.taker.as_mut() {
             taker.handle_word(now, source);
         }
+        self.tell_hope(&mut state, now);
     }
 
     /// A holder has nothing for us, and had hope of more so long ago. While it has some that is as good as its turn.
     pub(super) fn has_nothing(&self, source: Source, hoped_before: Span) {
+        let mut state = self.state.lock();
+        let now = self.clock.at();
         if hoped_before < HOPE_LOST {
-            self.heard_from(source);
+            state.headway.heard(now);
         }
-        if let Some(taker) = self.state.lock().taker.as_mut() {
-            taker.handle_dry(self.clock.at(), source, hoped_before);
+        if let Some(taker) = state.taker.as_mut() {
+            taker.handle_dry(now, source, hoped_before);
         }
+        self.tell_hope(&mut state, now);
     }
 
     /// Somebody named other holders.
@@ -426,6 +433,14 @@ impl<'a> Swarm<'a> {
             offer.hoped(before);
         }
         before
+    }
+
+    /// The same, now and then, by whoever hears something: the fetching thread may be asking an index for long.
+    fn tell_hope(&self, state: &mut State, now: Instant) {
+        if now.since(state.hope_told) >= HOPE_WORD {
+            state.hope_told = now;
+            self.hoped_before(state, now);
+        }
     }
 
     /// Ends it, for what is missing is nowhere, unless somebody has come since this was found.

@@ -164,8 +164,14 @@ mod tests {
             holders: List::first_of(addresses(0..most - 1)),
         };
         assert_eq!(add_to(&mut word, addresses(0..1)), [], "it was said already");
-        assert_eq!(add_to(&mut word, addresses(most - 1..most + 2)), addresses(most..most + 2));
-        assert_eq!(add_to(&mut word, addresses(most + 2..most + 3)), addresses(most + 2..most + 3));
+        assert_eq!(
+            add_to(&mut word, addresses(most - 1..most + 2)),
+            addresses(most..most + 2)
+        );
+        assert_eq!(
+            add_to(&mut word, addresses(most + 2..most + 3)),
+            addresses(most + 2..most + 3)
+        );
         assert_eq!(word.holders.len(), HOLDERS_PER_LISTING_MAX);
     }
 }

@@ -31,11 +31,13 @@ impl Offer {
         have: Pieces,
         seed: Option<u64>,
     ) -> Self {
+        let mut giver = Giver::new(have, seed);
+        giver.hope(uplink.clock().at());
         Self {
             manifest,
             mapped: Arc::new(mapped),
             uplink: Arc::clone(uplink),
-            number: uplink.add_offer(Giver::new(have, seed)),
+            number: uplink.add_offer(giver),
         }
     }
 

@@ -17,6 +17,7 @@ mod journal;
 mod landing;
 mod mapped;
 mod open;
+mod replacing;
 mod scan;
 mod stamp;
 mod state;

@@ -108,6 +108,9 @@ fn whatever_size_a_tree_is_listed_with_it_comes() {
         let got = Words::get("dir", &out).and(&["--rs", &rs.address()]).run();
         assert_eq!(got.code, 0, "listed {listed}: {}", got.stderr);
         assert!(std::fs::read(out.join("dir/a")).expect("read") == content);
-        assert_eq!(std::fs::read_dir(out.join("dir")).expect("listed").count(), MANY + 1);
+        assert_eq!(
+            std::fs::read_dir(out.join("dir")).expect("listed").count(),
+            MANY + 1
+        );
     }
 }

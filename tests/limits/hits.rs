@@ -184,10 +184,7 @@ pub(crate) const HITS: &[(&str, Hit)] = &[
             "while_no_piece_counts_others_are_looked_for_less_and_less_often",
         ),
     ),
-    (
-        "HOPE_LOST",
-        By(TAKE, "what_nobody_has_or_hopes_for_is_given_up"),
-    ),
+    ("HOPE_LOST", By(TAKE, "what_nobody_has_or_hopes_for_is_given_up")),
     (
         "HOPE_WORD",
         By(

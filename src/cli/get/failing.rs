@@ -51,7 +51,10 @@ pub(in crate::cli) fn fetch_failure(info: &ContentInfo, unfetched: &Unfetched) -
         FetchFault::Disk(error) => Failure::new(Exit::Failed, error.to_string()),
         FetchFault::NoHolderLeft(heaviest) => Failure::new(
             exit_of(*heaviest),
-            format!("{name}: no holder is left; what has come is kept ({})", tried(unfetched)),
+            format!(
+                "{name}: no holder is left; what has come is kept ({})",
+                tried(unfetched)
+            ),
         ),
         FetchFault::NobodyHas(missing, heaviest) => Failure::new(
             exit_of(*heaviest),

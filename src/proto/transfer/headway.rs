@@ -99,7 +99,10 @@ mod tests {
         (0..end).step_by(2).for_each(|secs| headway.heard(at(secs)));
         assert!(headway.silent(at(end)) <= Span::from_secs(2));
         (end..end + 100).for_each(|secs| headway.heard(at(secs)));
-        assert!(headway.silent(at(end + 100)) >= Span::from_secs(100), "words are not enough any more");
+        assert!(
+            headway.silent(at(end + 100)) >= Span::from_secs(100),
+            "words are not enough any more"
+        );
         headway.came(at(end + 100));
         headway.heard(at(end + 200));
         assert_eq!(headway.silent(at(end + 200)), Span::ZERO);

@@ -292,7 +292,11 @@ fn what_nobody_has_or_hopes_for_is_given_up() {
     taker.handle_dry(lost, A, HOPE_LOST);
     assert!(!taker.is_hopeless(lost), "it owes a piece");
     taker.close(lost, A);
-    assert_eq!(taker.hoped(lost.after(HOPE_LOST)), lost, "it was there until then");
+    assert_eq!(
+        taker.hoped(lost.after(HOPE_LOST)),
+        lost,
+        "it was there until then"
+    );
     assert!(taker.is_hopeless(lost.after(HOPE_LOST)));
     assert_eq!(taker.missing(), [0..4]);
     taker.open(lost.after(HOPE_LOST), A);
