@@ -167,7 +167,7 @@ pub const STALL_GIVE_UP: Span = Span::from_secs(20);
 pub const HOLDER_RETRY: Span = Span::from_secs(2);
 /// Getters that wait for each other conclude that what is missing is nowhere when the last hope is so old: in it one that
 /// has hope is heard of six peers away.
-pub const HOPE_LOST: Span = Span::from_secs(3);
+pub const HOPE_LOST: Span = Span::from_secs(4);
 /// A getter for which there is nothing hears so, and how old our own hope is, at least so often.
 pub const HOPE_WORD: Span = Span::from_millis(500);
 /// While no piece has counted for so long other holders are looked for, and the user is told: a smallest piece takes it

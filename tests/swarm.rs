@@ -101,7 +101,7 @@ fn who_waits_behind_slow_relays_does_not_give_up() {
     let mut setup = Setup::even(6, 4, rate, 1);
     setup.chunk_bytes = 2 * 1_024;
     setup.in_line = true;
-    let (piece, last) = (8 * HOPE_LOST.0 / 4, 6);
+    let (piece, last) = (Span::from_secs(8).0, 6);
     let report = run(setup);
     assert!(report.everybody, "{report:#?}");
     let first = report.peers[last].done.expect("done").since(Instant::ZERO);

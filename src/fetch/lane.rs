@@ -282,7 +282,7 @@ impl Work<'_> {
     /// What has come is given its name before more is written: each is an open file.
     fn wait_for_room(&self) -> Result<(), AttemptFault> {
         let mut state = self.state.lock();
-        while state.landed.len() >= 2 * SMALL_GROUP_FILES {
+        while state.landed.len() + state.naming >= 2 * SMALL_GROUP_FILES {
             self.changed.wait(&mut state);
         }
         if state.disk.is_some() || self.stop.is_set() {

@@ -76,6 +76,8 @@ pub(super) struct State {
     pub(super) accounts: BTreeMap<BatchItem, Accounts>,
     /// Written, and without their names yet.
     pub(super) landed: Vec<Landed>,
+    /// So many more are being given theirs.
+    pub(super) naming: usize,
     /// Contents of which our own disk wants nothing, by order.
     pub(super) refused: Vec<(usize, io::Error)>,
     /// Contents of which some holder sent more than was listed and comes whole: so it may be, and they come by pieces.
@@ -248,6 +250,7 @@ impl Fetcher<'_> {
             batch: Batch::new(holders.len(), contents),
             accounts: BTreeMap::new(),
             landed: Vec::new(),
+            naming: 0,
             refused: Vec::new(),
             longer: BTreeMap::new(),
             kept: None,
@@ -327,6 +330,7 @@ impl Work<'_> {
             let now = self.clock.at();
             let landed = if finished || is_full(&state) || now.since(named_at) > NAMED_WITHIN {
                 named_at = now;
+                state.naming = state.landed.len();
                 core::mem::take(&mut state.landed)
             } else {
                 Vec::new()
@@ -345,6 +349,8 @@ impl Work<'_> {
                 .iter()
                 .for_each(|(holder, why)| receiving.failed(holder, why));
             ended.extend(give_names(landed, accounts, begun, receiving));
+            self.state.lock().naming = 0;
+            self.changed.notify_all();
             receiving.advanced(bytes);
             if finished {
                 return ended;

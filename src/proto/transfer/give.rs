@@ -131,9 +131,9 @@ impl Giver {
 
     /// When [`Giver::handle_timeout`] wants to be called: more of what is here may be sent then.
     pub fn deadline(&self) -> Option<Instant> {
-        let dry = self.getters.values().any(|getter| self.is_dry(getter));
+        let looks = !self.have.is_all() && !self.getters.is_empty();
         let patient = self.patient.front().map(|(at, _)| *at);
-        patient.into_iter().chain(dry.then_some(self.dry_due)).min()
+        patient.into_iter().chain(looks.then_some(self.dry_due)).min()
     }
 
     /// Lets go what has waited long enough, and looks who waits for nothing.
@@ -330,6 +330,7 @@ mod tests {
             assert!(giver.open(reader, Pieces::none(3)));
             giver.credit(reader, 3);
         }
+        giver.handle_timeout(NOW);
         giver.gain(NOW, PieceIndex(0), false);
         giver.gain(NOW, PieceIndex(2), true);
         let first = Chosen {
@@ -378,17 +379,19 @@ mod tests {
     fn who_waits_for_nothing_is_told_so_now_and_then() {
         let mut giver = Giver::new(Pieces::none(3), Some(7));
         assert!(giver.open(Reader(1), Pieces::none(3)));
-        assert_eq!(giver.deadline(), None, "it waits for nothing yet");
-        giver.credit(Reader(1), 1);
         giver.handle_timeout(NOW);
-        assert_eq!(giver.poll_dry(), Some((Reader(1), NOW.since(Instant::ZERO))));
+        assert_eq!(giver.poll_dry(), None, "it waits for nothing yet");
+        giver.credit(Reader(1), 1);
+        let [first, second, third] = [1, 2, 3].map(|times| NOW.after(Span(HOPE_WORD.0 * times)));
+        assert_eq!(giver.deadline(), Some(first));
+        giver.handle_timeout(first);
+        assert_eq!(giver.poll_dry(), Some((Reader(1), first.since(Instant::ZERO))));
         assert_eq!(giver.poll_dry(), None);
-        let next = NOW.after(HOPE_WORD);
-        assert_eq!(giver.deadline(), Some(next));
-        giver.hope(next);
-        giver.handle_timeout(next);
+        giver.hope(second);
+        giver.handle_timeout(second);
         assert_eq!(giver.poll_dry(), Some((Reader(1), Span::ZERO)));
-        giver.gain(next, PieceIndex(0), true);
-        assert_eq!(giver.deadline(), None, "there is something for it");
+        giver.gain(second, PieceIndex(0), true);
+        giver.handle_timeout(third);
+        assert_eq!(giver.poll_dry(), None, "there is something for it");
     }
 }

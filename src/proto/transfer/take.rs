@@ -8,10 +8,14 @@
 
 use super::Pieces;
 use crate::id::PieceIndex;
-use crate::limits::{HOPE_LOST, SLOW_PIECE, STALL, STALL_GIVE_UP, WINDOW_PIECES_MAX, WINDOW_SPAN};
+use crate::limits::{HOPE_LOST, HOPE_WORD, SLOW_PIECE, STALL, STALL_GIVE_UP, WINDOW_PIECES_MAX, WINDOW_SPAN};
 use crate::time::{Instant, Span};
 use core::ops::Range;
 use std::collections::{BTreeMap, VecDeque};
+
+/// Hope that was told of counts as older by this, more than the word was on its way: or what goes round among many would
+/// not grow old.
+const HEARSAY: Span = Span(HOPE_WORD.0 / 5);
 
 /// A holder, as its getter numbers it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -278,6 +282,7 @@ impl Taker {
         if let Some(place) = holder.expected.iter().position(|expected| *expected == piece) {
             holder.expected.remove(place);
             holder.begun = false;
+            holder.late = false;
             self.release(piece, source);
             self.grant(source);
         }
@@ -319,7 +324,8 @@ impl Taker {
     /// A holder says that it has nothing for us, and how long ago it last had hope of more.
     pub fn handle_dry(&mut self, now: Instant, source: Source, hoped_before: Span) {
         if let Some(holder) = self.holders.get_mut(&source) {
-            holder.dry = Some(Instant(now.0.saturating_sub(hoped_before.0)));
+            let before = hoped_before.0.saturating_add(HEARSAY.0);
+            holder.dry = Some(Instant(now.0.saturating_sub(before)));
         }
     }
 

@@ -178,7 +178,18 @@ impl World {
                 self.peer(number).up.stalled = stops;
                 self.pump(number);
             }
-            _ if !self.peer(number).here => self.lose(&event),
+            _ if !self.peer(number).here => {
+                // Nobody listens there any more.
+                if let Event::Ask {
+                    from,
+                    exchange,
+                    ask: Ask::Open(_),
+                } = &event
+                {
+                    self.tell(number, *from, *exchange, Tell::Close);
+                }
+                self.lose(&event);
+            }
             Event::Meet => {
                 self.meet(number);
                 self.schedule(number);
