@@ -183,6 +183,14 @@ pub const STALL: Span = Span::from_secs(2);
 pub const STALL_GIVE_UP: Span = Span::from_secs(20);
 /// A holder whose connection was lost in the middle is tried again after this: what was started anew is often back.
 pub const HOLDER_RETRY: Span = Span::from_secs(2);
+/// Getters that wait for each other conclude that what is missing is nowhere when the last hope is so old: in it one that
+/// has hope is heard of six peers away.
+pub const HOPE_LOST: Span = Span::from_secs(4);
+/// A getter for which there is nothing hears so, and how old our own hope is, at least so often.
+pub const HOPE_WORD: Span = Span::from_millis(500);
+/// While no piece has counted for so long other holders are looked for, and the user is told: a smallest piece takes it
+/// at 2 KiB/s. Nobody is given up for it, for some links are so slow.
+pub const HEADWAY: Span = Span::from_secs(30);
 /// A piece that takes this long, and twice as long as another holder takes, may come from others too: a holder
 /// that has become slow is not silent. No less, for a large piece on a slow link is no reason to begin it again.
 pub const SLOW_PIECE: Span = Span::from_secs(5);
@@ -226,6 +234,9 @@ pub const WORD_TO_WAITING: Span = Span::from_secs(2);
 pub const LANES_TRIAL: Span = Span::from_millis(100);
 /// After a trial that did not help, so long until the next.
 pub const LANES_TRIAL_AGAIN: Span = Span::from_secs(1);
+/// More lanes are not tried where the pieces they begin would take the uplink longer than this: what is begun goes to its
+/// end, and all of it would come late.
+pub const LANES_TRIAL_MAX: Span = Span::from_secs(8);
 /// Bytes a lane must have moved before they tell of the link, and not of its socket's buffer.
 pub const LANES_TRIAL_BYTES: u64 = 256 * 1024;
 /// A lane whose getter takes nothing for so long does not count: another may be sent to.

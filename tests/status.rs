@@ -23,22 +23,18 @@ fn status(server: &Running, transport: &str) -> Value {
     ended.json().remove(0)
 }
 
+fn load_for_a_second(server: &Running, more: &[&str]) {
+    let words = ["load", "--rs", &server.address, "--secs", "1"];
+    let loaded = run(&[&words[..], more].concat());
+    assert_eq!(loaded.code, 0, "{}", loaded.stderr);
+}
+
 #[test]
 fn an_rs_tells_what_it_served_and_refused() {
     let data = tempfile::tempdir().expect("a directory");
     let server = rs(&["--data", data.path().to_str().expect("UTF-8")]);
-    let words = [
-        "load",
-        "--rs",
-        &server.address,
-        "--secs",
-        "1",
-        "--rate",
-        "40",
-        "--keep",
-    ];
-    let loaded = run(&[&words[..], &["--connections", "3", "--contents", "6"]].concat());
-    assert_eq!(loaded.code, 0, "{}", loaded.stderr);
+    let load = ["--rate", "40", "--connections", "3", "--contents", "6", "--keep"];
+    load_for_a_second(&server, &load);
     let missing = run(&["search", "nobody-has-it", "--rs", &server.address]);
     assert_eq!(missing.code, 3);
     for transport in ["tcp", "udp"] {
@@ -119,18 +115,7 @@ fn who_is_offline_is_named_also_after_a_restart() {
 #[test]
 fn a_hangup_is_answered_in_the_log_and_a_term_ends_cleanly() {
     let mut server = rs(&[]);
-    let joined = run(&[
-        "load",
-        "--rs",
-        &server.address,
-        "--secs",
-        "1",
-        "--rate",
-        "1",
-        "--connections",
-        "1",
-    ]);
-    assert_eq!(joined.code, 0, "{}", joined.stderr);
+    load_for_a_second(&server, &["--rate", "1", "--connections", "1"]);
     server.signal("-HUP");
     let mut log = String::new();
     eventually("its account in the log", || {

@@ -381,6 +381,8 @@ pdu("M", nil, "HaveMap", 131050, { { "request", u(8), "number of the exchange" }
 pdu("U", nil, "HaveUpdate", 20684, { { "request", u(8), "number of the exchange" },
   { "pieces", list(1024, u(4)), "pieces the sender has gained" },
   { "holders", list(64, of.PeerAddress), "others the sender knows" } })
+pdu("d", nil, "Dry", 12, { { "request", u(8), "number of the exchange" },
+  { "hoped_before_millis", u(4), "milliseconds since the sender last had hope of more pieces" } })
 pdu("Q", nil, "Credit", 10, { { "request", u(8), "number of the exchange" },
   { "pieces", u(2), "pieces more" } })
 pdu("N", nil, "Choice", 13, { { "request", u(8), "number of the exchange" },

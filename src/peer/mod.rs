@@ -253,7 +253,10 @@ impl Peer {
     /// Shares a content that was fetched and verified.
     pub fn add_fetched(&self, path: &Path, info: &ContentInfo, manifest: &Arc<Manifest>) {
         match self.shares.add_verified(path, info, Arc::clone(manifest)) {
-            Some(info) => self.list(info),
+            Some((info, stamp)) => {
+                self.seal_part(info.id, stamp);
+                self.list(info);
+            }
             // It has changed already: the next look sees what it is now.
             None => self.unlist(&info.key()),
         }

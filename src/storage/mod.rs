@@ -17,6 +17,7 @@ mod journal;
 mod landing;
 mod mapped;
 mod open;
+mod replacing;
 mod room;
 mod scan;
 mod sound;

@@ -300,6 +300,13 @@ pdus! {
         /// others the sender knows
         holders: List<PeerAddress, HOLDERS_PER_LISTING_MAX>,
     }
+    /// Dry: the holder of a part has nothing that the getter lacks.
+    b'd' Dry (PeerToPeer, Tcp) {
+        /// number of the exchange
+        request: RequestNumber,
+        /// milliseconds since the sender last had hope of more pieces
+        hoped_before_millis: u32,
+    }
     /// Credit: send this many more pieces of your choice that I lack.
     b'Q' Credit (PeerToPeer, Tcp) {
         /// number of the exchange

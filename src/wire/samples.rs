@@ -261,6 +261,11 @@ pub fn samples() -> Vec<Message> {
             holders: List::first_of([address]),
         }
         .into(),
+        Dry {
+            request,
+            hoped_before_millis: 1_500,
+        }
+        .into(),
         Credit { request, pieces: 2 }.into(),
         Choice {
             request,

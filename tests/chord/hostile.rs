@@ -17,8 +17,8 @@ use p2pdi::storage::State;
 use p2pdi::time::Span;
 use p2pdi::wire::samples::samples;
 use p2pdi::wire::{
-    GossipRecord, List, Message, Refusal, RingAsk, RingHops, RingJoin, RingLeave, RingMember, RingMembers,
-    RingKeyOf, RingNotify, RingRecord, RingShape, RingStore, RingTable, RingVerdict, RingView,
+    GossipRecord, List, Message, Refusal, RingAsk, RingHops, RingJoin, RingKeyOf, RingLeave, RingMember,
+    RingMembers, RingNotify, RingRecord, RingShape, RingStore, RingTable, RingVerdict, RingView,
 };
 use std::net::SocketAddr;
 use std::path::Path;
