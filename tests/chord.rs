@@ -297,7 +297,10 @@ fn a_getter_that_serves_is_a_holder_in_the_ring() {
     eventually("the first to be none", || {
         (holders() == [address.clone()]).then_some(())
     });
-    assert!(get(place, "song", &first) == (0, Some(content)), "got from the getter");
+    assert!(
+        get(place, "song", &first) == (0, Some(content)),
+        "got from the getter"
+    );
     getter.signal("-TERM");
     getter.end();
     assert_eq!(holders(), Vec::<String>::new(), "it took its word back");
