@@ -3,7 +3,6 @@
 //! Invariant: an answer changes nothing but what is noted for later, so anybody may ask anything; and while an
 //! operation is open no state is told, for it is about to change.
 
-use super::asks::Purpose;
 use super::member::{Member, describe};
 use super::node::{RingNode, Standing};
 use crate::id::RequestNumber;
@@ -220,10 +219,7 @@ impl RingNode {
 
     fn answer_leave(&mut self, now: Instant, leave: &RingLeave) -> Message {
         let leaver = Member::of(self.settings.space, &leave.sender);
-        // Somebody else on its host may have said so: it is looked at, as whoever is thought to be dead.
-        if self.view.is_some() && self.near.successors().contains(&leaver) {
-            self.ask_state(now, leaver, Purpose::Watch);
-        }
+        self.note_gone(now, leaver);
         if self.near.successor() == Some(leaver) {
             self.settle_at = Some(now);
         }
