@@ -86,7 +86,7 @@ impl Ring {
 
     fn tables(&self) -> Vec<Option<RingTable>> {
         let nodes = self.peers.iter().filter_map(|peer| peer.ring());
-        nodes.map(|node| node.table()).collect()
+        nodes.map(p2pdi::peer::RingPeer::table).collect()
     }
 
     /// Waits until everybody lists those that come after it, and knows who comes before it.
