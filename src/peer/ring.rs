@@ -290,8 +290,14 @@ fn own_address(
     towards
         .map(|ip| SocketAddr::new(ip, listening.port()).into())
         .ok_or_else(|| {
-            let text =
-                "a node of a ring must know its address: give --listen or --advertise one that others reach";
+            let tried: Vec<String> = contacts.iter().map(ToString::to_string).collect();
+            let why = match tried.is_empty() {
+                true => String::new(),
+                false => format!(", and {} does not answer, which would tell", tried.join(", ")),
+            };
+            let text = format!(
+                "a node of a ring must know its address{why}: give --listen or --advertise one that others reach"
+            );
             io::Error::new(io::ErrorKind::InvalidInput, text)
         })
 }

@@ -3,7 +3,7 @@
 use super::live::{client, in_order, keepers, kept_at, neighbours, until_ring};
 use super::process::{Running, eventually, text, write_random};
 use super::{live, node};
-use p2pdi::limits::{RING_REPLICAS, RING_STABILIZE};
+use p2pdi::limits::{RING_REPLICAS, RING_STABILIZE, RING_SUCCESSORS};
 use p2pdi::name::ContentName;
 use p2pdi::net::Stop;
 use p2pdi::proto::chord::Member;
@@ -254,7 +254,8 @@ fn half_of_the_nodes_die_at_once() {
             half_die(64, seed);
         }
     } else {
-        half_die(16, 1);
+        // As many as lists are long and one more: everybody lists everybody from the beginning.
+        half_die(usize::from(RING_SUCCESSORS) + 1, 1);
     }
 }
 

@@ -136,11 +136,11 @@ fn halves_that_were_cut_from_each_other_become_one_ring() {
         let name = format!("new-{}", half.machine);
         write_random(&shared(place, half.machine, 3).join(&name), 50, 1);
         until("it to be published", patience, || {
-            found(&space, half, &[name.clone()]) == 1
+            found(&space, half, std::slice::from_ref(&name)) == 1
         });
         names.push(name);
     }
-    std::thread::park_timeout(CUT.saturating_sub(cut.elapsed()));
+    until("the cut to have lasted", CUT * 2, || cut.elapsed() >= CUT);
 
     space.cut(false);
     let joined = Instant::now();

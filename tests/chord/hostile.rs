@@ -86,7 +86,7 @@ impl Ring {
 
     fn tables(&self) -> Vec<Option<RingTable>> {
         let nodes = self.peers.iter().filter_map(|peer| peer.ring());
-        nodes.map(|node| node.table()).collect()
+        nodes.map(p2pdi::peer::RingPeer::table).collect()
     }
 
     /// Waits until everybody lists those that come after it, and knows who comes before it.
@@ -262,7 +262,13 @@ fn lie_to(ring: &Ring) {
                     drop(call(peer, &wish));
                 }
             }
-            let real = before.iter().flatten().map(|table| table.node);
+            // In a young ring whoever is on a member's host can make it join again by its leave.
+            let is_grown = peer.ring().expect("a node").driver().standing() == Standing::In;
+            let real = before
+                .iter()
+                .flatten()
+                .filter(|_| is_grown)
+                .map(|table| table.node);
             for sender in real.filter(|node| node.address != NodeAddress::from(peer.address())) {
                 let leave = RingLeave {
                     request: REQUEST,
