@@ -118,7 +118,9 @@ impl RingCheck {
         // A newcomer that a ring did not count in when it became young makes it no grown one.
         let (young, rest): (Vec<&Seen>, Vec<&Seen>) =
             members.iter().partition(|seen| seen.standing == Standing::Young);
-        let grown = young.is_empty() || rest.iter().any(|seen| principals.contains(&seen.me));
+        let counted_in = |seen: &&Seen| young.iter().any(|other| other.list.contains(&seen.me));
+        let enough = self.has_had_enough || principals.len() >= self.principals_min;
+        let grown = young.is_empty() || enough && rest.iter().any(counted_in);
         if grown {
             self.enough_principals(&circle, &principals, &lists)?;
         } else {
