@@ -207,8 +207,10 @@ impl RingCheck {
         if self.has_had_enough && members.len() < 2 {
             return false;
         }
+        // Half-way to being grown it must not lose what it takes.
+        let is_young = self.seen.values().any(|seen| seen.standing == Standing::Young);
         let needed = match () {
-            () if self.has_had_enough => 1,
+            () if self.has_had_enough && !(grows && is_young) => 1,
             () if grows || members.iter().any(|seen| seen.standing == Standing::In) => self.principals_min,
             () => 0,
         };
