@@ -295,7 +295,8 @@ of.RingMember = record("RingMember", { { "address", of.NodeAddress, "where it is
 of.RingView = record("RingView", { { "version", u(8), "grows with every change" },
   { "grown", bool, "1 if the ring is young no more" },
   { "members", list(33, of.RingMember), "the members by seniority, the one that leads first" } })
-of.RingRecord = record("RingRecord", { { "by_id", bool, "0 if the key is the name's, 1 if it is the id's" },
+of.RingRecord = record("RingRecord", {
+  { "key", u(1), "what its key is derived from: 0 the name, 1 the id, 2 the document's number" },
   { "place", bool, "1 if the nodes that keep the record are to hold the content too" },
   { "content", of.ContentInfo, "the content" },
   { "holders", list(64, of.GossipRecord), "the claims of its holders" } })
@@ -426,7 +427,8 @@ pdu("Y", 11, "RingTable", 5063, { { "request", u(8), "number of the request" },
   { "fingers", list(160, of.RingMember), "who comes first at 2^i after the node, for each bit of an id" } })
 pdu("Z", 0, "RingStore", 131072, { { "request", u(8), "request number" },
   { "ring", of.RingShape, "the sender's ring" },
-  { "publisher", optional(of.NodeAddress), "whose claims they are; absent between nodes that keep them" },
+  { "sender", of.RingMember, "the node that sends them; a publisher that is no member has incarnation 0" },
+  { "copy", bool, "0 if they are claims of the sender, 1 if they are copies between nodes that keep them" },
   { "records", list(256, of.RingRecord), "the records" } })
 pdu("Z", 1, "RingFetch", 131072, { { "request", u(8), "request number" },
   { "ring", of.RingShape, "the asker's ring" }, { "wanted", of.Wanted, "what is looked for" },

@@ -63,8 +63,8 @@ impl RingNode {
         };
         let ours_leads = ours.first();
         let moves = match &state.view {
-            // Grown rings do not move.
-            None => true,
+            // Grown rings do not move. One of ours that is grown is so because ours is about to be.
+            None => !ours.members.contains(&owner),
             Some(theirs) if theirs.members.iter().any(|member| *member == self.near.me.wire()) => false,
             Some(theirs) => {
                 let theirs_leads = theirs.members.first().map(|member| member.address);

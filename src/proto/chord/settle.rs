@@ -63,7 +63,9 @@ impl RingNode {
 
     pub(super) fn successor_replied(&mut self, now: Instant, next: Member, reply: &Reply<'_>) {
         match reply {
-            Reply::Answer(Message::RingState(state)) if self.is_left_out(state) => self.left_out(now, next),
+            Reply::Answer(Message::RingState(state)) if self.is_left_out(state) => {
+                self.left_out(now, next, state);
+            }
             Reply::Answer(Message::RingState(state)) => {
                 let next = Member::of(self.settings.space, &state.node);
                 self.take_list(next, state);

@@ -95,9 +95,20 @@ impl RingNode {
         theirs.is_some_and(|view| view.members.iter().all(|member| *member != me))
     }
 
-    /// The successor is in such a ring. Who is a newcomer yet joins it; to all others that is another ring.
-    pub(super) fn left_out(&mut self, now: Instant, next: Member) {
-        if self.near.confirmed {
+    /// The successor is in such a ring. If that is what became of this node's own, for it has others of those that this one
+    /// lists, or if this one is a newcomer, it joins; to all others that is another ring.
+    pub(super) fn left_out(&mut self, now: Instant, next: Member, state: &RingState) {
+        let others = self
+            .near
+            .successors()
+            .iter()
+            .skip(1)
+            .chain(&self.near.predecessor);
+        let mut others = others.filter(|other| **other != next).map(|other| other.wire());
+        let theirs = state.view.as_ref();
+        let ours =
+            others.any(|other| theirs.is_some_and(|view| view.members.iter().any(|one| *one == other)));
+        if self.near.confirmed && !ours {
             self.notify(now, next);
             self.lose_successor(now, next);
         } else {

@@ -118,7 +118,9 @@ impl RingCheck {
         // A newcomer that a ring did not count in when it became young makes it no grown one.
         let (young, rest): (Vec<&Seen>, Vec<&Seen>) =
             members.iter().partition(|seen| seen.standing == Standing::Young);
-        let grown = young.is_empty() || rest.iter().any(|seen| principals.contains(&seen.me));
+        let counted_in = |seen: &&Seen| young.iter().any(|other| other.list.contains(&seen.me));
+        let enough = self.has_had_enough || principals.len() >= self.principals_min;
+        let grown = young.is_empty() || enough && rest.iter().any(counted_in);
         if grown {
             self.enough_principals(&circle, &principals, &lists)?;
         } else {
@@ -205,8 +207,10 @@ impl RingCheck {
         if self.has_had_enough && members.len() < 2 {
             return false;
         }
+        // Half-way to being grown it must not lose what it takes.
+        let is_young = self.seen.values().any(|seen| seen.standing == Standing::Young);
         let needed = match () {
-            () if self.has_had_enough => 1,
+            () if self.has_had_enough && !(grows && is_young) => 1,
             () if grows || members.iter().any(|seen| seen.standing == Standing::In) => self.principals_min,
             () => 0,
         };
