@@ -117,7 +117,10 @@ mod tests {
 
     #[test]
     fn missing_pieces_are_named() {
-        assert_eq!(nobody_has(&[7..13]), "nobody has pieces 7–12");
+        assert_eq!(
+            nobody_has(core::slice::from_ref(&(7..13))),
+            "nobody has pieces 7–12"
+        );
         assert_eq!(nobody_has(core::slice::from_ref(&(3..4))), "nobody has piece 3");
         let every_other: Vec<Range<u32>> = (0..10).map(|run| 2 * run..2 * run + 1).collect();
         assert_eq!(

@@ -106,8 +106,7 @@ impl RingNode {
             .chain(&self.near.predecessor);
         let mut others = others.filter(|other| **other != next).map(|other| other.wire());
         let theirs = state.view.as_ref();
-        let ours =
-            others.any(|other| theirs.is_some_and(|view| view.members.iter().any(|one| *one == other)));
+        let ours = others.any(|other| theirs.is_some_and(|view| view.members.contains(&other)));
         if self.near.confirmed && !ours {
             self.notify(now, next);
             self.lose_successor(now, next);
