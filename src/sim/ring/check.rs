@@ -64,7 +64,7 @@ pub struct RingCheck {
     seen: BTreeMap<NodeIndex, Seen>,
     /// The principals, and since when each has been one without a break.
     principal_since: BTreeMap<RingId, (Member, Instant)>,
-    /// The ring is grown, and has had as many principals as it takes.
+    /// The ring has been grown, with as many principals as it takes.
     has_had_enough: bool,
     looks: u64,
 }
@@ -129,12 +129,13 @@ impl RingCheck {
             everybody_lists_everybody(&circle, &lists)?;
         }
         one_ordered_ring(&circle, &lists)?;
-        self.has_had_enough = grown && (self.has_had_enough || principals.len() >= self.principals_min);
+        self.has_had_enough |= grown && principals.len() >= self.principals_min;
         self.note_principals(world.now(), &principals);
         Ok(())
     }
 
-    /// A ring grows up with as many as it takes, and loses them by death only: of one that has shrunk somebody is left.
+    /// A ring grows up with as many as it takes, and loses them by death only. Of one that has shrunk somebody is left; it may
+    /// grow again before newcomers from earlier have settled.
     fn enough_principals(
         &self,
         circle: &Circle,
