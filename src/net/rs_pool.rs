@@ -5,7 +5,7 @@
 
 use super::descriptors::connections_within;
 use super::places::{Place, Places};
-use super::rs_session::{Progress, Session};
+use super::rs_session::{Progress, ReadBuffer, Session};
 use super::socket::tune;
 use super::{Clock, Dropped, Service, Stop};
 use crate::limits::{
@@ -135,6 +135,7 @@ impl RsPool {
                 held_bytes_max: settings.held_bytes_max,
                 per_address_max: settings.connections_per_address_max,
                 settled: ChangeCount::default(),
+                buffer: Box::new([0; size_of::<ReadBuffer>()]),
                 service: Arc::clone(service),
                 clock,
                 stop: stop.clone(),
@@ -261,6 +262,7 @@ struct Worker {
     held_bytes_max: usize,
     per_address_max: usize,
     settled: ChangeCount,
+    buffer: Box<ReadBuffer>,
     service: Arc<dyn Service>,
     clock: Clock,
     stop: Stop,
@@ -292,9 +294,14 @@ impl Worker {
                 }
             }
             for event in &events {
-                if event.token() != WAKE {
-                    self.drive(event.token().0, now);
+                let token = event.token().0;
+                if event.is_read_closed()
+                    && let Some(session) = self.sessions.get_mut(&token)
+                {
+                    session.hung_up = true;
                 }
+                // No session has the waker's token.
+                self.drive(token, now);
             }
             // Who was served last waited longest.
             self.service.account().note_wait(self.clock.at().since(now.at));
@@ -368,7 +375,7 @@ impl Worker {
         let Some(session) = self.sessions.get_mut(&token) else {
             return;
         };
-        match session.drive(now, &*self.service) {
+        match session.drive(now, &*self.service, &mut self.buffer) {
             Progress::Waiting => {}
             Progress::Again => self.again.push_back(token),
             Progress::Ended => return self.close(token),

@@ -31,6 +31,10 @@ pub(super) enum Progress {
 
 /// Bytes read in one turn: enough for many requests, little enough to be fair.
 const TURN_BYTES: usize = 64 * 1024;
+/// Room for an answer of a usual length.
+const ANSWER_BYTES: usize = 512;
+/// Bytes read at once, by one session after the other.
+pub(super) type ReadBuffer = [u8; 16 * 1024];
 
 /// An answer that waits for the store, and those behind it.
 #[derive(Debug)]
@@ -63,7 +67,9 @@ pub(super) struct Session {
     taken_bytes: usize,
     /// After the output: close.
     ending: bool,
-    /// The client will send no more.
+    /// The poll has told that the client will send no more.
+    pub(super) hung_up: bool,
+    /// All that it sent is read.
     closed: bool,
     /// Whole frames are waiting in the input for room in the output.
     backlog: bool,
@@ -88,6 +94,7 @@ impl Session {
             opened_at: now,
             taken_bytes: 0,
             ending: false,
+            hung_up: false,
             closed: false,
             backlog: false,
             stuck_since: None,
@@ -136,8 +143,8 @@ impl Session {
     }
 
     /// Reads what is there, answers it, writes what can be written.
-    pub(super) fn drive(&mut self, now: Now, service: &dyn Service) -> Progress {
-        let progress = self.turn(now, service).unwrap_or(Progress::Ended);
+    pub(super) fn drive(&mut self, now: Now, service: &dyn Service, buffer: &mut ReadBuffer) -> Progress {
+        let progress = self.turn(now, service, buffer).unwrap_or(Progress::Ended);
         if self.is_idle() {
             // Ten thousand idle clients must not each keep the largest buffer they ever needed.
             self.input = Vec::new();
@@ -149,13 +156,13 @@ impl Session {
         progress
     }
 
-    fn turn(&mut self, now: Now, service: &dyn Service) -> io::Result<Progress> {
+    fn turn(&mut self, now: Now, service: &dyn Service, buffer: &mut ReadBuffer) -> io::Result<Progress> {
         self.write(now.at, service)?;
         let had_backlog = self.backlog;
         let mut progress = Progress::Waiting;
         if !self.ending && !self.is_full() {
             if !self.backlog && !self.closed {
-                progress = self.read()?;
+                progress = self.read(buffer)?;
             }
             self.answer_frames(now, service);
             self.write(now.at, service)?;
@@ -178,11 +185,10 @@ impl Session {
         self.output.len() - self.written >= RS_ANSWERS_WAITING_BYTES_MAX
     }
 
-    fn read(&mut self) -> io::Result<Progress> {
-        let mut buffer = [0; 16 * 1024];
+    fn read(&mut self, buffer: &mut ReadBuffer) -> io::Result<Progress> {
         let mut turn_bytes = 0;
         loop {
-            match self.stream.read(&mut buffer) {
+            match self.stream.read(buffer) {
                 Ok(0) => {
                     self.closed = true;
                     return Ok(Progress::Waiting);
@@ -192,6 +198,10 @@ impl Session {
                     turn_bytes += bytes;
                     if turn_bytes >= TURN_BYTES {
                         return Ok(Progress::Again);
+                    }
+                    // It was empty, and the poll tells of its next byte; of its end it may have told already.
+                    if bytes < buffer.len() && !self.hung_up {
+                        return Ok(Progress::Waiting);
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Progress::Waiting),
@@ -258,6 +268,7 @@ impl Session {
                     let (from, came) = (self.output.len(), now);
                     self.held.push_back(Held { from, after, came });
                 }
+                self.output.reserve(ANSWER_BYTES);
                 encode_frame(&answer, &mut self.output);
             }
         }
@@ -317,14 +328,19 @@ fn next_frame(rest: &mut &[u8]) -> Result<Option<Message>, DecodeError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::id::RequestNumber;
+    use crate::net::{Account, Kept};
     use crate::time::Span;
+    use crate::wire::StatusQuery;
     use std::net::{Ipv4Addr, TcpListener};
+    use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
     fn session() -> (Session, std::net::TcpStream) {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a listener");
         let client = std::net::TcpStream::connect(listener.local_addr().expect("bound")).expect("connected");
         let (stream, from) = listener.accept().expect("accepted");
         let asker = Asker::over_tcp(from.ip(), from.ip());
+        stream.set_nonblocking(true).expect("set");
         let stream = TcpStream::from_std(stream);
         (Session::new(stream, asker, None, Instant::ZERO), client)
     }
@@ -357,6 +373,69 @@ mod tests {
             session.overdue(after(SEND_DEADLINE).after(more)),
             Some(Dropped::SlowReader)
         );
+    }
+
+    /// A service whose store settles when it is told to.
+    struct Slow {
+        account: Account,
+        settled: AtomicU64,
+    }
+
+    impl Service for Slow {
+        fn turn(&self, _: Now) -> Box<dyn Turn + '_> {
+            Box::new(Busy)
+        }
+        fn account(&self) -> &Account {
+            &self.account
+        }
+        fn settled(&self) -> ChangeCount {
+            ChangeCount(self.settled.load(Relaxed))
+        }
+        fn tell_settled(&self, _: Box<dyn Fn() + Send + Sync>) {}
+    }
+
+    struct Busy;
+
+    impl Turn for Busy {
+        fn answer(&mut self, _: &Asker, request: &Message) -> (Message, ChangeCount) {
+            let request = request.request().unwrap_or_default();
+            (refusal(request, Refusal::Busy, "no"), ChangeCount(1))
+        }
+    }
+
+    #[test]
+    fn the_wait_for_the_store_is_part_of_what_the_account_calls_slowest() {
+        let (mut session, mut client) = session();
+        session.greeted = true;
+        let service = Slow {
+            account: Account::new(Instant::ZERO),
+            settled: AtomicU64::new(0),
+        };
+        let slowest_us = || {
+            let told = service
+                .account
+                .tell(Instant::ZERO, RequestNumber(1), Kept::default());
+            told.slowest_us
+        };
+        let at = |millis| Now {
+            at: Instant::ZERO.after(Span::from_millis(millis)),
+            ..Now::default()
+        };
+        let request = RequestNumber(1);
+        let mut question = Vec::new();
+        encode_frame(&StatusQuery { request }.into(), &mut question);
+        client.write_all(&question).expect("sent");
+        let mut buffer = [0; size_of::<ReadBuffer>()];
+        while !session.is_held() {
+            session.drive(at(0), &service, &mut buffer);
+        }
+        session.drive(at(3), &service, &mut buffer);
+        assert!(session.is_held());
+        assert_eq!(slowest_us(), 0);
+        service.settled.store(1, Relaxed);
+        session.drive(at(70), &service, &mut buffer);
+        assert!(session.is_idle());
+        assert_eq!(slowest_us(), 70_000);
     }
 
     #[test]

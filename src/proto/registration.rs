@@ -310,10 +310,10 @@ impl Registration {
     fn search(&mut self, now: Now, asker: &Asker, search: &Search) -> Message {
         let mut page = Page::new(asker.answer_bytes_max);
         let matching = self.catalog.matching(&search.wanted, search.after.as_ref());
-        let known = !matching.is_empty();
-        let mut found = false;
+        let (mut known, mut found) = (false, false);
         let mut named = Vec::new();
         for (content, entry) in matching {
+            known = true;
             let (listing, first) = match self.listing(now, asker, content, entry) {
                 Ok(Some(listing)) => listing,
                 Ok(None) => continue,
