@@ -136,6 +136,8 @@ pub const RS_UDP_THREADS: usize = 2;
 pub const RS_UDP_BATCH_MAX: usize = 64;
 /// Lines of log about requests in a second: more of them are counted, and cost an RS under attack nothing.
 pub const RS_LOG_LINES_PER_SEC_MAX: u32 = 100;
+/// Addresses that an RS remembers to have warned of: more of them at once are an attack, and fill only the lines above.
+pub const RS_WARNED_ADDRESSES_MAX: usize = 1_024;
 /// Answers waiting for one slow reader, in bytes; its requests are not read until it has taken some.
 pub const RS_ANSWERS_WAITING_BYTES_MAX: usize = 512 * 1024;
 /// The queue of connections the kernel may hold before we accept them.

@@ -102,6 +102,13 @@ pub(crate) const HITS: &[(&str, Hit)] = &[
         "RS_LOG_LINES_PER_SEC_MAX",
         By("src/rs/events.rs", "a_flood_is_counted_and_not_written"),
     ),
+    (
+        "RS_WARNED_ADDRESSES_MAX",
+        By(
+            "src/rs/events.rs",
+            "who_goes_on_after_a_warning_is_not_warned_of_again_for_a_while",
+        ),
+    ),
     ("LOAD_THREADS_MAX", By(LOAD, LOAD_RANGE)),
     ("LOAD_CONNECTIONS_MAX", By(LOAD, LOAD_RANGE)),
     ("LOAD_WINDOW_MAX", By(LOAD, LOAD_RANGE)),
