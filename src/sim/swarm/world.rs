@@ -389,6 +389,10 @@ impl World {
     fn wake(&mut self, number: PeerNumber) {
         let now = self.now;
         let peer = self.peer(number);
+        if peer.wake != Some(now) {
+            // It was put off or done earlier.
+            return;
+        }
         peer.wake = None;
         if peer.taker.deadline().is_some_and(|due| due <= now.instant()) {
             peer.taker.handle_timeout(now.instant());
