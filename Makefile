@@ -33,8 +33,8 @@ demo: ## an RS and six peers: both experiments, verified, with a picture (RFCS=D
 test: ## all tests
 	$(CARGO) test --locked
 
-ordeal: ## all rounds of tests/ordeal.rs and tests/durable.rs: kills, liars, stalls, changes, 1 TiB, failing disks
-	P2PDI_ORDEAL=1 $(CARGO) test --locked --test ordeal --test durable -- --nocapture --test-threads 1
+ordeal: ## all rounds of tests/ordeal.rs, durable.rs and chord.rs: kills, liars, stalls, 1 TiB, failing disks, cut rings
+	P2PDI_ORDEAL=1 $(CARGO) test --locked --test ordeal --test durable --test chord -- --nocapture --test-threads 1
 
 siege: ## all of tests/siege.rs: an RS under crowds, floods and forgeries (the forgeries need root)
 	P2PDI_ORDEAL=1 $(CARGO) test --locked --test siege -- --nocapture --test-threads 1

@@ -17,7 +17,7 @@ use crate::proto::{
 use crate::rng::Rng;
 use crate::storage::{ChangeCount, Commits, DiskStore, Store as _, store_bytes};
 use crate::time::{Instant, Now, Span};
-use crate::wire::{Message, Refusal, Status, features};
+use crate::wire::{List, Message, PeerInfo, Refusal, Status, features};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use events::Events;
 use parking_lot::{Mutex, MutexGuard};
@@ -88,24 +88,43 @@ impl Core {
     fn kept(&self) -> Kept {
         let now = self.clock.now();
         let mut kept = self.kept.lock();
-        if let Some((at, kept)) = *kept
-            && now.at.since(at) < COUNTED_EVERY
+        if let Some((at, kept)) = &*kept
+            && now.at.since(*at) < COUNTED_EVERY
         {
-            return kept;
+            return kept.clone();
         }
-        let (known, active, contents) = self.machine.lock().counts(now);
+        let ((known, active, contents), offline) = {
+            let mut machine = self.machine.lock();
+            let there = (machine.counts(now), machine.offline(now));
+            self.hand_on(now, &mut machine);
+            there
+        };
         let counted = Kept {
             peers_known: known as u64,
             peers_active: active as u64,
             contents: contents as u64,
             store_bytes: self.data.as_deref().and_then(store_bytes),
+            offline,
         };
-        *kept = Some((now.at, counted));
+        *kept = Some((now.at, counted.clone()));
         counted
     }
 
     fn status(&self, request: RequestNumber) -> Status {
         self.account.tell(self.clock.at(), request, self.kept())
+    }
+
+    /// The same with addresses that the asker can use.
+    fn status_for(&self, asker: &Asker, request: RequestNumber) -> Message {
+        let mut status = self.status(request);
+        let mut offline = List::new();
+        for peer in core::mem::take(&mut status.offline).into_vec() {
+            let Some(host) = asker.usable(&peer.host) else {
+                return refusal(request, Refusal::UseTcp, "ask over TCP");
+            };
+            offline.push(PeerInfo { host, ..peer });
+        }
+        Status { offline, ..status }.into()
     }
 }
 
@@ -150,18 +169,27 @@ impl Turn for CoreTurn<'_> {
 
 impl CoreTurn<'_> {
     fn decide(&mut self, asker: &Asker, request: &Message) -> (Message, ChangeCount) {
+        let allowances = &self.core.allowances;
+        if Allowances::counts(asker, request)
+            && let Some(text) = allowances.lock().refuses(self.now.at, asker, request)
+        {
+            // Not a bound that stays reached: whoever waits is served.
+            let no = refusal(request.request().unwrap_or_default(), Refusal::Busy, text);
+            return (no, ChangeCount::default());
+        }
+        let (answer, after) = self.serve(asker, request);
+        if Allowances::counts_answer(asker, &answer) {
+            allowances.lock().note_answer(asker, &answer);
+        }
+        (answer, after)
+    }
+
+    fn serve(&mut self, asker: &Asker, request: &Message) -> (Message, ChangeCount) {
         let (core, now) = (self.core, self.now);
         if let Message::StatusQuery(query) = request {
             // What is there is counted under the lock.
             self.machine = None;
-            return (core.status(query.request).into(), ChangeCount::default());
-        }
-        if Allowances::rates(request)
-            && let Some(text) = core.allowances.lock().refuses(now.at, asker, request)
-        {
-            let request = request.request().unwrap_or_default();
-            let no = refusal(request, Refusal::LimitReached, text);
-            return (no, ChangeCount::default());
+            return (core.status_for(asker, query.request), ChangeCount::default());
         }
         let changes_state = changes_state(request);
         if changes_state && core.commits.is_full() {
@@ -316,7 +344,7 @@ fn restored(
     let mut store = DiskStore::open(directory)?;
     let mut restoring = Restoring::new(settings, rng, now, store.is_of_this_boot());
     store.load(&mut |row| restoring.take(row))?;
-    let machine = restoring.finish();
+    let mut machine = restoring.finish();
     let (known, active, contents) = machine.counts(now);
     log::info!(
         "{}: {known} peers, of them {active} active, and {contents} contents",

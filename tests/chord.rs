@@ -1,7 +1,26 @@
 //! The ring with real processes: the report's numbers, files that outlive who put them, and a ring beside an RS.
 #![allow(clippy::disallowed_types, reason = "whole tests use files and sockets")]
 
+#[path = "chord/deaths.rs"]
+mod deaths;
+#[path = "chord/halves.rs"]
+mod halves;
+#[path = "chord/hostile.rs"]
+mod hostile;
+#[path = "hostile/liar.rs"]
+#[allow(dead_code, reason = "each test uses what it needs of this")]
+mod liar;
+#[path = "chord/live.rs"]
+mod live;
+#[path = "chord/placed.rs"]
+mod placed;
 mod process;
+#[path = "hostile/raw.rs"]
+#[allow(dead_code, reason = "each test uses what it needs of this")]
+mod raw;
+#[path = "siege/space.rs"]
+#[allow(dead_code, reason = "each test uses what it needs of this")]
+mod space;
 
 use process::{Running, Words, eventually, rs, run, text, write_random};
 use serde_json::{Value, json};
@@ -238,4 +257,91 @@ fn the_menu_speaks_of_the_ring() {
         (0, Some(content)),
         "the other keeps it"
     );
+}
+
+#[test]
+fn a_getter_that_serves_is_a_holder_in_the_ring() {
+    let place = tempfile::tempdir().expect("a directory");
+    let place = place.path();
+    let content = write_random(&place.join("shared/song"), 200_000, 1);
+    let shared = place.join("shared");
+    let first = node(place, "127.0.0.1:0", "chord", &["--dir", text(&shared)]);
+    eventually("the ring to begin", || ask(&["neighbours"], &first).pop());
+    let stop = p2pdi::net::Stop::new();
+    let asker = live::client(&first, &stop);
+    let wanted = p2pdi::wire::Wanted::Name(p2pdi::name::ContentName::new("song").expect("a name"));
+    let holders = || -> Vec<String> {
+        let records = asker.records(&wanted).unwrap_or_default();
+        let holders = records.iter().flat_map(p2pdi::locate::holders_of);
+        holders.map(|holder| holder.to_string()).collect()
+    };
+    eventually("the share to be published", || {
+        (holders() == [first.address.clone()]).then_some(())
+    });
+    let out = place.join("kept");
+    let words =
+        Words::get("song", &out).and(&["--ring", &first.address, "--state", text(&place.join("state"))]);
+    let mut getter = words
+        .clone()
+        .and(&["--linger", "forever", "--listen", "127.0.0.1:0"])
+        .spawn();
+    let listening = getter.stderr_line();
+    let address = listening
+        .strip_prefix("listening on ")
+        .expect("listening")
+        .to_owned();
+    eventually("the getter to be a holder", || {
+        holders().contains(&address).then_some(())
+    });
+    std::fs::remove_file(shared.join("song")).expect("removed");
+    eventually("the first to be none", || {
+        (holders() == [address.clone()]).then_some(())
+    });
+    assert!(
+        get(place, "song", &first) == (0, Some(content)),
+        "got from the getter"
+    );
+    getter.signal("-TERM");
+    getter.end();
+    assert_eq!(holders(), Vec::<String>::new(), "it took its word back");
+    stop.trigger();
+    let all = run(&["get", "--all", "--ring", &first.address]);
+    assert_eq!(all.code, 2);
+    assert!(all.stderr.contains("no list of them"), "{}", all.stderr);
+}
+
+#[test]
+fn a_node_answers_until_it_has_left() {
+    let place = tempfile::tempdir().expect("a directory");
+    let place = place.path();
+    let content = write_random(&place.join("shared/song"), 1_000, 1);
+    let shared = place.join("shared");
+    let mut leaver = node(place, "127.0.0.1:0", "chord", &["--dir", text(&shared)]);
+    eventually("the ring to begin", || ask(&["neighbours"], &leaver).pop());
+    let other = node(
+        &place.join("other"),
+        "127.0.0.1:0",
+        "chord",
+        &["--ring", &leaver.address],
+    );
+    eventually("the ring to come together", || {
+        let (_, list) = live::neighbours(&leaver)?;
+        (list.len() == 1).then_some(())
+    });
+    eventually("the share to be published", || {
+        (get(place, "song", &other).0 == 0).then_some(())
+    });
+    // The other takes nothing over for now, so leaving takes until it counts as dead.
+    other.signal("-STOP");
+    leaver.signal("-TERM");
+    let told = std::time::Instant::now();
+    let out = place.join("late");
+    while told.elapsed() < std::time::Duration::from_secs(1) {
+        let got = Words::get("song", &out).from([leaver.address.as_str()]).run();
+        assert_eq!(got.code, 0, "{}", got.stderr);
+        assert_eq!(std::fs::read(out.join("song")).expect("fetched"), content);
+        std::fs::remove_dir_all(&out).expect("removed");
+    }
+    other.signal("-CONT");
+    assert!(leaver.end().success());
 }

@@ -20,6 +20,7 @@ mod process;
 #[allow(dead_code, reason = "each test uses what it needs of this")]
 mod raw;
 #[path = "siege/space.rs"]
+#[allow(dead_code, reason = "each test uses what it needs of this")]
 mod space;
 
 use process::{Running, run};

@@ -23,6 +23,7 @@ use p2pdi::limits::SMALL_BYTES_MAX;
 use p2pdi::locate::{Located, Locator, Request};
 use p2pdi::name::{ContentName, HostPort, PeerName, printable};
 use p2pdi::net::{Clock, Pacer, RingClient, RsClient, RsLink, Stop};
+use p2pdi::peer::RingWish;
 use p2pdi::wire::{ContentInfo, Tree};
 use serde_json::json;
 use serving::Serving;
@@ -108,6 +109,11 @@ pub(super) fn run(mut line: Line) -> Result<(), Failure> {
             "from where? give --rs HOST:PORT, --ring HOST:PORT or --peer HOST:PORT",
         ));
     }
+    if task.all && rs.is_none() && peers.is_empty() {
+        return Err(Failure::usage(
+            "--all: a ring finds contents by name or id and has no list of them: name them, or give --rs or --peer too",
+        ));
+    }
     let modes = modes(&mut line)?;
     let transport = transport(&mut line)?;
     let (up_limit, down_limit) = (line.rate("--up-limit")?, line.rate("--down-limit")?);
@@ -119,11 +125,17 @@ pub(super) fn run(mut line: Line) -> Result<(), Failure> {
     let signalled = stop_on_signals(&stop)?;
     let clock = Clock::start();
 
+    let ring = ring_client(node.as_ref(), rs.is_none() && peers.is_empty(), clock, &stop)?;
     let given = state.map(|state| open_state(Some(state), "get")).transpose()?;
     let serving = Serving {
         rs: rs.clone(),
         transport,
         central: modes.central,
+        ring: ring.as_ref().map(|ring| RingWish {
+            settings: ring.settings(),
+            contacts: node.into_iter().collect(),
+            member: false,
+        }),
         listen,
         name: name.clone(),
         state: Mutex::new(Cell::new(given)),
@@ -141,7 +153,6 @@ pub(super) fn run(mut line: Line) -> Result<(), Failure> {
         }
     }
 
-    let ring = ring_client(node.as_ref(), rs.is_none() && peers.is_empty(), clock, &stop)?;
     let client = rs.map(|rs| RsClient::new(RsLink::new(rs, transport, clock, stop.clone())));
     let me = name
         .or_else(|| PeerName::new("get").ok())
@@ -329,7 +340,7 @@ impl<'a> Getting<'a> {
         if let Some(peer) = self.serving.peer() {
             match of_tree {
                 None => peer.add_fetched(&fetched.path, info, &fetched.manifest),
-                Some(_) if info.bytes > SMALL_BYTES_MAX => peer.withdraw_part(info),
+                Some(_) if info.bytes > SMALL_BYTES_MAX => peer.end_part(&fetched.path, info),
                 Some(_) => {}
             }
         }

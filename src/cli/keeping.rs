@@ -1,110 +1,239 @@
-//! What the ring wants kept here: fetched with the ordinary engine into the state directory, and shared on.
+//! What the ring wants kept here: fetched with the ordinary engine into the state directory, shared on, and given up when
+//! the ring has no use for it here any more. How much there is room for is for [`Placed`] to say.
 //!
 //! Each content lies in a directory of its own id, so nothing of the user's is ever replaced by what others put.
 
+use super::put::Said;
 use super::say;
-use p2pdi::fetch::{Fetcher, HolderSource, Standing, Watcher};
+use p2pdi::fetch::{FetchFault, Fetcher, HolderSource, Standing, Unfetched, Watcher};
 use p2pdi::id::ContentId;
-use p2pdi::limits::REJOIN_WAIT;
 use p2pdi::locate::holders_of;
-use p2pdi::name::{ContentName, HostPort};
-use p2pdi::net::{Pacer, RingClient, Stop};
-use p2pdi::peer::{Peer, RingPeer};
-use p2pdi::wire::{RingRecord, Wanted};
+use p2pdi::name::HostPort;
+use p2pdi::net::{Clock, Pacer, RingClient, Stop};
+use p2pdi::peer::{Peer, PlacedWord, RingPeer};
+use p2pdi::proto::chord::Member;
+use p2pdi::proto::{Placed, PlacedAttempt, PlacedBounds, PlacedStep};
+use p2pdi::storage::{free_bytes, measure, scan};
+use p2pdi::wire::{ContentInfo, ContentKey, RingRecord, Wanted};
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
-/// How often a content is tried to be fetched before it is left to others.
-const TRIES_MAX: u32 = 20;
+/// How long nothing may happen before it is looked whether something is due.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// Shares what was kept before, and keeps what is to be, until the stop.
 pub(super) fn start(
     peer: &Arc<Peer>,
     state: &Path,
     down: Pacer,
+    clock: Clock,
     stop: &Stop,
 ) -> io::Result<Option<JoinHandle<()>>> {
-    let directory = state.join("ring");
-    let Some(ring) = peer.ring() else { return Ok(None) };
-    share_kept(peer, ring, &directory);
-    let (peer, stop) = (Arc::clone(peer), stop.clone());
-    let thread = std::thread::Builder::new().name("peer-keep".to_owned());
-    thread
-        .spawn(move || {
-            while let Some(record) = peer.ring().and_then(|ring| ring.next_place(&stop)) {
-                keep(&peer, &directory, &record, &down, &stop);
-            }
-        })
-        .map(Some)
-}
-
-fn share_kept(peer: &Peer, ring: &RingPeer, directory: &Path) {
-    for kept in directory.read_dir().into_iter().flatten().filter_map(Result::ok) {
-        let Some(id) = kept.file_name().to_str().and_then(ContentId::parse) else {
-            continue;
-        };
-        ring.place(id);
-        for name in names_below(&kept.path(), "") {
-            peer.shares().add_file(kept.path().join(name.as_str()), name);
-        }
+    if peer.ring().is_none() {
+        return Ok(None);
     }
-}
-
-/// The files below a directory that can be shared, by their paths there.
-fn names_below(directory: &Path, prefix: &str) -> Vec<ContentName> {
-    let mut names = Vec::new();
-    for entry in directory.read_dir().into_iter().flatten().filter_map(Result::ok) {
-        let file_name = entry.file_name();
-        let (Some(name), Ok(kind)) = (file_name.to_str(), entry.file_type()) else {
-            continue;
-        };
-        let name = format!("{prefix}{name}");
-        if kind.is_dir() {
-            names.extend(names_below(&entry.path(), &format!("{name}/")));
-        } else if kind.is_file() && !file_name.as_encoded_bytes().starts_with(b".") {
-            names.extend(ContentName::new(name));
-        }
-    }
-    names
-}
-
-/// Fetches one content, if it is not here under that name already.
-fn keep(peer: &Arc<Peer>, directory: &Path, record: &RingRecord, down: &Pacer, stop: &Stop) {
-    let info = &record.content;
-    let Some(ring) = peer.ring() else { return };
-    let mut holders = RingHolders {
-        client: ring.client(),
-        own: SocketAddr::from(ring.driver().address()).into(),
-        wanted: Wanted::Name(info.name.clone()),
-        id: info.id,
-        named: Vec::new(),
+    let mut keeping = Keeping {
+        peer: Arc::clone(peer),
+        directory: state.join("ring"),
+        placed: Placed::new(PlacedBounds::USUAL),
+        down,
+        clock,
+        stop: stop.clone(),
     };
-    let out: PathBuf = directory.join(info.id.to_string());
-    let fetcher = Fetcher::new(out, down, stop.clone());
-    for _ in 0..TRIES_MAX {
-        let here = peer.shares().find(&Wanted::Id(info.id));
-        if here.iter().any(|share| share.info.key() == info.key()) {
-            ring.place(info.id);
-            return;
-        }
-        match fetcher.fetch(info, &mut holders, &mut Unwatched) {
-            Ok(fetched) => {
-                peer.add_fetched(&fetched.path, info, &fetched.manifest);
-                say::note(&format!("keeping {} for the ring", info.name));
-                return;
+    keeping.share_kept();
+    let thread = std::thread::Builder::new().name("peer-keep".to_owned());
+    thread.spawn(move || keeping.run()).map(Some)
+}
+
+struct Keeping {
+    peer: Arc<Peer>,
+    /// Below it lies what is kept.
+    directory: PathBuf,
+    placed: Placed,
+    down: Pacer,
+    clock: Clock,
+    stop: Stop,
+}
+
+impl Keeping {
+    fn ring(&self) -> Option<&RingPeer> {
+        self.peer.ring()
+    }
+
+    fn share_kept(&mut self) {
+        for kept in self
+            .directory
+            .read_dir()
+            .into_iter()
+            .flatten()
+            .filter_map(Result::ok)
+        {
+            let Some(id) = kept.file_name().to_str().and_then(ContentId::parse) else {
+                continue;
+            };
+            if let Some(ring) = self.ring() {
+                ring.place(id);
             }
-            Err(fault) => {
-                log::info!("{}: not kept here yet: {fault:?}", info.name);
-                if stop.wait_until(std::time::Instant::now() + REJOIN_WAIT.to_std()) {
-                    return;
+            for (name, (path, _)) in scan(&kept.path()).files {
+                self.peer.shares().add_file(path, name);
+            }
+            self.measure(id);
+        }
+    }
+
+    fn place_of(&self, id: ContentId) -> PathBuf {
+        self.directory.join(id.to_string())
+    }
+
+    fn measure(&mut self, id: ContentId) {
+        let (files, bytes) = measure(&self.place_of(id));
+        self.placed.measured(self.clock.at(), id, files, bytes);
+    }
+
+    fn run(&mut self) {
+        while !self.stop.is_set() {
+            let Some(ring) = self.ring() else { return };
+            if let Some((key, word)) = ring.next_placed(LOOK) {
+                self.heed(&key, word);
+            }
+            for id in self.placed.expired(self.clock.at()) {
+                log::info!("{id}: the ring has no use for it any more");
+                self.give_up(id, &self.place_of(id));
+            }
+            // A directory that is not there yet will be on the disk of the one above.
+            let free = free_bytes(&self.directory)
+                .or_else(|_| free_bytes(self.directory.parent().unwrap_or(&self.directory)));
+            let free = free.unwrap_or_else(|error| {
+                log::warn!("{error}: nothing is kept for the ring");
+                0
+            });
+            match self.placed.next(self.clock.at(), free) {
+                Some(PlacedStep::Fetch(attempt)) => self.keep(attempt),
+                Some(PlacedStep::Refuse(record, why)) => {
+                    self.refuse(&record.content, &why.to_string());
+                }
+                None => {}
+            }
+        }
+    }
+
+    fn heed(&mut self, key: &ContentKey, word: PlacedWord) {
+        let now = self.clock.at();
+        match word {
+            PlacedWord::Wanted(record) if self.is_here(&record) => {}
+            PlacedWord::Wanted(record) => {
+                if !self.placed.want(now, record) {
+                    log::warn!("{}: not kept for the ring: too much waits to be", key.name);
                 }
             }
+            PlacedWord::Renewed => self.placed.renewed(now, key.id, true),
+            PlacedWord::Unknown => self.placed.renewed(now, key.id, false),
+            PlacedWord::Elsewhere(info, keepers) => {
+                self.placed.renewed(now, key.id, true);
+                self.leave_to(&info, &keepers);
+            }
         }
     }
-    log::warn!("{}: the ring wants it kept here, but nobody serves it", info.name);
+
+    /// True if a content is here under that name already; then the ring learns that it is.
+    fn is_here(&self, record: &RingRecord) -> bool {
+        let id = record.content.id;
+        let here = self.peer.shares().find(&Wanted::Id(id));
+        let is_here = here.iter().any(|share| share.info.key() == record.content.key());
+        if let Some(ring) = self.ring().filter(|_| is_here) {
+            ring.keep_placed(id);
+        }
+        is_here
+    }
+
+    /// Others are to keep a content now: when they do, it is given up here.
+    fn leave_to(&mut self, info: &ContentInfo, keepers: &[Member]) {
+        let path = self.place_of(info.id).join(info.name.as_str());
+        let Some(ring) = self.ring().filter(|_| path.is_file()) else {
+            return;
+        };
+        if Said::of(&ring.client(), info).all_keep(keepers) {
+            log::info!("{}: others keep it for the ring now", info.name);
+            self.give_up(info.id, &path);
+        }
+    }
+
+    /// Removes what is kept under an id, or one file of it.
+    fn give_up(&mut self, id: ContentId, what: &Path) {
+        let place = self.place_of(id);
+        for (_, (path, _)) in scan(&place).files {
+            if path.starts_with(what) {
+                self.peer.shares().remove_file(&path);
+            }
+        }
+        let removed = if what.is_dir() {
+            std::fs::remove_dir_all(what)
+        } else {
+            std::fs::remove_file(what)
+        };
+        if let Err(error) = removed {
+            log::warn!("{}: {error}", what.display());
+        }
+        self.measure(id);
+        if measure(&place).1 == 0 {
+            // Empty directories, if anything.
+            let _ = std::fs::remove_dir_all(&place);
+            if let Some(ring) = self.ring() {
+                ring.displace(id);
+            }
+        }
+    }
+
+    fn refuse(&self, info: &ContentInfo, why: &str) {
+        log::warn!("{}: not kept for the ring: {why}", info.name);
+        if let Some(ring) = self.ring() {
+            ring.decline(info);
+        }
+    }
+
+    /// Fetches one content.
+    fn keep(&mut self, attempt: PlacedAttempt) {
+        let info = attempt.record.content.clone();
+        let Some(ring) = self.ring().filter(|_| !self.is_here(&attempt.record)) else {
+            return;
+        };
+        let mut holders = RingHolders {
+            client: ring.client(),
+            own: SocketAddr::from(ring.driver().address()).into(),
+            wanted: Wanted::Name(info.name.clone()),
+            id: info.id,
+            named: Vec::new(),
+        };
+        let fetcher = Fetcher::new(self.place_of(info.id), &self.down, self.stop.clone());
+        let fetched = fetcher
+            .at_most(attempt.bytes_max)
+            .fetch(&info, &mut holders, &mut Unwatched);
+        self.measure(info.id);
+        match fetched {
+            Ok(fetched) => {
+                if let Some(ring) = self.ring() {
+                    ring.keep_placed(info.id);
+                }
+                self.peer.add_fetched(&fetched.path, &info, &fetched.manifest);
+                say::note(&format!("keeping {} for the ring", info.name));
+            }
+            Err(Unfetched {
+                fault: FetchFault::Disk(error),
+                ..
+            }) => self.refuse(&info, &error.to_string()),
+            Err(unfetched) if !self.stop.is_set() => {
+                log::info!("{}: not kept here yet: {:?}", info.name, unfetched.fault);
+                if !self.placed.failed(self.clock.at(), attempt) {
+                    log::warn!("{}: the ring wants it kept here, but nobody serves it", info.name);
+                }
+            }
+            Err(_) => {}
+        }
+    }
 }
 
 /// Whoever the ring says holds a content.

@@ -20,6 +20,7 @@ mod load;
 mod menu;
 mod peer;
 mod progress;
+mod put;
 mod query;
 mod ring;
 mod rs;
@@ -41,7 +42,7 @@ pub(crate) fn run(args: Vec<OsString>) -> ExitCode {
     match dispatch(args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            say::note(&format!("p2pdi: {failure}"));
+            say::failure(&format!("p2pdi: {failure}"));
             ExitCode::from(failure.exit.code())
         }
     }

@@ -1,31 +1,20 @@
-//! `p2pdi ring`: what a node knows of its ring, lookups, and files put into it and got from it.
+//! `p2pdi ring`: what a node knows of its ring, and lookups; files are put and got elsewhere.
 
 use super::failure::{Exit, Failure};
 use super::line::Line;
-use super::peer::{choose_name, open_state};
+use super::put::put;
 use super::query::conn_failure;
-use super::show::{size, table};
+use super::show::table;
 use super::{commands, get, say, signals};
 use p2pdi::id::ContentId;
-use p2pdi::limits::{LEASE_SECS, PEER_CONNECTIONS};
-use p2pdi::name::{ContentName, HostPort, printable};
-use p2pdi::net::{Clock, Conn, ConnError, LinkTransport, RingClient, Stop, look_at_node};
-use p2pdi::peer::{Peer, PeerSettings};
-use p2pdi::proto::chord::{LookupFault, Member, Owner, RingSettings};
-use p2pdi::ring::{NodeAddress, RingId};
-use p2pdi::wire::{ContentInfo, GossipRecord, List, Refusal, RingRecord, RingTable, Wanted};
+use p2pdi::name::{HostPort, printable};
+use p2pdi::net::{Clock, RingClient, Stop, look_at_node};
+use p2pdi::proto::chord::{LookupFault, Member, RingSettings};
+use p2pdi::ring::RingId;
+use p2pdi::wire::RingTable;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-/// How long the nodes that are to keep a file may take to say that they do, once one of them has.
-const KEEP_PATIENCE: Duration = Duration::from_secs(600);
-/// How often they are looked for.
-const LOOK: Duration = Duration::from_millis(200);
-/// How often a record is offered to who was just said to own its key.
-const OFFERS_MAX: u32 = 20;
 
 pub(super) fn command(mut line: Line) -> Result<(), Failure> {
     let words: Vec<String> = line.operands().to_vec();
@@ -58,7 +47,7 @@ pub(super) fn command(mut line: Line) -> Result<(), Failure> {
     }
 }
 
-fn begin() -> Result<Stop, Failure> {
+pub(super) fn begin() -> Result<Stop, Failure> {
     say::start_log("warn");
     let stop = Stop::new();
     signals::stop_on_signals(&stop)?;
@@ -74,11 +63,11 @@ fn look(node: &HostPort) -> Result<(RingTable, RingSettings), Failure> {
 }
 
 /// A small id as a number, a large one as digits.
-fn id_json(id: RingId) -> Value {
+pub(super) fn id_json(id: RingId) -> Value {
     id.as_u64().map_or_else(|| json!(id.to_string()), |id| json!(id))
 }
 
-fn member_json(member: &Member) -> Value {
+pub(super) fn member_json(member: &Member) -> Value {
     let HostPort { host, port } = SocketAddr::from(member.address).into();
     json!({ "id": id_json(member.id), "host": host.as_str(), "port": port })
 }
@@ -202,222 +191,4 @@ fn lookup(node: &HostPort, text: &str, json: bool) -> Result<(), Failure> {
         ));
     }
     Ok(())
-}
-
-/// The name a file is put under: its own.
-pub(super) fn name_of(file: &Path) -> Result<ContentName, Failure> {
-    let name = file.file_name().and_then(|name| name.to_str());
-    name.and_then(|name| ContentName::new(name).ok())
-        .ok_or_else(|| Failure::usage(format!("{}: its name cannot be shared", file.display())))
-}
-
-fn put(node: &HostPort, file: &Path, json: bool) -> Result<(), Failure> {
-    let stop = begin()?;
-    let clock = Clock::start();
-    let path = file
-        .canonicalize()
-        .map_err(|error| Failure::io(file.display().to_string(), &error))?;
-    if !path.is_file() {
-        return Err(Failure::usage(format!("{}: not a file", file.display())));
-    }
-    let name = name_of(file)?;
-    let client = client(node, clock, &stop)?;
-    let conn = Conn::connect(node, 0, &stop).map_err(|error| conn_failure(format!("node {node}"), &error))?;
-    // The nodes that are to keep it fetch it from here, by the address that they see.
-    let listen = SocketAddr::new(conn.local().ip(), 0);
-    drop(conn);
-    let mut state = open_state(None, "put")?;
-    let settings = PeerSettings {
-        rs: None,
-        transport: LinkTransport::Tcp,
-        ring: None,
-        central: false,
-        listen,
-        advertise: None,
-        name: choose_name(None, &mut state)?,
-        directories: Vec::new(),
-        up_limit: None,
-        connections_max: PEER_CONNECTIONS,
-    };
-    let peer =
-        Peer::start(settings, state, clock, &stop).map_err(|error| Failure::io("listening", &error))?;
-    peer.shares().add_file(path, name.clone());
-    peer.wait_for_scan();
-    let put = put_shared(&client, &peer, &name, &stop);
-    if stop.is_set() {
-        peer.join();
-        return Err(Failure::new(
-            Exit::Interrupted,
-            "interrupted; the same command goes on",
-        ));
-    }
-    stop.trigger();
-    peer.join();
-    let (info, keepers) = put?;
-    say_put(&client, &info, &keepers, json);
-    Ok(())
-}
-
-fn say_put(client: &RingClient, info: &ContentInfo, keepers: &[Member], json: bool) {
-    if json {
-        say::result(&put_json(&client.settings(), info, keepers).to_string());
-    } else {
-        say::result(&put_text(info, keepers));
-    }
-}
-
-pub(super) fn put_json(settings: &RingSettings, info: &ContentInfo, keepers: &[Member]) -> Value {
-    json!({
-        "event": "put",
-        "name": info.name.as_str(),
-        "id": info.id.to_string(),
-        "bytes": info.bytes,
-        "key": id_json(settings.space.key_of_name(info.name.as_str())),
-        "keepers": keepers.iter().map(member_json).collect::<Vec<_>>(),
-    })
-}
-
-pub(super) fn put_text(info: &ContentInfo, keepers: &[Member]) -> String {
-    let keepers: Vec<String> = keepers
-        .iter()
-        .map(|keeper| format!("{} ({})", keeper.id, keeper.address))
-        .collect();
-    format!(
-        "{}  {}  kept by {}",
-        info.name,
-        size(info.bytes),
-        keepers.join(", ")
-    )
-}
-
-/// Offers what `peer` shares to the owner of its key, waits until all that are to keep it do, and takes the offer back.
-fn put_shared(
-    client: &RingClient,
-    peer: &Arc<Peer>,
-    name: &ContentName,
-    stop: &Stop,
-) -> Result<(ContentInfo, Vec<Member>), Failure> {
-    let share = peer.shares().find(&Wanted::Name(name.clone())).pop();
-    let info = share
-        .map(|share| share.info)
-        .ok_or_else(|| Failure::new(Exit::Failed, format!("{name}: could not be read")))?;
-    let publisher = NodeAddress::from(peer.address());
-    let claim = |withdrawn: bool| RingRecord {
-        by_id: false,
-        place: !withdrawn,
-        content: info.clone(),
-        holders: List::first_of([GossipRecord {
-            name: peer.name().clone(),
-            host: None,
-            port: publisher.port,
-            sequence: u64::from(withdrawn),
-            remaining_secs: LEASE_SECS,
-            withdrawn,
-            complete: true,
-        }]),
-    };
-    offer(client, publisher, &claim(false), stop)?;
-    let kept = wait_kept(client, &info, stop);
-    // Whether or not: this holder is about to go.
-    if let Err(failure) = offer(client, publisher, &claim(true), stop) {
-        log::warn!("{failure}");
-    }
-    Ok((info, kept?))
-}
-
-fn offer(
-    client: &RingClient,
-    publisher: NodeAddress,
-    record: &RingRecord,
-    stop: &Stop,
-) -> Result<(), Failure> {
-    let name = record.content.name.as_str();
-    let key = client.settings().space.key_of_name(name);
-    let mut last = Failure::new(Exit::Failed, format!("{name}: no owner of its key was found"));
-    for _ in 0..OFFERS_MAX {
-        match client.look_up(key) {
-            Err(fault) => last = lookup_failure(name, fault),
-            Ok(owner) => match client.store(&owner, publisher, record) {
-                Ok(()) => return Ok(()),
-                Err(error) => {
-                    last = conn_failure(format!("node {}", owner.owner.address), &error);
-                    if let ConnError::Refused(code, _) = error
-                        && !matches!(code, Refusal::NotOwner | Refusal::NotMember | Refusal::RingBusy)
-                    {
-                        return Err(last);
-                    }
-                }
-            },
-        }
-        if stop.wait_until(Instant::now() + LOOK) {
-            break;
-        }
-    }
-    Err(last)
-}
-
-/// Waits until the owner of a content's name and those after it hold it; who they are.
-pub(super) fn wait_kept(
-    client: &RingClient,
-    info: &ContentInfo,
-    stop: &Stop,
-) -> Result<Vec<Member>, Failure> {
-    let settings = client.settings();
-    let name = info.name.as_str();
-    let key = settings.space.key_of_name(name);
-    let mut said = String::from("nobody of the ring answers");
-    let end = Instant::now() + KEEP_PATIENCE;
-    while Instant::now() < end && !stop.is_set() {
-        match client.look_up(key) {
-            Err(fault) => said = fault.to_string(),
-            Ok(found) => {
-                let keepers = keepers_of(&settings, &found);
-                let missing = missing_of(client, info, &keepers);
-                if missing.is_empty() {
-                    return Ok(keepers);
-                }
-                said = format!("still to be kept by {}", missing.join(", "));
-            }
-        }
-        stop.wait_until(Instant::now() + LOOK);
-    }
-    Err(Failure::new(Exit::Failed, format!("{name}: {said}")))
-}
-
-fn keepers_of(settings: &RingSettings, found: &Owner) -> Vec<Member> {
-    let mut keepers = vec![found.owner];
-    for next in &found.next {
-        if !keepers.iter().any(|keeper| keeper.id == next.id) {
-            keepers.push(*next);
-        }
-    }
-    keepers.truncate(settings.replicas);
-    keepers
-}
-
-fn missing_of(client: &RingClient, info: &ContentInfo, keepers: &[Member]) -> Vec<String> {
-    let records = client
-        .records(&Wanted::Name(info.name.clone()))
-        .unwrap_or_default();
-    let whole = records
-        .iter()
-        .filter(|record| record.content.id == info.id)
-        .flat_map(|record| record.holders.iter())
-        .filter(|claim| claim.complete && !claim.withdrawn);
-    let whole: Vec<HostPort> = whole
-        .filter_map(|claim| {
-            let host = claim.host.clone()?;
-            Some(HostPort {
-                host,
-                port: claim.port,
-            })
-        })
-        .collect();
-    let addresses = keepers
-        .iter()
-        .map(|keeper| SocketAddr::from(keeper.address).into());
-    addresses
-        .filter(|address: &HostPort| !whole.contains(address))
-        .map(|address| address.to_string())
-        .collect()
 }

@@ -13,6 +13,7 @@ mod longer;
 mod many;
 mod oversee;
 mod parts;
+mod present;
 mod source;
 mod stopwatch;
 mod swarm;
@@ -32,6 +33,7 @@ use crate::storage::{Group, HashOrder, Hashers, Landing};
 use crate::wire::ContentInfo;
 use account::Accounts;
 use core::fmt;
+use core::ops::Range;
 use oversee::Brought;
 use std::io;
 use std::path::PathBuf;
@@ -63,6 +65,9 @@ pub struct Unfetched {
 pub enum FetchFault {
     /// No holder is left. The heaviest of their failures.
     NoHolderLeft(Option<Weight>),
+    /// Holders are left, and what is missing none of them has, nor hopes to get: these pieces, by rising index. The
+    /// heaviest failure of the others.
+    NobodyHas(Vec<Range<u32>>, Option<Weight>),
     /// Our own disk; the error names the file.
     Disk(io::Error),
     /// We were told to stop; what has come is kept.
@@ -119,6 +124,7 @@ pub struct Fetcher<'a> {
     down: &'a Pacer,
     sharing: Option<&'a dyn Sharing>,
     strategy: Strategy,
+    bytes_max: u64,
     stop: Stop,
 }
 
@@ -130,6 +136,7 @@ impl<'a> Fetcher<'a> {
             down,
             sharing: None,
             strategy: Strategy::Swarm,
+            bytes_max: u64::MAX,
             stop,
         }
     }
@@ -143,6 +150,12 @@ impl<'a> Fetcher<'a> {
     /// The same by another rule of who sends what.
     pub const fn by(mut self, strategy: Strategy) -> Self {
         self.strategy = strategy;
+        self
+    }
+
+    /// The same, for contents that come by pieces and have so many bytes at most, whatever was listed.
+    pub const fn at_most(mut self, bytes: u64) -> Self {
+        self.bytes_max = bytes;
         self
     }
 
@@ -173,9 +186,16 @@ impl<'a> Fetcher<'a> {
     ) -> Result<Fetched, Unfetched> {
         let begun = Instant::now();
         let mut accounts = Accounts::default();
+        if content.bytes > self.bytes_max {
+            let (name, bytes, max) = (&content.name, content.bytes, self.bytes_max);
+            let text = format!("{name} has {bytes} bytes, and {max} are the most that may be fetched");
+            let fault = FetchFault::Disk(io::Error::new(io::ErrorKind::FileTooLarge, text));
+            return Err(accounts.unfetched(fault, begun.elapsed()));
+        }
         let here = self.already_here(content).and_then(|here| {
-            if here.is_some() {
-                Landing::tidy(&self.out, content)?;
+            match here {
+                Some(_) => Landing::tidy(&self.out, content)?,
+                None => Group::open(&self.out)?.refuse_to_replace(&content.name)?,
             }
             Ok(here)
         });

@@ -4,8 +4,9 @@
 //! status. Invariant: counting waits for nobody.
 
 use crate::id::RequestNumber;
+use crate::limits::OFFLINE_PEERS_MAX;
 use crate::time::{Instant, Span};
-use crate::wire::{Counter, Direction, List, Message, Refusal, Status, TABLE, Text};
+use crate::wire::{Counter, Direction, List, Message, PeerInfo, Refusal, Status, TABLE, Text};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -47,7 +48,7 @@ dropped! {
 }
 
 /// What an RS keeps, now.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Kept {
     /// Peers it knows, active or not.
     pub peers_known: u64,
@@ -57,6 +58,8 @@ pub struct Kept {
     pub contents: u64,
     /// Size of the store.
     pub store_bytes: Option<u64>,
+    /// Peers it knows and does not hand out.
+    pub offline: List<PeerInfo, OFFLINE_PEERS_MAX>,
 }
 
 /// How many samples a minute has.
@@ -219,6 +222,7 @@ impl Account {
             served,
             refused,
             dropped,
+            offline: kept.offline,
         }
     }
 }

@@ -19,7 +19,8 @@ use crate::proto::chord::{
 use crate::proto::refusal;
 use crate::ring::{NodeAddress, RingId};
 use crate::rng::Rng;
-use crate::wire::{List, Message, Refusal, RingLook, RingRecord, RingStore, RingTable, Wanted};
+use crate::time::Span;
+use crate::wire::{List, Message, Refusal, RingLook, RingMember, RingRecord, RingStore, RingTable, Wanted};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use parking_lot::{Condvar, Mutex};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -140,21 +141,42 @@ impl RingDriver {
 
     /// Tells the node what is wanted, and waits for what becomes of it; none if that takes too long.
     pub fn ask(self: &Arc<Self>, command: RingCommand) -> Option<RingEvent> {
-        let until = Instant::now() + RING_COMMAND_WAIT.to_std();
+        self.ask_all([command]).pop().flatten()
+    }
+
+    /// The same for many at once.
+    pub fn ask_all(
+        self: &Arc<Self>,
+        commands: impl IntoIterator<Item = RingCommand>,
+    ) -> Vec<Option<RingEvent>> {
+        self.ask_within(commands, RING_COMMAND_WAIT)
+    }
+
+    fn ask_within(
+        self: &Arc<Self>,
+        commands: impl IntoIterator<Item = RingCommand>,
+        wait: Span,
+    ) -> Vec<Option<RingEvent>> {
+        let until = Instant::now() + wait.to_std();
         let mut state = self.state.lock();
-        let number = state.node.command(self.clock.at(), command);
-        state.waited_for.insert(number);
+        let mut numbers = Vec::new();
+        for command in commands {
+            let number = state.node.command(self.clock.at(), command);
+            state.waited_for.insert(number);
+            numbers.push(number);
+        }
         self.settle(&mut state);
-        loop {
-            if let Some(event) = state.ended.remove(&number) {
-                return Some(event);
-            }
-            if self.stop.is_set() || Instant::now() >= until {
-                state.waited_for.remove(&number);
-                return None;
-            }
+        while numbers.iter().any(|number| state.waited_for.contains(number))
+            && !self.stop.is_set()
+            && Instant::now() < until
+        {
             self.changed.wait_for(&mut state, LOOK);
         }
+        let mut ended = |number: &CommandNumber| {
+            state.waited_for.remove(number);
+            state.ended.remove(number)
+        };
+        numbers.iter().map(&mut ended).collect()
     }
 
     /// Answers a request of the ring that came from a host.
@@ -166,6 +188,11 @@ impl RingDriver {
         let answer = state.node.handle_request(self.clock.at(), from, request);
         self.settle(&mut state);
         answer
+    }
+
+    /// How many records it keeps, and how many claims in them.
+    pub fn records_kept(&self) -> (usize, usize) {
+        self.state.lock().node.records_kept()
     }
 
     /// What this node knows of its ring.
@@ -395,7 +422,11 @@ impl RingClient {
         let store = RingStore {
             request: RequestNumber(0),
             ring: self.settings().shape(),
-            publisher: Some(publisher),
+            sender: RingMember {
+                address: publisher,
+                incarnation: 0,
+            },
+            copy: false,
             records: List::first_of([record.clone()]),
         };
         conn.send(&store.into())?;
@@ -406,3 +437,7 @@ impl RingClient {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "ring_tests.rs"]
+mod tests;

@@ -62,7 +62,7 @@ impl Shares {
             scanned.files.retain(|_, (path, _)| !hidden.contains(path));
             scans.push((directory_name(directory), scanned));
         }
-        scans.push((None, self.single_files()));
+        scans.extend(self.single_files().map(|scanned| (None, scanned)));
         for (tree_name, scanned) in scans {
             look.skipped.extend(scanned.skipped.iter().cloned());
             let mut ids = BTreeMap::new();
@@ -104,16 +104,15 @@ impl Shares {
         None
     }
 
-    fn single_files(&self) -> Scanned {
-        let mut scanned = Scanned::default();
-        for (path, name) in &self.table.lock().single {
-            if let Ok(metadata) = path.metadata() {
-                scanned
-                    .files
-                    .insert(name.clone(), (path.clone(), Stamp::of(&metadata)));
-            }
-        }
-        scanned
+    /// Each by itself: two that differ may have one name.
+    fn single_files(&self) -> impl Iterator<Item = Scanned> {
+        let single = self.table.lock().single.clone();
+        single.into_iter().filter_map(|(path, name)| {
+            let stamp = Stamp::of(&path.metadata().ok()?);
+            let mut scanned = Scanned::default();
+            scanned.files.insert(name, (path, stamp));
+            Some(scanned)
+        })
     }
 
     fn share_of(&self, name: &ContentName, path: &Path, stamp: Stamp, manifest: Arc<Manifest>) -> Share {

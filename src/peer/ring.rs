@@ -1,17 +1,18 @@
 //! A peer as a node of a ring: where it stands, and what it says there of its shares.
 //!
-//! Belongs here: joining and leaving as it is wanted, publishing shares, renewing and withdrawing them, and what the ring
-//! wants kept here. Does not: driving the node (`net/ring.rs`), fetching what is to be kept (the face, which knows where it
-//! may lie). Invariant: while it is a member the ring is told of every share, and told again before it forgets it.
+//! Belongs here: joining and leaving as it is wanted, and what the ring wants kept here. Does not: driving the node
+//! (`net/ring.rs`), publishing shares (`publish.rs`), fetching what is to be kept (the face, which knows where it may lie).
+//! Invariant: a node that leaves answers others until it has left.
 
 use super::Peer;
+use super::publish::Told;
 use crate::id::{ContentId, Incarnation};
-use crate::limits::{LEASE_SECS, REJOIN_WAIT, RING_LEAVE_WAIT, RING_RENEW};
+use crate::limits::{RING_LEAVE_WAIT, RING_PLACED_WAITING_MAX};
 use crate::name::{HostPort, PeerName, printable};
 use crate::net::{Clock, Conn, RingClient, RingDriver, Stop, resolve};
-use crate::proto::chord::{RingCommand, RingEvent, RingSettings, Standing};
+use crate::proto::chord::{Member, RingCommand, RingEvent, RingSettings, Standing};
 use crate::ring::NodeAddress;
-use crate::wire::{ContentInfo, ContentKey, GossipRecord, List, Refusal, RingRecord, RingTable};
+use crate::wire::{ContentInfo, ContentKey, Refusal, RingRecord, RingTable};
 use parking_lot::{Condvar, Mutex};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
@@ -21,10 +22,6 @@ use std::time::{Duration, Instant};
 
 /// How often the publisher looks whether something is wanted.
 const LOOK: Duration = Duration::from_millis(100);
-/// How many contents are published between two looks at what has happened.
-const AT_ONCE: usize = 16;
-/// How long taking everything back may take at the end.
-const WITHDRAW_PATIENCE: Duration = Duration::from_secs(5);
 /// How long the last words may take.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -35,40 +32,50 @@ pub struct RingWish {
     pub settings: RingSettings,
     /// Who is in it; nobody if it is a new one.
     pub contacts: Vec<HostPort>,
+    /// To be a node of it, and not only to tell it what is held here, by way of a contact.
+    pub member: bool,
 }
 
-/// What the ring is told of one content.
-#[derive(Debug)]
-struct Told {
-    info: ContentInfo,
-    complete: bool,
-    gone: bool,
-    due: Instant,
+/// What the ring says of a content that it wants kept here, or that is.
+#[derive(Clone, Debug)]
+pub enum PlacedWord {
+    /// It is to be kept here: whoever holds it is in the record.
+    Wanted(RingRecord),
+    /// It is rightly here, and the ring knows.
+    Renewed,
+    /// The ring would not keep its record.
+    Unknown,
+    /// Others are to keep it now.
+    Elsewhere(ContentInfo, Vec<Member>),
 }
 
 #[derive(Debug, Default)]
-struct Inner {
+pub(super) struct Inner {
     wanted: bool,
-    told: BTreeMap<ContentKey, Told>,
+    pub(super) told: BTreeMap<ContentKey, Told>,
     /// Contents that the ring wants where their records are.
-    placed: BTreeSet<ContentId>,
+    pub(super) placed: BTreeSet<ContentId>,
     /// What it wants kept here.
     places: VecDeque<RingRecord>,
+    /// The last it said of each that is kept here.
+    pub(super) said: BTreeMap<ContentKey, PlacedWord>,
     refused: Option<(Refusal, String)>,
 }
 
 /// A peer's part in a ring.
 #[derive(Debug)]
 pub struct RingPeer {
-    driver: Arc<RingDriver>,
+    pub(super) driver: Arc<RingDriver>,
     contacts: Vec<NodeAddress>,
-    name: PeerName,
-    incarnation: Incarnation,
-    clock: Clock,
+    /// Who is asked, if this is to be no node of the ring.
+    pub(super) via: Option<NodeAddress>,
+    pub(super) name: PeerName,
+    pub(super) incarnation: Incarnation,
+    pub(super) clock: Clock,
     /// The node goes on after the peer's own stop, to leave.
     stop: Stop,
-    inner: Mutex<Inner>,
-    changed: Condvar,
+    pub(super) inner: Mutex<Inner>,
+    pub(super) changed: Condvar,
 }
 
 impl RingPeer {
@@ -92,6 +99,7 @@ impl RingPeer {
         let address = own_address(listening, advertise, &wish.contacts, &stop)?;
         Ok(Self {
             driver: RingDriver::start(wish.settings, address, clock, stop.clone())?,
+            via: contacts.first().copied().filter(|_| !wish.member),
             contacts,
             name,
             incarnation,
@@ -100,6 +108,11 @@ impl RingPeer {
             inner: Mutex::default(),
             changed: Condvar::new(),
         })
+    }
+
+    /// Set when the ring has been left, after the peer's own stop: until then others ask this node.
+    pub(super) const fn stopped(&self) -> &Stop {
+        &self.stop
     }
 
     /// To be in the ring, or not to be.
@@ -158,63 +171,42 @@ impl RingPeer {
         matches!(self.driver.standing(), Standing::Young | Standing::In)
     }
 
-    /// From now on the ring knows that this peer holds a content.
-    pub(super) fn share(&self, info: &ContentInfo, complete: bool) {
-        let told = Told {
-            info: info.clone(),
-            complete,
-            gone: false,
-            due: Instant::now(),
-        };
-        self.inner.lock().told.insert(info.key(), told);
-        self.changed.notify_all();
-    }
-
-    /// From now on it does not hold it.
-    pub(super) fn unshare(&self, key: &ContentKey) {
-        if let Some(told) = self.inner.lock().told.get_mut(key) {
-            told.gone = true;
-            told.due = Instant::now();
-        }
-    }
-
-    /// Has a content that is shared here kept where its records are, too.
-    pub fn place(&self, id: ContentId) {
-        let mut inner = self.inner.lock();
-        inner.placed.insert(id);
-        let now = Instant::now();
-        let told = inner.told.values_mut();
-        told.filter(|told| told.info.id == id)
-            .for_each(|told| told.due = now);
-    }
-
-    /// A content that the ring wants kept here; none if stopped.
-    pub fn next_place(&self, stop: &Stop) -> Option<RingRecord> {
+    /// The next word about what is kept here for the ring; none if there is none within `wait`.
+    pub fn next_placed(&self, wait: Duration) -> Option<(ContentKey, PlacedWord)> {
+        let until = Instant::now() + wait;
         let mut inner = self.inner.lock();
         loop {
-            if stop.is_set() {
-                return None;
-            }
             if let Some(record) = inner.places.pop_front() {
-                return Some(record);
+                return Some((record.content.key(), PlacedWord::Wanted(record)));
             }
-            self.changed.wait_for(&mut inner, LOOK);
+            let said = inner.said.pop_first();
+            if said.is_some() || self.changed.wait_until(&mut inner, until).timed_out() {
+                return said;
+            }
         }
     }
 
     /// Is a member as long as that is wanted, and publishes what is shared, until the stop; then takes it back and leaves.
     pub(super) fn run(&self, stop: &Stop) {
+        let mut more = false;
         while !stop.is_set() {
-            if let Some(event) = self.driver.next_event(LOOK) {
+            if let Some(event) = self.driver.next_event(if more { Duration::ZERO } else { LOOK }) {
                 self.note(event);
             }
             let wanted = self.inner.lock().wanted;
-            match self.driver.standing() {
-                Standing::Out if wanted => self.enter(),
-                Standing::Joining | Standing::Young | Standing::In if !wanted => self.depart(),
-                Standing::Young | Standing::In => self.publish_due(stop),
-                Standing::Out | Standing::Joining => {}
-            }
+            more = match self.driver.standing() {
+                Standing::Out if self.via.is_some() => self.publish_due(),
+                Standing::Young | Standing::In if wanted => self.publish_due(),
+                Standing::Out if wanted => {
+                    self.enter();
+                    false
+                }
+                Standing::Joining | Standing::Young | Standing::In if !wanted => {
+                    self.depart();
+                    false
+                }
+                _ => false,
+            };
             self.changed.notify_all();
         }
         self.depart();
@@ -231,16 +223,11 @@ impl RingPeer {
 
     /// Takes back what it said, gives away what it keeps, and goes.
     fn depart(&self) {
-        let end = Instant::now() + WITHDRAW_PATIENCE;
-        if self.is_member() {
-            let inner = self.inner.lock();
-            let infos: Vec<ContentInfo> = inner.told.values().map(|told| told.info.clone()).collect();
-            drop(inner);
-            for info in infos {
-                if Instant::now() < end {
-                    self.publish(&info, false, true);
-                }
-            }
+        if self.is_member() || self.via.is_some() {
+            self.withdraw_all();
+        }
+        if self.via.is_some() {
+            return;
         }
         self.driver.tell(RingCommand::Leave);
         let end = Instant::now() + RING_LEAVE_WAIT.to_std() + LAST_WORDS;
@@ -255,8 +242,8 @@ impl RingPeer {
         match event {
             RingEvent::Joined => {
                 log::info!("in the ring, as {}", self.driver.address());
-                let now = Instant::now();
-                inner.told.values_mut().for_each(|told| told.due = now);
+                drop(inner);
+                self.all_due();
             }
             RingEvent::Left => log::info!("left the ring"),
             RingEvent::Lost => log::warn!("every node listed is gone; looking for another"),
@@ -266,81 +253,19 @@ impl RingPeer {
                 inner.wanted = false;
                 inner.refused = Some((code, text));
             }
-            RingEvent::Place(record) => {
-                inner.placed.insert(record.content.id);
+            RingEvent::Place(record) if inner.places.len() < RING_PLACED_WAITING_MAX => {
                 inner.places.push_back(*record);
+            }
+            RingEvent::Place(record) => {
+                log::warn!(
+                    "{}: not kept for the ring: too much waits to be",
+                    record.content.name
+                );
             }
             // Whoever waits for these is told.
             RingEvent::Found(..) | RingEvent::Stored(..) | RingEvent::Fetched(..) | RingEvent::Failed(..) => {
             }
         }
-    }
-
-    fn publish_due(&self, stop: &Stop) {
-        let now = Instant::now();
-        let inner = self.inner.lock();
-        let due = inner.told.values().filter(|told| told.due <= now);
-        let due: Vec<(ContentInfo, bool, bool)> = due
-            .take(AT_ONCE)
-            .map(|told| (told.info.clone(), told.complete, told.gone))
-            .collect();
-        drop(inner);
-        for (info, complete, gone) in due {
-            if stop.is_set() {
-                return;
-            }
-            let stored = self.publish(&info, complete, gone);
-            let mut inner = self.inner.lock();
-            let key = info.key();
-            if let Some(told) = inner
-                .told
-                .get_mut(&key)
-                .filter(|told| told.due <= now && (told.complete, told.gone) == (complete, gone))
-            {
-                told.due = Instant::now() + if stored { RING_RENEW } else { REJOIN_WAIT }.to_std();
-                if stored && gone {
-                    inner.told.remove(&key);
-                }
-            }
-        }
-    }
-
-    /// Tells the owners of the content's two keys; true if both keep it.
-    fn publish(&self, info: &ContentInfo, complete: bool, withdrawn: bool) -> bool {
-        let placed = !withdrawn && self.inner.lock().placed.contains(&info.id);
-        let tell = |by_id: bool| {
-            let claim = GossipRecord {
-                name: self.name.clone(),
-                host: None,
-                port: self.driver.address().port,
-                sequence: self.sequence(),
-                remaining_secs: LEASE_SECS,
-                withdrawn,
-                complete,
-            };
-            let record = RingRecord {
-                by_id,
-                place: placed && !by_id,
-                content: info.clone(),
-                holders: List::first_of([claim]),
-            };
-            match self.driver.ask(RingCommand::Publish(Box::new(record))) {
-                Some(RingEvent::Stored(..)) => true,
-                Some(RingEvent::Failed(_, fault)) => {
-                    log::info!("{}: telling the ring of it: {fault}", info.name);
-                    false
-                }
-                _ => false,
-            }
-        };
-        let both = [tell(false), tell(true)];
-        both == [true, true]
-    }
-
-    /// A number that only grows, and does so over restarts.
-    fn sequence(&self) -> u64 {
-        let millis = self.clock.at().0 / 1_000;
-        (u64::from(self.incarnation.0) << 40) | (millis & ((1 << 40) - 1))
     }
 }
 
@@ -365,8 +290,14 @@ fn own_address(
     towards
         .map(|ip| SocketAddr::new(ip, listening.port()).into())
         .ok_or_else(|| {
-            let text =
-                "a node of a ring must know its address: give --listen or --advertise one that others reach";
+            let tried: Vec<String> = contacts.iter().map(ToString::to_string).collect();
+            let why = match tried.is_empty() {
+                true => String::new(),
+                false => format!(", and {} does not answer, which would tell", tried.join(", ")),
+            };
+            let text = format!(
+                "a node of a ring must know its address{why}: give --listen or --advertise one that others reach"
+            );
             io::Error::new(io::ErrorKind::InvalidInput, text)
         })
 }

@@ -4,7 +4,7 @@ use super::exchange::Exchange;
 use super::{Peer, Share, ShareBody, operating_system};
 use crate::id::{PieceIndex, RequestNumber};
 use crate::limits::{CHUNK_BYTES_MAX, PEER_IDLE, SMALL_BYTES_MAX};
-use crate::net::{Conn, ConnError, Incoming, is_silence};
+use crate::net::{Conn, ConnError, Incoming};
 use crate::proto::{Asker, Chunk, chunks, refusal, resolve_range};
 use crate::storage::{Mapped, Stamp, read_small};
 use crate::time::Span;
@@ -46,16 +46,17 @@ impl Drop for Place {
 /// Accepts connections until the stop.
 pub(super) fn accept_all(peer: &Arc<Peer>, listener: TcpListener) {
     let listener = Arc::new(listener);
-    let _guard = peer.stop.watch(&listener);
+    let stop = peer.serving_stop();
+    let _guard = stop.watch(&listener);
     // Apart, so that those who are told BUSY take no place of those who could be served.
     let (served, refused) = (Arc::default(), Arc::default());
-    while !peer.stop.is_set() {
+    while !stop.is_set() {
         match listener.accept() {
             Ok((stream, _)) => admit(peer, stream, &served, &refused),
-            Err(_) if peer.stop.is_set() => break,
+            Err(_) if stop.is_set() => break,
             Err(error) => {
                 log::warn!("accepting a connection: {error}");
-                peer.stop.wait_until(Instant::now() + ACCEPT_PAUSE);
+                stop.wait_until(Instant::now() + ACCEPT_PAUSE);
             }
         }
     }
@@ -84,7 +85,7 @@ fn admit(peer: &Arc<Peer>, stream: TcpStream, served: &Arc<AtomicUsize>, refused
 }
 
 fn say_busy(peer: &Peer, stream: TcpStream) {
-    let Ok(mut conn) = Conn::accept(stream, features::HOLDER | features::PIECES, &peer.stop) else {
+    let Ok(mut conn) = Conn::accept(stream, features::HOLDER | features::PIECES, peer.serving_stop()) else {
         return;
     };
     let text = format!(
@@ -99,7 +100,8 @@ fn say_busy(peer: &Peer, stream: TcpStream) {
 
 fn serve(peer: &Arc<Peer>, stream: TcpStream) {
     let from = stream.peer_addr();
-    let ended = Conn::accept(stream, features::HOLDER | features::PIECES, &peer.stop).and_then(|mut conn| {
+    let stop = peer.serving_stop();
+    let ended = Conn::accept(stream, features::HOLDER | features::PIECES, stop).and_then(|mut conn| {
         let ended = answer_requests(peer, &mut conn);
         if let Err(error) = &ended {
             conn.explain(error);
@@ -118,8 +120,6 @@ fn answer_requests(peer: &Arc<Peer>, conn: &mut Conn) -> Result<(), ConnError> {
     let mut exchange = Exchange::default();
     loop {
         let incoming = match conn.receive(PEER_IDLE) {
-            // Somebody who waits for pieces has nothing to say.
-            Err(ConnError::Io(error)) if exchange.is_waited_for() && is_silence(&error) => continue,
             Ok(None) => return Ok(()),
             other => other?,
         };
@@ -229,7 +229,7 @@ fn final_of(peer: &Peer, request: RequestNumber, info: &ContentInfo) -> Message 
 
 /// Waits until the chunk has had its time on the limited link.
 fn pace(peer: &Peer, chunk: &Chunk) -> io::Result<()> {
-    if peer.up.wait(chunk.bytes, &peer.stop) {
+    if peer.up.wait(chunk.bytes, peer.serving_stop()) {
         Err(io::ErrorKind::Interrupted.into())
     } else {
         Ok(())

@@ -3,8 +3,11 @@
 use super::hits::Hit::{self, By, Not};
 
 const NODE: &str = "src/proto/chord_tests.rs";
+const LIES: &str = "src/proto/chord_tests/lies.rs";
 const RING: &str = "tests/ring.rs";
 const RECORDS: &str = "tests/ring/records.rs";
+const LINKS: &str = "src/net/ring_tests.rs";
+const PLACED: &str = "src/proto/placed.rs";
 const REST: &str = "a ring that comes to rest keeps its time";
 
 /// One line a bound.
@@ -25,6 +28,15 @@ pub(crate) const HITS: &[(&str, Hit)] = &[
     (
         "RING_REPLICAS",
         By(RECORDS, "records_outlive_those_that_keep_them"),
+    ),
+    (
+        "RING_GIVERS_MAX",
+        By(LIES, "strangers_make_a_node_ask_and_remember_only_so_much"),
+    ),
+    ("RING_HINTS_MAX", By(LIES, "a_lookup_keeps_only_so_many_in_mind")),
+    (
+        "RING_SHRINK_WAIT",
+        Not("rings that shrink earlier would do so rightly most of the time; the wait is for late messages"),
     ),
     ("RING_STABILIZE", Not(REST)),
     (
@@ -101,21 +113,52 @@ pub(crate) const HITS: &[(&str, Hit)] = &[
     ),
     (
         "RING_LINKS_MAX",
-        Not("a question beyond it is asked again, like one that was lost"),
+        By(LINKS, "a_node_has_so_many_links_and_no_more"),
     ),
     (
         "RING_LINK_QUEUE_MAX",
-        Not("a question beyond it is asked again, like one that was lost"),
+        By(LINKS, "so_many_questions_wait_for_one_link_and_no_more"),
     ),
-    (
-        "RING_LINK_IDLE",
-        Not("a connection that was closed is opened again"),
-    ),
+    ("RING_LINK_IDLE", By(LINKS, "a_link_that_is_of_no_use_ends")),
     (
         "RING_COMMAND_WAIT",
-        Not("a node ends its commands by itself; this is for one that does not"),
+        By(LINKS, "nobody_waits_for_ever_for_what_becomes_of_a_command"),
     ),
-    ("RING_RENEW", Not("tests do not wait for forty minutes")),
+    (
+        "RING_RENEW",
+        By(
+            "src/peer/publish.rs",
+            "shares_are_renewed_before_the_ring_forgets_them",
+        ),
+    ),
+    (
+        "RING_PLACED_MAX",
+        By(PLACED, "no_more_is_kept_than_there_is_room_for"),
+    ),
+    (
+        "RING_PLACED_GIB_MAX",
+        By(
+            "tests/chord/placed.rs",
+            "a_node_without_room_says_so_and_the_others_keep_the_file",
+        ),
+    ),
+    ("RING_PLACED_DISK_PART", By(PLACED, "the_disk_is_the_users")),
+    (
+        "RING_PLACED_WAITING_MAX",
+        By(PLACED, "what_waits_is_bounded_and_tried_so_often"),
+    ),
+    (
+        "RING_PLACED_TRIES_MAX",
+        By(PLACED, "what_waits_is_bounded_and_tried_so_often"),
+    ),
+    ("RING_PUT_WAIT", Not("ten minutes of a file that comes slowly")),
+    (
+        "RING_OFFERS_MAX",
+        By(
+            "tests/chord/hostile.rs",
+            "an_owner_that_is_none_is_not_asked_for_ever",
+        ),
+    ),
     (
         "SIMULATED_RING_NODES_MAX",
         Not("refused as every number out of range"),

@@ -17,6 +17,8 @@ pub(crate) const SERVER: usize = 0;
 pub(crate) const CLIENTS: usize = 1;
 /// The RS's address.
 pub(crate) const SERVER_IP: &str = "10.77.0.1";
+/// One of the attackers', which the RS's machine reaches without a router.
+pub(crate) const CLIENTS_IP: &str = "10.77.0.2";
 
 fn ip(words: &str) -> bool {
     let done = Command::new("ip").args(words.split_whitespace()).output();
@@ -42,7 +44,7 @@ impl Space {
                 format!("-n {server} addr add {SERVER_IP}/16 dev rs0"),
                 format!("-n {server} link set rs0 up"),
                 format!("-n {server} link set lo up"),
-                format!("-n {clients} addr add 10.77.0.2/16 dev cl0"),
+                format!("-n {clients} addr add {CLIENTS_IP}/16 dev cl0"),
                 format!("-n {clients} link set cl0 up"),
                 format!("-n {clients} link set lo up"),
                 format!("-n {clients} route add local 10.77.128.0/17 dev lo"),
@@ -54,6 +56,12 @@ impl Space {
             return None;
         }
         Some(space)
+    }
+
+    /// Pulls the cable, or plugs it in again.
+    pub(crate) fn cut(&self, is_cut: bool) {
+        let way = if is_cut { "down" } else { "up" };
+        assert!(ip(&format!("-n {} link set rs0 {way}", self.names[SERVER])));
     }
 
     /// Does something on one of the machines; what it starts runs there too.

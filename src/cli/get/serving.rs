@@ -9,7 +9,7 @@ use p2pdi::fetch::Sharing;
 use p2pdi::limits::PEER_CONNECTIONS;
 use p2pdi::name::{HostPort, PeerName};
 use p2pdi::net::{Clock, LinkTransport, Offer, Stop, Uplink};
-use p2pdi::peer::{Peer, PeerSettings};
+use p2pdi::peer::{Peer, PeerSettings, RingWish};
 use p2pdi::rate::Rate;
 use p2pdi::storage::State;
 use p2pdi::wire::ContentInfo;
@@ -22,6 +22,8 @@ pub(super) struct Serving {
     pub(super) rs: Option<HostPort>,
     pub(super) transport: LinkTransport,
     pub(super) central: bool,
+    /// The ring to tell of what is held here, as no member of it.
+    pub(super) ring: Option<RingWish>,
     pub(super) listen: SocketAddr,
     pub(super) name: Option<PeerName>,
     /// The state directory the user has given; without one, the next free one of ours serves.
@@ -39,7 +41,7 @@ impl Serving {
         let settings = PeerSettings {
             rs: self.rs.clone(),
             transport: self.transport,
-            ring: None,
+            ring: self.ring.clone(),
             central: self.central,
             listen: self.listen,
             advertise: None,

@@ -4,9 +4,8 @@ use super::{Menu, Outcome};
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::get::locate_failure;
 use crate::cli::peer::ring_refusal;
-use crate::cli::ring::{
-    fingers_json, fingers_text, name_of, neighbours_json, neighbours_text, put_json, put_text, wait_kept,
-};
+use crate::cli::put::{Said, name_of, put_json, put_text, wait_kept};
+use crate::cli::ring::{fingers_json, fingers_text, neighbours_json, neighbours_text};
 use p2pdi::locate::{Located, Locator};
 use p2pdi::name::HostPort;
 use p2pdi::net::Clock;
@@ -63,9 +62,10 @@ impl Menu<'_> {
             shares.into_iter().next().map(|share| share.info).ok_or_else(|| {
                 Failure::new(Exit::Failed, format!("{text}: could not be read, or is no file"))
             })?;
-        ring.place(info.id);
         let client = ring.client();
-        let keepers = wait_kept(&client, &info, self.stop)?;
+        let said_before = Said::of(&client, &info);
+        ring.place(info.id);
+        let keepers = wait_kept(&client, &info, &said_before, self.stop)?;
         Ok(Outcome {
             text: put_text(&info, &keepers),
             json: put_json(&client.settings(), &info, &keepers),

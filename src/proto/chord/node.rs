@@ -47,6 +47,8 @@ pub enum RingCommand {
     Lookup(RingId, Option<NodeAddress>),
     /// Have a record kept at its key, with what this node says of itself as a holder. To be said again before it expires.
     Publish(Box<RingRecord>),
+    /// The same for a holder that is no member, by way of a node.
+    PublishBy(Box<RingRecord>, NodeAddress),
     /// Find the records of a content, by its name or id; by way of a node, if this one is no member.
     Fetch(Wanted, Option<NodeAddress>),
 }
@@ -70,7 +72,7 @@ pub enum RingEvent {
     Stored(CommandNumber, Owner),
     /// What the owner of the key keeps; nothing if nobody has published it.
     Fetched(CommandNumber, Vec<RingRecord>),
-    /// A record came to be kept here that wants its content here too.
+    /// A record came to be kept here that wants its content here too, or one that is says so again.
     Place(Box<RingRecord>),
     /// A command came to nothing.
     Failed(CommandNumber, LookupFault),
@@ -117,6 +119,8 @@ pub struct RingNode {
     /// Those that said they come before this node, while another operation was open.
     pub(super) notified: VecDeque<Member>,
     pub(super) view: Option<Box<View>>,
+    /// Since when its ring has not been young.
+    pub(super) grown_at: Instant,
     pub(super) contacts: VecDeque<NodeAddress>,
     pub(super) lookups: BTreeMap<u64, Box<Lookup>>,
     pub(super) next_number: u64,
@@ -126,6 +130,8 @@ pub struct RingNode {
     pub(super) audit_at: Option<Instant>,
     pub(super) leaving: Option<Instant>,
     pub(super) custody: Option<Box<Custody>>,
+    /// Nodes that give copies, and have been looked at.
+    pub(super) givers: VecDeque<Member>,
     pub(super) publishing: BTreeMap<CommandNumber, Publishing>,
     pub(super) fetching: BTreeMap<CommandNumber, Fetching>,
     pub(super) rng: Rng,
@@ -147,6 +153,7 @@ impl RingNode {
             open: None,
             notified: VecDeque::new(),
             view: None,
+            grown_at: Instant::ZERO,
             contacts: VecDeque::new(),
             lookups: BTreeMap::new(),
             next_number: 0,
@@ -156,6 +163,7 @@ impl RingNode {
             audit_at: None,
             leaving: None,
             custody: None,
+            givers: VecDeque::new(),
             publishing: BTreeMap::new(),
             fetching: BTreeMap::new(),
             rng,
@@ -223,6 +231,11 @@ impl RingNode {
         self.open.is_some()
     }
 
+    /// True if the answer to this question may change its place.
+    pub fn heeds(&self, request: RequestNumber) -> bool {
+        self.asks.is_of_operation(request)
+    }
+
     /// Does what is wanted; events that carry the number tell what became of it.
     pub fn command(&mut self, now: Instant, command: RingCommand) -> CommandNumber {
         let number = CommandNumber(self.new_number());
@@ -231,7 +244,8 @@ impl RingNode {
             RingCommand::Join(contacts) => self.join(now, &contacts),
             RingCommand::Leave => self.leave(now),
             RingCommand::Lookup(key, via) => self.look_up(now, number, key, via),
-            RingCommand::Publish(record) => self.publish(now, number, record),
+            RingCommand::Publish(record) => self.publish(now, number, record, None),
+            RingCommand::PublishBy(record, via) => self.publish(now, number, record, Some(via)),
             RingCommand::Fetch(wanted, via) => self.fetch(now, number, wanted, via),
         }
         number
@@ -298,13 +312,14 @@ impl RingNode {
             self.miss(to);
         }
         match purpose {
-            Purpose::Operation => self.operation_replied(now, to, reply),
+            Purpose::Operation | Purpose::Patience => self.operation_replied(now, to, reply),
             Purpose::Lookup(number) => self.lookup_replied(now, number, to, reply),
             Purpose::Watch => self.watch_replied(now, to, reply),
             Purpose::Copy => self.copy_replied(now, to, reply),
             Purpose::Publish(number) => self.publish_replied(now, number, reply),
             Purpose::Fetch(number) => self.fetch_replied(now, number, reply),
             Purpose::Mirror => self.mirror_replied(now, to, reply),
+            Purpose::Vouch => self.vouch_replied(to, reply),
             Purpose::Word => {}
         }
         self.next_operation(now);
@@ -322,7 +337,7 @@ impl RingNode {
                 self.predecessor_replied(now, before, notifier, reply);
             }
             Operation::ProbeNotifier(notifier) => self.notifier_replied(notifier, reply),
-            Operation::Join(joining) => self.join_replied(now, joining, to, reply),
+            Operation::Join(joining) => self.join_replied(now, joining, reply),
             Operation::Change(change) => self.change_replied(now, change, to, reply),
             Operation::Takeover(takeover) => self.takeover_replied(now, takeover, to, reply),
             Operation::Repair(repair) => self.repair_replied(now, repair, reply),

@@ -16,6 +16,8 @@ use std::net::SocketAddr;
 #[derive(Debug)]
 pub(super) struct Publishing {
     record: Box<RingRecord>,
+    /// By way of whom its owner is found, if this node is no member.
+    via: Option<NodeAddress>,
     tries: u32,
     /// Who is asked to keep it now.
     owner: Option<Owner>,
@@ -43,9 +45,16 @@ impl RingNode {
         SocketAddr::from(self.near.me.address).into()
     }
 
-    pub(super) fn publish(&mut self, now: Instant, number: CommandNumber, record: Box<RingRecord>) {
+    pub(super) fn publish(
+        &mut self,
+        now: Instant,
+        number: CommandNumber,
+        record: Box<RingRecord>,
+        via: Option<NodeAddress>,
+    ) {
         let publishing = Publishing {
             record,
+            via,
             tries: 0,
             owner: None,
         };
@@ -55,8 +64,9 @@ impl RingNode {
     fn publish_on(&mut self, now: Instant, number: CommandNumber, mut publishing: Publishing) {
         publishing.tries += 1;
         let key = RecordKey::of(self.settings.space, &publishing.record).at;
+        let via = publishing.via;
         self.publishing.insert(number, publishing);
-        self.begin_lookup(now, key, Aim::Publish(number), None);
+        self.begin_lookup(now, key, Aim::Publish(number), via);
     }
 
     /// The owner of the record's key is known.
@@ -74,12 +84,13 @@ impl RingNode {
             self.published(number, (!full).then_some(()).ok_or(Refusal::LimitReached));
             return;
         }
-        let publisher = Some(self.near.me.address);
+        let sender = self.near.me.wire();
         self.ask(now, to, Purpose::Publish(number), |request, ring| {
             RingStore {
                 request,
                 ring,
-                publisher,
+                sender,
+                copy: false,
                 records: List::first_of([record]),
             }
             .into()
@@ -127,10 +138,7 @@ impl RingNode {
         wanted: Wanted,
         via: Option<NodeAddress>,
     ) {
-        let Some(key) = key_of(self.settings.space, &wanted) else {
-            self.event(RingEvent::Failed(number, LookupFault::NoKey));
-            return;
-        };
+        let key = key_of(self.settings.space, &wanted);
         let fetching = Fetching {
             wanted,
             replicas: self.settings.replicas,
