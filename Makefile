@@ -7,7 +7,7 @@ RFCS  ?=
 DOCS   = $(if $(RFCS),--docs '$(RFCS)',)
 P2PDI  = $(or $(CARGO_TARGET_DIR),target)/release/p2pdi
 
-.PHONY: help demo test ordeal siege fuzz check bench compare spec clean
+.PHONY: help demo test ordeal siege fuzz check bench compare compare-rs spec clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -55,6 +55,10 @@ bench: ## throughput: codec, transfers, and the ways to send and receive that we
 compare: ## the same files with nginx + curl, rsync and aria2, whichever are installed (RUNS=5)
 	$(CARGO) build --release --locked
 	P2PDI='$(P2PDI)' tools/compare
+
+compare-rs: ## searches at an RS over TCP with redis GET, where redis is installed (RUNS=5)
+	$(CARGO) build --release --locked
+	P2PDI='$(P2PDI)' tools/compare-rs
 
 spec: ## write the generated parts of rfcs/ and tools/p2pdi.lua anew
 	P2PDI_BLESS=1 $(CARGO) test --locked --test spec

@@ -46,6 +46,9 @@ pub const PIECES_PER_FRAME_MAX: usize = 1_024;
 pub const COUNTERS_MAX: usize = 64;
 /// The name of a counter: a few words.
 pub const COUNTER_NAME_BYTES_MAX: usize = 48;
+/// Offline peers that an RS names in its account: two screens of them, which fit into a frame with the longest names. How
+/// many there are in all is told besides.
+pub const OFFLINE_PEERS_MAX: usize = 128;
 
 // --- pieces (DESIGN: a fixed function of the size, so that all holders agree) ---
 
@@ -74,6 +77,11 @@ pub const PROBES_WAITING_MAX: usize = 1_024;
 pub const REGISTRATIONS_DAYS: i64 = 30;
 /// Time stamps of registrations kept per peer: the count is shown as this many when there were more.
 pub const REGISTRATIONS_KEPT_MAX: usize = 256;
+/// A wall clock that is off by more than this from where it should be was set; less is how clocks drift.
+pub const WALL_CLOCK_JUMP: Span = Span::from_secs(60);
+/// A wall clock that nobody has set for so long is taken to be right: then stamps from its future are pulled back. Before,
+/// it may be the one that is wrong, as where it begins in the past after each boot.
+pub const WALL_CLOCK_TRUSTED_AFTER: Span = Span::from_secs(86_400);
 /// Peer records, active or not: ten times the cluster this is built for; the longest inactive goes first.
 pub const PEERS_MAX: usize = 1_000_000;
 /// Content records of one peer: a peer that shares more should share fewer, larger directories.
@@ -85,10 +93,20 @@ pub const RECORDS_MAX: usize = 8_000_000;
 pub const ADDRESS_JOINS: u64 = 16_384;
 /// And so many more a second.
 pub const ADDRESS_JOINS_PER_SEC: u64 = 10;
-/// Pages of contents or peers for one address at once: four million entries.
-pub const ADDRESS_PAGES: u64 = 4_096;
-/// And so many more a second: each costs up to half a millisecond, so no address takes more than a quarter of a core.
-pub const ADDRESS_PAGES_PER_SEC: u64 = 500;
+/// Registrations, de-registrations and renewals of one address at once: all that five peers may have.
+pub const ADDRESS_CHANGES: u64 = 1_000_000;
+/// And so many more a second: with them a lease's worth is no more than all of [`RECORDS_MAX`].
+pub const ADDRESS_CHANGES_PER_SEC: u64 = 900;
+/// Entries (contents, peers) that one address is told of at once: all that an RS may keep.
+pub const ADDRESS_ENTRIES: u64 = 8_000_000;
+/// And so many more a second: each costs half a microsecond, so no address takes more than a quarter of a core.
+pub const ADDRESS_ENTRIES_PER_SEC: u64 = 500_000;
+/// What a search, or a page, counts at least: it costs as much as so many entries of a long one.
+pub const QUESTION_ENTRIES: u64 = 8;
+/// Reports of holders of one address at once: all the holders that a hundred getters try.
+pub const ADDRESS_REPORTS: u64 = 4_096;
+/// And so many more a second: less than the probers of an RS do.
+pub const ADDRESS_REPORTS_PER_SEC: u64 = 50;
 /// Addresses whose requests are counted: those that ask for more than comes back to them.
 pub const RATED_ADDRESSES_MAX: usize = 65_536;
 /// Worker threads of the RS when none are asked for.
@@ -118,6 +136,8 @@ pub const RS_UDP_THREADS: usize = 2;
 pub const RS_UDP_BATCH_MAX: usize = 64;
 /// Lines of log about requests in a second: more of them are counted, and cost an RS under attack nothing.
 pub const RS_LOG_LINES_PER_SEC_MAX: u32 = 100;
+/// Addresses that an RS remembers to have warned of: more of them at once are an attack, and fill only the lines above.
+pub const RS_WARNED_ADDRESSES_MAX: usize = 1_024;
 /// Answers waiting for one slow reader, in bytes; its requests are not read until it has taken some.
 pub const RS_ANSWERS_WAITING_BYTES_MAX: usize = 512 * 1024;
 /// The queue of connections the kernel may hold before we accept them.
@@ -165,6 +185,14 @@ pub const STALL: Span = Span::from_secs(2);
 pub const STALL_GIVE_UP: Span = Span::from_secs(20);
 /// A holder whose connection was lost in the middle is tried again after this: what was started anew is often back.
 pub const HOLDER_RETRY: Span = Span::from_secs(2);
+/// Getters that wait for each other conclude that what is missing is nowhere when the last hope is so old: in it one that
+/// has hope is heard of six peers away.
+pub const HOPE_LOST: Span = Span::from_secs(4);
+/// A getter for which there is nothing hears so, and how old our own hope is, at least so often.
+pub const HOPE_WORD: Span = Span::from_millis(500);
+/// While no piece has counted for so long other holders are looked for, and the user is told: a smallest piece takes it
+/// at 2 KiB/s. Nobody is given up for it, for some links are so slow.
+pub const HEADWAY: Span = Span::from_secs(30);
 /// A piece that takes this long, and twice as long as another holder takes, may come from others too: a holder
 /// that has become slow is not silent. No less, for a large piece on a slow link is no reason to begin it again.
 pub const SLOW_PIECE: Span = Span::from_secs(5);
@@ -208,6 +236,9 @@ pub const WORD_TO_WAITING: Span = Span::from_secs(2);
 pub const LANES_TRIAL: Span = Span::from_millis(100);
 /// After a trial that did not help, so long until the next.
 pub const LANES_TRIAL_AGAIN: Span = Span::from_secs(1);
+/// More lanes are not tried where the pieces they begin would take the uplink longer than this: what is begun goes to its
+/// end, and all of it would come late.
+pub const LANES_TRIAL_MAX: Span = Span::from_secs(8);
 /// Bytes a lane must have moved before they tell of the link, and not of its socket's buffer.
 pub const LANES_TRIAL_BYTES: u64 = 256 * 1024;
 /// A lane whose getter takes nothing for so long does not count: another may be sent to.
@@ -268,16 +299,22 @@ pub const RING_IDS_PER_HOST: usize = 64;
 pub const RING_STEPS_MAX: u32 = 256;
 /// Steps of one lookup without fingers, which goes from node to node.
 pub const RING_WALK_MAX: u32 = 100_000;
+/// Nodes that one lookup keeps in mind, for when nearer ones are gone.
+pub const RING_HINTS_MAX: usize = 256;
 /// Nearer nodes named in one answer: the first is taken, the others are for when it is dead.
 pub const RING_NEARER_MAX: usize = 8;
 /// Addresses of other nodes remembered, to find a ring that has split off.
 pub const RING_CONTACTS_MAX: usize = 64;
+/// A grown ring is not young again before this: what was sent to the young ring that it was must not be under way then.
+pub const RING_SHRINK_WAIT: Span = Span::from_secs(6);
 /// How long the leader of a young ring may take to give one.
 pub const RING_JOIN_WAIT: Span = Span::from_secs(10);
 /// A leaving node waits so long for others to take what it keeps.
 pub const RING_LEAVE_WAIT: Span = Span::from_secs(10);
 /// Nodes that say they come before this one and wait to be looked at.
 pub const RING_NOTIFIED_MAX: usize = 8;
+/// Nodes that give copies of records and were found to be members, so that they are not asked each time.
+pub const RING_GIVERS_MAX: usize = 64;
 /// Lookups that a node has open at once.
 pub const RING_LOOKUPS_MAX: usize = 1_024;
 /// Records in one page.

@@ -283,11 +283,7 @@ impl<'a> Locator<'a> {
     }
 
     fn in_ring(&mut self, request: &Request, wanted: &Wanted) -> Result<Option<Located>, LocateFault> {
-        let Some(ring) = self
-            .ring
-            .as_ref()
-            .filter(|_| !matches!(wanted, Wanted::Number(_)))
-        else {
+        let Some(ring) = &self.ring else {
             return Ok(None);
         };
         match ring.records(wanted) {

@@ -45,12 +45,17 @@ pub fn printable(text: &str) -> String {
         .collect()
 }
 
+/// Printable ASCII, as nearly all names are: told without decoding characters.
+fn is_plain(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+}
+
 fn check_component(component: &str, bytes_max: usize) -> Result<(), NameFault> {
     if component.is_empty() {
         Err(NameFault::Empty)
     } else if component.len() > bytes_max {
         Err(NameFault::TooLong(bytes_max))
-    } else if component.chars().any(is_dangerous) {
+    } else if !is_plain(component) && component.chars().any(is_dangerous) {
         Err(NameFault::Control)
     } else {
         Ok(())
@@ -161,7 +166,12 @@ impl Host {
 
     /// True where only the host itself can reach it.
     pub fn is_loopback(&self) -> bool {
-        self.ip().map_or(&*self.0 == "localhost", |ip| ip.is_loopback())
+        // Asked for every holder in every answer: hardly any has to be read as an address.
+        if self.0.starts_with("127.") || self.0.contains(':') {
+            self.ip().is_some_and(|ip| ip.is_loopback())
+        } else {
+            &*self.0 == "localhost"
+        }
     }
 }
 

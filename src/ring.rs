@@ -3,7 +3,7 @@
 //! Belongs here: the circle, its order, hashing addresses and names to it. Does not: nodes and what they do
 //! (`proto/chord/`). Invariant: an id is always derived, from an address or a key, and never taken from somebody's word.
 
-use crate::id::ContentId;
+use crate::id::{ContentId, RfcNumber};
 use crate::limits::RING_ID_BITS_MAX;
 use core::fmt;
 use sha1::{Digest as _, Sha1};
@@ -147,6 +147,11 @@ impl RingSpace {
     /// The key of a content by its name.
     pub fn key_of_name(self, name: &str) -> RingId {
         self.point_of(name.as_bytes())
+    }
+
+    /// The key of a document by its number: that of the name which says the number.
+    pub fn key_of_number(self, number: RfcNumber) -> RingId {
+        self.key_of_name(&format!("rfc{}.txt", number.0))
     }
 
     /// The key of a content by its id: the point of its 64 digits.

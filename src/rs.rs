@@ -7,7 +7,7 @@ use crate::id::RequestNumber;
 use crate::limits::{PROBE_TIMEOUT, PROBES_WAITING_MAX, RS_HELD_ANSWERS_MAX, RS_PROBERS, RS_UDP_THREADS};
 use crate::name::HostPort;
 use crate::net::{
-    Account, Clock, Conn, ConnError, Kept, PoolSettings, RsPool, Service, Stop, bind, bind_udp,
+    Account, Clock, Conn, ConnError, Kept, PoolSettings, RsPool, Service, Stop, Turn, bind, bind_udp,
     local_address, send_held, serve_datagrams,
 };
 use crate::proto::{
@@ -17,10 +17,10 @@ use crate::proto::{
 use crate::rng::Rng;
 use crate::storage::{ChangeCount, Commits, DiskStore, Store as _, store_bytes};
 use crate::time::{Instant, Now, Span};
-use crate::wire::{Message, Refusal, Status, features};
+use crate::wire::{List, Message, PeerInfo, Refusal, Status, features};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use events::Events;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
@@ -88,35 +88,53 @@ impl Core {
     fn kept(&self) -> Kept {
         let now = self.clock.now();
         let mut kept = self.kept.lock();
-        if let Some((at, kept)) = *kept
-            && now.at.since(at) < COUNTED_EVERY
+        if let Some((at, kept)) = &*kept
+            && now.at.since(*at) < COUNTED_EVERY
         {
-            return kept;
+            return kept.clone();
         }
-        let (known, active, contents) = self.machine.lock().counts(now);
+        let ((known, active, contents), offline) = {
+            let mut machine = self.machine.lock();
+            let there = (machine.counts(now), machine.offline(now));
+            self.hand_on(now, &mut machine);
+            there
+        };
         let counted = Kept {
             peers_known: known as u64,
             peers_active: active as u64,
             contents: contents as u64,
             store_bytes: self.data.as_deref().and_then(store_bytes),
+            offline,
         };
-        *kept = Some((now.at, counted));
+        *kept = Some((now.at, counted.clone()));
         counted
     }
 
     fn status(&self, request: RequestNumber) -> Status {
         self.account.tell(self.clock.at(), request, self.kept())
     }
+
+    /// The same with addresses that the asker can use.
+    fn status_for(&self, asker: &Asker, request: RequestNumber) -> Message {
+        let mut status = self.status(request);
+        let mut offline = List::new();
+        for peer in core::mem::take(&mut status.offline).into_vec() {
+            let Some(host) = asker.usable(&peer.host) else {
+                return refusal(request, Refusal::UseTcp, "ask over TCP");
+            };
+            offline.push(PeerInfo { host, ..peer });
+        }
+        Status { offline, ..status }.into()
+    }
 }
 
 impl Service for Core {
-    fn answer(&self, asker: &Asker, request: &Message) -> (Message, ChangeCount) {
-        let now = self.clock.now();
-        let (answer, after) = self.decide(now, asker, request);
-        let took = self.clock.at().since(now.at);
-        self.account.note_answer(request, &answer, took);
-        self.events.note(now.at, asker, request, &answer);
-        (answer, after)
+    fn turn(&self, now: Now) -> Box<dyn Turn + '_> {
+        Box::new(CoreTurn {
+            core: self,
+            now,
+            machine: None,
+        })
     }
 
     fn account(&self) -> &Account {
@@ -132,27 +150,56 @@ impl Service for Core {
     }
 }
 
-impl Core {
-    fn decide(&self, now: Now, asker: &Asker, request: &Message) -> (Message, ChangeCount) {
-        if let Message::StatusQuery(query) = request {
-            return (self.status(query.request).into(), ChangeCount::default());
-        }
-        if Allowances::rates(request)
-            && let Some(text) = self.allowances.lock().refuses(now.at, asker, request)
+/// Answers with one look at the clock and one lock, for both cost as much as a decision.
+struct CoreTurn<'a> {
+    core: &'a Core,
+    now: Now,
+    /// Locked by the first request that needs it.
+    machine: Option<MutexGuard<'a, Registration>>,
+}
+
+impl Turn for CoreTurn<'_> {
+    fn answer(&mut self, asker: &Asker, request: &Message) -> (Message, ChangeCount) {
+        let (answer, after) = self.decide(asker, request);
+        self.core.account.note_answer(request, &answer);
+        self.core.events.note(self.now.at, asker, request, &answer);
+        (answer, after)
+    }
+}
+
+impl CoreTurn<'_> {
+    fn decide(&mut self, asker: &Asker, request: &Message) -> (Message, ChangeCount) {
+        let allowances = &self.core.allowances;
+        if Allowances::counts(asker, request)
+            && let Some(text) = allowances.lock().refuses(self.now.at, asker, request)
         {
-            let request = request.request().unwrap_or_default();
-            let no = refusal(request, Refusal::LimitReached, text);
+            // Not a bound that stays reached: whoever waits is served.
+            let no = refusal(request.request().unwrap_or_default(), Refusal::Busy, text);
             return (no, ChangeCount::default());
         }
+        let (answer, after) = self.serve(asker, request);
+        if Allowances::counts_answer(asker, &answer) {
+            allowances.lock().note_answer(asker, &answer);
+        }
+        (answer, after)
+    }
+
+    fn serve(&mut self, asker: &Asker, request: &Message) -> (Message, ChangeCount) {
+        let (core, now) = (self.core, self.now);
+        if let Message::StatusQuery(query) = request {
+            // What is there is counted under the lock.
+            self.machine = None;
+            return (core.status_for(asker, query.request), ChangeCount::default());
+        }
         let changes_state = changes_state(request);
-        if changes_state && self.commits.is_full() {
+        if changes_state && core.commits.is_full() {
             let text = "the disk of this RS does not keep up: try again later";
             let answer = refusal(request.request().unwrap_or_default(), Refusal::Busy, text);
             return (answer, ChangeCount::default());
         }
-        let mut machine = self.machine.lock();
+        let machine = self.machine.get_or_insert_with(|| core.machine.lock());
         let answer = machine.handle_request(now, asker, request);
-        let changes = self.hand_on(now, &mut machine);
+        let changes = core.hand_on(now, machine);
         // Also a repeated request waits: what it asks for may have been done and not be kept yet.
         let after = if changes_state {
             changes
@@ -214,7 +261,7 @@ impl Rs {
         }
         if let Some(mut store) = store {
             let (udp_service, udp_stop) = (Arc::clone(&service), stop.clone());
-            let send = move || send_held(&datagrams, &*udp_service, &held_out, &udp_stop);
+            let send = move || send_held(&datagrams, &*udp_service, clock, &held_out, &udp_stop);
             spawn("rs-udp-held", Box::new(send))?;
             let (core, stop) = (Arc::clone(&core), stop.clone());
             let keep = move || {
@@ -297,7 +344,7 @@ fn restored(
     let mut store = DiskStore::open(directory)?;
     let mut restoring = Restoring::new(settings, rng, now, store.is_of_this_boot());
     store.load(&mut |row| restoring.take(row))?;
-    let machine = restoring.finish();
+    let mut machine = restoring.finish();
     let (known, active, contents) = machine.counts(now);
     log::info!(
         "{}: {known} peers, of them {active} active, and {contents} contents",

@@ -4,8 +4,14 @@
     reason = "whole tests use files, clocks and sockets"
 )]
 
+#[path = "durable/clocks.rs"]
+mod clocks;
+#[path = "durable/damage.rs"]
+mod damage;
 #[path = "durable/datagrams.rs"]
 mod datagrams;
+#[path = "durable/disk.rs"]
+mod disk;
 #[path = "durable/kills.rs"]
 mod kills;
 #[path = "durable/member.rs"]
@@ -14,6 +20,8 @@ mod process;
 #[path = "hostile/raw.rs"]
 #[allow(dead_code, reason = "each test uses what it needs of this")]
 mod raw;
+#[path = "durable/world.rs"]
+mod world;
 
 use member::{Member, listed, peers};
 use process::{Running, rs, run, serve};

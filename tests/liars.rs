@@ -8,14 +8,15 @@ mod pieces {
 }
 
 use p2pdi::id::PieceIndex;
-use p2pdi::limits::{STALL, STALL_GIVE_UP};
-use p2pdi::wire::{HaveUpdate, List, Message, Settled};
+use p2pdi::limits::{ANNOUNCED_MAX, HOPE_LOST, STALL, STALL_GIVE_UP};
+use p2pdi::time::Span;
+use p2pdi::wire::{Dry, HaveUpdate, List, Message, Settled};
 use pieces::script::{EXCHANGE, Scripted};
 use process::{Words, holder_of_big, write_random};
 use std::io;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 fn get(out: &Path, holders: &[&str]) -> Words {
     Words::get("big", out).from(holders.iter().copied())
@@ -109,6 +110,36 @@ fn a_holder_that_says_it_is_busy_is_waited_for() {
     assert_eq!(got.code, 0, "{}", got.stderr);
 }
 
+/// A holder of a part that waits for pieces itself is waited for, as long as it says that it hopes.
+#[test]
+fn a_piece_that_comes_late_from_a_partial_holder_is_waited_for() {
+    let place = tempfile::tempdir().expect("a directory");
+    let content = write_random(&place.path().join("big"), 180_000, 1);
+    let dry = |hoped_before: Span| Dry {
+        request: EXCHANGE,
+        hoped_before_millis: u32::try_from(hoped_before.0 / 1_000).expect("short"),
+    };
+    let late = Scripted::start(&content, move |stage, message, before| match message {
+        Message::Credit(_) if before == 0 => {
+            for _ in 0..(2 * HOPE_LOST.as_secs()) {
+                stage.say(dry(Span::ZERO))?;
+                std::thread::park_timeout(Duration::from_secs(1));
+            }
+            stage.give(0)?;
+            stage.give(1)
+        }
+        // And when it has given up what it lacks itself, nobody has it.
+        Message::Credit(_) if before == 1 => stage.say(dry(HOPE_LOST)),
+        _ => Ok(()),
+    });
+    let begun = Instant::now();
+    let got = get(&place.path().join("out"), &[&late.address]).run();
+    assert_eq!(got.code, 3, "{}", got.stderr);
+    assert!(got.stderr.contains("nobody has piece 2 of big"), "{}", got.stderr);
+    let took = begun.elapsed();
+    assert!(took < STALL_GIVE_UP.to_std(), "{took:?}");
+}
+
 /// The right bytes of a piece, again and again, are worth nothing.
 #[test]
 fn who_sends_one_piece_for_ever_is_given_up() {
@@ -167,4 +198,61 @@ fn who_takes_back_all_that_it_begins_is_given_up() {
         "{}",
         got.stderr
     );
+}
+
+/// Each choice of what is here is refused and its credit given again; whoever never begins what it announces has no end.
+#[test]
+fn who_announces_without_end_what_is_here_is_a_liar() {
+    static HERE: AtomicBool = AtomicBool::new(false);
+    static EXPOSED: AtomicBool = AtomicBool::new(false);
+    let wait_for = |flag: &AtomicBool| {
+        let begun = Instant::now();
+        while !flag.load(Ordering::Relaxed) && begun.elapsed() < STALL_GIVE_UP.to_std() {
+            std::thread::park_timeout(Duration::from_millis(2));
+        }
+    };
+    static GIVEN: AtomicU32 = AtomicU32::new(0);
+    static CHOSEN: AtomicU32 = AtomicU32::new(0);
+    let most = u32::try_from(ANNOUNCED_MAX).expect("few");
+    let place = tempfile::tempdir().expect("a directory");
+    // Two are missing to the end, or its credit would not be given again.
+    let pieces = most + 3;
+    let content = write_random(&place.path().join("big"), (pieces as usize) * 65_536, 1);
+    let honest = Scripted::start(&content, move |stage, message, _| match message {
+        Message::Credit(credit) => (0..credit.pieces).try_for_each(|_| {
+            let piece = GIVEN.fetch_add(1, Ordering::Relaxed);
+            if piece == pieces - 2 {
+                HERE.store(true, Ordering::Relaxed);
+                wait_for(&EXPOSED);
+            }
+            if piece < pieces { stage.give(piece) } else { Ok(()) }
+        }),
+        _ => Ok(()),
+    });
+    let liar = Scripted::start(&content, move |stage, message, _| match message {
+        Message::Credit(credit) => (0..credit.pieces).try_for_each(|_| {
+            wait_for(&HERE);
+            let piece = CHOSEN.fetch_add(1, Ordering::Relaxed).min(most);
+            let told = stage.choose(piece).and_then(|()| {
+                // The last one is heard, and the connection ends.
+                (0..if piece == most { 200 } else { 0 }).try_for_each(|_| {
+                    std::thread::park_timeout(Duration::from_millis(20));
+                    stage.choose(most)
+                })
+            });
+            EXPOSED.fetch_or(told.is_err(), Ordering::Relaxed);
+            told
+        }),
+        _ => Ok(()),
+    });
+    let out = place.path().join("out");
+    let got = get(&out, &[&honest.address, &liar.address]).run();
+    assert_eq!(got.code, 0, "{}", got.stderr);
+    assert!(std::fs::read(out.join("big")).expect("read") == content);
+    let named = |event: &serde_json::Value| {
+        event["event"] == "failed"
+            && event["holder"] == *liar.address
+            && event["why"] == "chose more than it was asked for"
+    };
+    assert!(got.json().iter().any(named), "{:?}", got.json());
 }

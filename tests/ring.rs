@@ -1,17 +1,16 @@
 //! The ring in the simulator: a thousand lives in which the invariant is looked at after every step, what was published of
 //! Chord, records that outlive their keepers, and rings that were cut in two.
 
-use p2pdi::id::ContentId;
-use p2pdi::name::{ContentName, PeerName};
+use p2pdi::name::ContentName;
 use p2pdi::proto::chord::{Member, RingCommand, RingEvent, RingNode, RingSettings, Standing};
 use p2pdi::ring::{NodeAddress, RingHash, RingSpace};
 use p2pdi::rng::Rng;
 use p2pdi::sim::ring::{
     NodeIndex, PlantedRingFault, RingCheck, RingLife, RingNetwork, RingSchedule, RingWorld, failures, load,
-    measured_settings, partition, paths, run_ring,
+    measured_settings, partition, paths, run_ring, sample_record,
 };
 use p2pdi::time::Span;
-use p2pdi::wire::{ContentInfo, ContentKind, GossipRecord, List, RingRecord, Text, Wanted};
+use p2pdi::wire::{GossipRecord, List, RingKeyOf, RingRecord, Wanted};
 use std::net::SocketAddr;
 
 #[path = "ring/records.rs"]
@@ -66,6 +65,35 @@ fn a_ring_comes_together_young_at_first() {
         for (index, node) in world.nodes() {
             assert_eq!(node.standing(), standing, "{nodes} nodes, {index:?}");
         }
+    }
+}
+
+#[test]
+fn a_ring_that_shrinks_is_young_again_and_grows_again() {
+    for (successors, left) in [(4, 5), (4, 4), (4, 2), (8, 3), (8, 1), (1, 1), (2, 2)] {
+        let settings = settings(successors);
+        let mut world = ring_of(successors + 4, settings, 7);
+        let away: Vec<NodeIndex> = world.nodes().map(|(index, _)| index).skip(left).collect();
+        for (turn, index) in away.into_iter().enumerate() {
+            if turn % 2 == 0 {
+                world.command(index, RingCommand::Leave);
+                pass(&mut world, 1);
+            }
+            world.kill(index);
+            pass(&mut world, 4);
+        }
+        rest(&mut world);
+        let young = world
+            .nodes()
+            .filter(|(_, node)| node.standing() == Standing::Young)
+            .count();
+        assert_eq!(young, if left > successors { 0 } else { left });
+        let contact = world.node(NodeIndex(0)).expect("alive").me().address;
+        for _ in left..successors + 4 {
+            let node = world.add(settings);
+            world.command(node, RingCommand::Join(vec![contact]));
+        }
+        rest(&mut world);
     }
 }
 
@@ -150,7 +178,12 @@ fn caught(fault: PlantedRingFault, nodes: usize, successors: usize, words: &str)
 #[test]
 fn planted_faults_are_noticed() {
     for (fault, nodes, successors, words) in [
-        (PlantedRingFault::StaleJoin, 6, 3, "principals, and 4 are needed"),
+        (
+            PlantedRingFault::StaleJoin,
+            6,
+            3,
+            "was a principal, and is skipped",
+        ),
         (
             PlantedRingFault::NoYoungRing,
             2,

@@ -107,6 +107,13 @@ fn why_names_what_bounded_it() {
     assert_eq!(done(&mine)["why"]["verdict"], "my_limit", "{mine:?}");
 }
 
+/// All events that are still to come.
+fn events_of(getter: &Running) -> Vec<Value> {
+    let lines = getter.rest();
+    let event = |line: &String| serde_json::from_str(line).expect("JSON");
+    lines.iter().map(event).collect()
+}
+
 #[test]
 fn why_is_told_of_what_did_not_come_too() {
     let place = tempfile::tempdir().expect("a directory");
@@ -115,11 +122,7 @@ fn why_is_told_of_what_did_not_come_too() {
     let mut getter = get(&out, &[&dying], &["--why"]).spawn();
     eventually("some pieces", || (pieces_kept(&out) > 4).then_some(()));
     dying.kill();
-    let events: Vec<Value> = getter
-        .rest()
-        .iter()
-        .map(|line| serde_json::from_str(line).expect("JSON"))
-        .collect();
+    let events = events_of(&getter);
     assert_eq!(getter.end().code(), Some(3));
     let told = events.last().expect("an event");
     assert_eq!(
@@ -175,11 +178,7 @@ fn the_next_holder_sends_the_rest_of_a_failed_part() {
     let mut getter = get(&out, &[&dying, &next], &["--strategy", "parts"]).spawn();
     eventually("some pieces", || (pieces_kept(&out) > 4).then_some(()));
     dying.kill();
-    let events: Vec<Value> = getter
-        .rest()
-        .iter()
-        .map(|line| serde_json::from_str(line).expect("JSON"))
-        .collect();
+    let events = events_of(&getter);
     assert!(getter.end().success());
     let done = done(&events);
     assert!(gave(done, &dying) > 0 && gave(done, &next) > 1_500_000, "{done}");

@@ -6,7 +6,8 @@
 
 mod process;
 
-use process::{Running, eventually, peer, rs, run, until_listed, write_random};
+use p2pdi::limits::{OFFERS_KEPT_MAX, SMALL_BYTES_MAX};
+use process::{Running, Words, eventually, peer, rs, run, until_listed, write_random};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -43,6 +44,27 @@ fn until_remembered(state: &Path, bytes: u64) {
     eventually("the hashes to be remembered", || {
         let length = state.join("hashes").metadata().map_or(0, |file| file.len());
         (length >= bytes).then_some(())
+    });
+}
+
+#[test]
+fn so_many_contents_stay_mapped_and_no_more() {
+    let place = tempfile::tempdir().expect("a directory");
+    let shared = place.path().join("shared");
+    let count = OFFERS_KEPT_MAX + 4;
+    let bytes = usize::try_from(2 * SMALL_BYTES_MAX).expect("small");
+    for number in 0..count {
+        write_random(&shared.join(format!("f{number}")), bytes, number as u64);
+    }
+    let server = rs(&[]);
+    let holder = peer(&server, "holder", &shared, &place.path().join("state"), &[]);
+    until_listed(&server, count);
+    let got = Words::get("--all", place.path().join("out")).rs(&server).run();
+    assert_eq!(got.code, 0, "{}", got.stderr);
+    eventually("what is not kept to be let go", || {
+        let maps = std::fs::read_to_string(format!("/proc/{}/maps", holder.id())).expect("it runs");
+        let mapped = maps.lines().filter(|line| line.contains("/shared/f")).count();
+        (mapped == OFFERS_KEPT_MAX).then_some(())
     });
 }
 

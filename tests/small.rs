@@ -72,6 +72,17 @@ fn gave(events: &[Value]) -> BTreeMap<u64, u64> {
     gave
 }
 
+/// Other bytes of the same length and date, as a disk would spoil them.
+fn spoil(path: &Path, bytes: &[u8]) {
+    let date = path
+        .metadata()
+        .and_then(|metadata| metadata.modified())
+        .expect("a date");
+    std::fs::write(path, bytes).expect("written");
+    let file = std::fs::File::options().write(true).open(path).expect("opened");
+    file.set_modified(date).expect("dated");
+}
+
 #[test]
 fn small_files_come_in_numbers() {
     let place = tempfile::tempdir().expect("a directory");
@@ -93,13 +104,34 @@ fn small_files_come_in_numbers() {
     let all = |events: &[Value]| events.iter().filter(|event| event["event"] == "done").count();
     assert_eq!(all(&got.json()), count, "an event each");
     // What is here and right is kept; what is wrong, or gone, comes.
-    std::fs::write(out.join("d1/f0001"), b"not what was asked for").expect("written");
-    std::fs::write(out.join("d2/f0002"), vec![7; 74]).expect("written");
+    spoil(&out.join("d2/f0002"), &[7; 74]);
     std::fs::remove_file(out.join("d3/f0003")).expect("removed");
     let again = words.run();
     assert_eq!((again.code, all(&again.json())), (0, count), "{}", again.stderr);
     same(&out, &files);
-    assert_eq!(gave(&again.json()).values().sum::<u64>(), (1 + 2 + 3) * 37);
+    assert_eq!(gave(&again.json()).values().sum::<u64>(), (2 + 3) * 37);
+    // What somebody has written since stays, and the rest comes.
+    std::fs::write(out.join("d1/f0001"), b"somebody's own work").expect("written");
+    std::fs::remove_file(out.join("d3/f0003")).expect("removed");
+    let again = words.run();
+    assert_eq!(
+        (again.code, all(&again.json())),
+        (1, count - 1),
+        "{}",
+        again.stderr
+    );
+    assert!(
+        again
+            .stderr
+            .contains("d1/f0001: another file of this name is in the way"),
+        "{}",
+        again.stderr
+    );
+    assert_eq!(
+        std::fs::read(out.join("d1/f0001")).expect("read"),
+        b"somebody's own work"
+    );
+    assert!(out.join("d3/f0003").exists());
 }
 
 #[test]

@@ -23,22 +23,18 @@ fn status(server: &Running, transport: &str) -> Value {
     ended.json().remove(0)
 }
 
+fn load_for_a_second(server: &Running, more: &[&str]) {
+    let words = ["load", "--rs", &server.address, "--secs", "1"];
+    let loaded = run(&[&words[..], more].concat());
+    assert_eq!(loaded.code, 0, "{}", loaded.stderr);
+}
+
 #[test]
 fn an_rs_tells_what_it_served_and_refused() {
     let data = tempfile::tempdir().expect("a directory");
     let server = rs(&["--data", data.path().to_str().expect("UTF-8")]);
-    let words = [
-        "load",
-        "--rs",
-        &server.address,
-        "--secs",
-        "1",
-        "--rate",
-        "40",
-        "--keep",
-    ];
-    let loaded = run(&[&words[..], &["--connections", "3", "--contents", "6"]].concat());
-    assert_eq!(loaded.code, 0, "{}", loaded.stderr);
+    let load = ["--rate", "40", "--connections", "3", "--contents", "6", "--keep"];
+    load_for_a_second(&server, &load);
     let missing = run(&["search", "nobody-has-it", "--rs", &server.address]);
     assert_eq!(missing.code, 3);
     for transport in ["tcp", "udp"] {
@@ -71,20 +67,55 @@ fn an_rs_tells_what_it_served_and_refused() {
 }
 
 #[test]
+fn who_is_offline_is_named_also_after_a_restart() {
+    let data = tempfile::tempdir().expect("a directory");
+    let data = data.path().to_str().expect("UTF-8");
+    let mut server = rs(&["--data", data]);
+    let dir = tempfile::tempdir().expect("a directory");
+    let at = |name: &str| {
+        let words = [
+            "peer",
+            "--rs",
+            &server.address,
+            "--name",
+            name,
+            "--listen",
+            "127.0.0.1:0",
+        ];
+        let state = dir.path().join(name);
+        process::serve(&[&words[..], &["--state", state.to_str().expect("UTF-8")]].concat())
+    };
+    let (mut gone, _here) = (at("gone"), at("here"));
+    eventually("both to join", || {
+        (process::active_peers(&server).len() == 2).then_some(())
+    });
+    assert!(gone.stop().success());
+    let seen = |server: &Running| {
+        for transport in ["tcp", "udp"] {
+            let told = status(server, transport);
+            assert_eq!(
+                (&told["peers_known"], &told["peers_offline"]),
+                (&2.into(), &1.into())
+            );
+            assert_eq!(told["offline"][0]["name"], "gone", "{told}");
+            assert_eq!(told["offline"][0]["active"], false, "{told}");
+            assert_eq!(told["offline"][0]["registrations_30d"], 1, "{told}");
+            assert!(told["offline"][1].is_null(), "{told}");
+        }
+        let text = run(&["status", "--rs", &server.address]).stdout;
+        assert!(text.contains("OFFLINE"), "{text}");
+        assert!(text.lines().any(|line| line.starts_with("gone ")), "{text}");
+        assert!(!text.contains("here"), "{text}");
+    };
+    seen(&server);
+    server.kill();
+    seen(&rs(&["--data", data]));
+}
+
+#[test]
 fn a_hangup_is_answered_in_the_log_and_a_term_ends_cleanly() {
     let mut server = rs(&[]);
-    let joined = run(&[
-        "load",
-        "--rs",
-        &server.address,
-        "--secs",
-        "1",
-        "--rate",
-        "1",
-        "--connections",
-        "1",
-    ]);
-    assert_eq!(joined.code, 0, "{}", joined.stderr);
+    load_for_a_second(&server, &["--rate", "1", "--connections", "1"]);
     server.signal("-HUP");
     let mut log = String::new();
     eventually("its account in the log", || {

@@ -1,9 +1,10 @@
 //! The swarm in the simulator: how near to the bound it comes, and a thousand runs in which things go wrong.
 
+use p2pdi::limits::HOPE_LOST;
 use p2pdi::proto::transfer::Turns;
 use p2pdi::rate::Rate;
 use p2pdi::sim::swarm::{PeerPlan, Setup, run};
-use p2pdi::time::Instant;
+use p2pdi::time::{Instant, Span};
 
 fn fast() -> Rate {
     Rate::parse("100mbit").expect("a rate")
@@ -57,6 +58,56 @@ fn whatever_goes_wrong_everybody_who_stays_gets_everything() {
     assert!(
         left > 500 && exposed > 500,
         "{left} left, {exposed} lies: a thousand runs without faults"
+    );
+}
+
+#[test]
+fn whoever_gives_up_is_right_and_does_so_soon() {
+    let (mut done, mut gave_up, mut slowest) = (0, 0, Span::ZERO);
+    for seed in 0..400 {
+        let mut setup = Setup::with_faults(seed, fast());
+        let left = Instant::ZERO.after(Span::from_millis(seed * 37 % 1_500));
+        setup.source.leaves = Some(left);
+        setup.source.stalls.clear();
+        setup.peers.iter_mut().for_each(|plan| plan.stalls.clear());
+        setup.in_line = seed % 4 == 0;
+        let plans = setup.peers.clone();
+        // That nobody has what is given up is checked by the run itself.
+        let report = run(setup);
+        for (plan, peer) in plans.iter().zip(&report.peers[1..]) {
+            done += usize::from(peer.done.is_some());
+            if let Some(at) = peer.gave_up {
+                gave_up += 1;
+                slowest = slowest.max(at.since(left.max(plan.joins)));
+            } else {
+                assert!(
+                    peer.done.is_some() || plan.leaves.is_some(),
+                    "seed {seed}: {report:#?}"
+                );
+            }
+        }
+    }
+    println!("{done} had everything, {gave_up} gave up, after {slowest:?} at most");
+    assert!(
+        done > 100 && gave_up > 100,
+        "{done} had everything, {gave_up} gave up"
+    );
+    assert!(slowest < Span(HOPE_LOST.0 * 4), "{slowest:?}");
+}
+
+#[test]
+fn who_waits_behind_slow_relays_does_not_give_up() {
+    let rate = Rate::from_bytes_per_sec(8 * 1_024).expect("not zero");
+    let mut setup = Setup::even(6, 4, rate, 1);
+    setup.chunk_bytes = 2 * 1_024;
+    setup.in_line = true;
+    let (piece, last) = (Span::from_secs(8).0, 6);
+    let report = run(setup);
+    assert!(report.everybody, "{report:#?}");
+    let first = report.peers[last].done.expect("done").since(Instant::ZERO);
+    assert!(
+        first.0 > 6 * piece,
+        "the last one waited long for its first piece: {first:?}"
     );
 }
 

@@ -221,3 +221,19 @@ fn every_bound_has_its_reason() {
     }
     check(&findings);
 }
+
+#[test]
+fn what_is_fuzzed_has_the_dependencies_of_the_program() {
+    let manifest = read(Path::new("Cargo.toml"));
+    let section = manifest.split("\n[dependencies]\n").nth(1).expect("dependencies");
+    let section = section.split("\n[").next().expect("their end");
+    let names = section.lines().filter_map(|line| line.split(['=', '.']).next());
+    let locked = read(Path::new("fuzz/Cargo.lock"));
+    let missing: Vec<String> = names
+        .map(str::trim)
+        .filter(|name| !name.is_empty() && !name.starts_with('#'))
+        .filter(|name| !locked.contains(&format!("name = \"{name}\"\n")))
+        .map(|name| format!("fuzz/Cargo.lock: no {name}; `cargo metadata --manifest-path fuzz/Cargo.toml`"))
+        .collect();
+    check(&missing);
+}

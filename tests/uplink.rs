@@ -19,6 +19,20 @@ use std::sync::Arc;
 const BYTES: u64 = 2 << 30;
 const WAIT: Span = Span::from_secs(8);
 
+/// Both ends of a connection: a holder's, and a getter's.
+fn pair(stop: &Stop) -> (Conn, Conn, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = HostPort::from(listener.local_addr().expect("an address"));
+    let far_stop = stop.clone();
+    let connecting = std::thread::spawn(move || Conn::connect(&address, features::PIECES, &far_stop));
+    let (stream, _) = listener.accept().expect("accepted");
+    let socket = stream.try_clone().expect("the same socket");
+    let both = features::PIECES | features::HOLDER;
+    let holder = Conn::accept(stream, both, stop).expect("a getter");
+    let getter = connecting.join().expect("joined").expect("a holder");
+    (holder, getter, socket)
+}
+
 /// A holder of some pieces of a sparse file, and both ends of a getter's connection.
 struct Stage {
     offer: Arc<Offer>,
@@ -46,15 +60,7 @@ impl Stage {
         let mapped = Mapped::of_part(file, BYTES).expect("mapped");
         let manifest = Arc::new(Manifest::of_values(BYTES, values));
         let offer = Arc::new(Offer::new(&uplink, manifest, mapped, pieces, Some(7)));
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let address = HostPort::from(listener.local_addr().expect("an address"));
-        let far_stop = stop.clone();
-        let connecting = std::thread::spawn(move || Conn::connect(&address, features::PIECES, &far_stop));
-        let (stream, _) = listener.accept().expect("accepted");
-        let socket = stream.try_clone().expect("the same socket");
-        let both = features::PIECES | features::HOLDER;
-        let holder = Conn::accept(stream, both, &stop).expect("a getter");
-        let getter = connecting.join().expect("joined").expect("a holder");
+        let (holder, getter, socket) = pair(&stop);
         Self {
             offer,
             holder,
@@ -82,6 +88,8 @@ impl Stage {
     /// What the getter hears next: the letter, and the piece it is about.
     fn hear(&mut self) -> Result<(char, u32), ConnError> {
         match self.getter.receive(WAIT)?.expect("a frame") {
+            // Before and after there is something for it.
+            Incoming::Message(Message::Dry(_)) => self.hear(),
             Incoming::Message(Message::Choice(choice)) => Ok(('c', choice.piece.0)),
             Incoming::Message(Message::Settled(settled)) => Ok(('s', settled.pieces[0].0)),
             Incoming::Content(label, bytes) => {
@@ -147,4 +155,32 @@ fn who_reads_nothing_is_cut_off() {
         }
         reader.credit(100);
     }
+}
+
+#[test]
+fn who_takes_nothing_holds_up_nobody_else() {
+    let mut stage = Stage::new(&(0..100).collect::<Vec<_>>(), true);
+    let lost = || Arc::new(|| ());
+    // As many as are sent to at once. Each hears that its piece begins, and reads no more of it; of what is on its way
+    // the kernel takes less than a piece.
+    let mut stuck: Vec<_> = (0..2).map(|_| pair(&stage.stop)).collect();
+    let readers: Vec<_> = stuck
+        .iter()
+        .map(|(holder, ..)| {
+            stage
+                .offer
+                .open(holder.writer(), RequestNumber(1), &stage.none, None, lost())
+        })
+        .collect();
+    readers.iter().flatten().for_each(|reader| reader.credit(1));
+    for (_, getter, _) in &mut stuck {
+        while !matches!(getter.receive(WAIT), Ok(Some(Incoming::Content(..)))) {}
+    }
+    let reader = stage.open(None);
+    reader.credit(1);
+    assert!(matches!(stage.hear(), Ok(('c', _))));
+    assert!(
+        matches!(stage.hear(), Ok(('b', _))),
+        "it is sent its piece all the same"
+    );
 }

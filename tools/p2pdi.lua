@@ -247,7 +247,7 @@ end
 of.PeerInfo = record("PeerInfo", { { "number", u(8), "its number at the RS, the cursor of pages" },
   { "name", text(255), "its name" }, { "host", text(255), "where it is reached" },
   { "port", u(2), "its TCP port" }, { "os", text(64), "operating system" },
-  { "lease_secs", u(4), "seconds until its lease ends" },
+  { "lease_secs", u(4), "seconds until its lease ends; 0 if it has none" },
   { "registrations", u(4), "registrations in the last 30 days" },
   { "registered", i64, "last registration, seconds since 1970 UTC" } })
 of.ContentInfo = record("ContentInfo", { { "kind", u(1), "0 file, 1 tree" },
@@ -295,7 +295,8 @@ of.RingMember = record("RingMember", { { "address", of.NodeAddress, "where it is
 of.RingView = record("RingView", { { "version", u(8), "grows with every change" },
   { "grown", bool, "1 if the ring is young no more" },
   { "members", list(33, of.RingMember), "the members by seniority, the one that leads first" } })
-of.RingRecord = record("RingRecord", { { "by_id", bool, "0 if the key is the name's, 1 if it is the id's" },
+of.RingRecord = record("RingRecord", {
+  { "key", u(1), "what its key is derived from: 0 the name, 1 the id, 2 the document's number" },
   { "place", bool, "1 if the nodes that keep the record are to hold the content too" },
   { "content", of.ContentInfo, "the content" },
   { "holders", list(64, of.GossipRecord), "the claims of its holders" } })
@@ -335,17 +336,18 @@ pdu("O", 1, "Contents", 131072, { { "request", u(8), "number of the request" },
   { "contents", list(1024, of.Listing), "the contents by rising key" } })
 pdu("B", nil, "ReportHolder", 267, { { "request", u(8), "request number" },
   { "holder", of.PeerAddress, "where it was not reached" } })
-pdu("s", 0, "StatusQuery", 12752, { { "request", u(8), "request number" } })
-pdu("s", 1, "Status", 12752, { { "request", u(8), "number of the request" },
+pdu("s", 0, "StatusQuery", 90322, { { "request", u(8), "request number" } })
+pdu("s", 1, "Status", 90322, { { "request", u(8), "number of the request" },
   { "uptime_secs", u(8), "seconds since the RS started" },
   { "peers_known", u(8), "peers it knows, active or not" }, { "peers_active", u(8), "peers it hands out" },
   { "contents", u(8), "contents with a holder" }, { "connections", u(8), "open connections" },
   { "store_bytes", optional(u(8)), "size of the store; absent without one" },
-  { "slowest_us", u(8), "longest time to decide on a request, in microseconds" },
+  { "slowest_us", u(8), "longest time from a request to its answer, the store included, in microseconds" },
   { "slowest_minute_us", u(8), "the same in the last minute" },
   { "served", list(64, of.Counter), "requests by their PDU" },
   { "refused", list(64, of.Counter), "refusals by their name" },
-  { "dropped", list(64, of.Counter), "connections and datagrams dropped, by the reason" } })
+  { "dropped", list(64, of.Counter), "connections and datagrams dropped, by the reason" },
+  { "offline", list(128, of.PeerInfo), "peers it knows and does not hand out: first those that did not answer, whose leases run; then the latest gone" } })
 pdu("I", 0, "IndexQuery", 131072, { { "request", u(8), "request number" },
   { "after", optional(of.ContentKey), "last key of the page before" } })
 pdu("I", 1, "Index", 131072, { { "request", u(8), "number of the request" },
@@ -380,6 +382,8 @@ pdu("M", nil, "HaveMap", 131050, { { "request", u(8), "number of the exchange" }
 pdu("U", nil, "HaveUpdate", 20684, { { "request", u(8), "number of the exchange" },
   { "pieces", list(1024, u(4)), "pieces the sender has gained" },
   { "holders", list(64, of.PeerAddress), "others the sender knows" } })
+pdu("d", nil, "Dry", 12, { { "request", u(8), "number of the exchange" },
+  { "hoped_before_millis", u(4), "milliseconds since the sender last had hope of more pieces" } })
 pdu("Q", nil, "Credit", 10, { { "request", u(8), "number of the exchange" },
   { "pieces", u(2), "pieces more" } })
 pdu("N", nil, "Choice", 13, { { "request", u(8), "number of the exchange" },
@@ -423,7 +427,8 @@ pdu("Y", 11, "RingTable", 5063, { { "request", u(8), "number of the request" },
   { "fingers", list(160, of.RingMember), "who comes first at 2^i after the node, for each bit of an id" } })
 pdu("Z", 0, "RingStore", 131072, { { "request", u(8), "request number" },
   { "ring", of.RingShape, "the sender's ring" },
-  { "publisher", optional(of.NodeAddress), "whose claims they are; absent between nodes that keep them" },
+  { "sender", of.RingMember, "the node that sends them; a publisher that is no member has incarnation 0" },
+  { "copy", bool, "0 if they are claims of the sender, 1 if they are copies between nodes that keep them" },
   { "records", list(256, of.RingRecord), "the records" } })
 pdu("Z", 1, "RingFetch", 131072, { { "request", u(8), "request number" },
   { "ring", of.RingShape, "the asker's ring" }, { "wanted", of.Wanted, "what is looked for" },

@@ -125,6 +125,11 @@ pub(super) const COMMANDS: &[CommandRow] = &[
                 "sha1|blake3",
                 "what the ring's ids are made with (default sha1)",
             ),
+            takes(
+                "--ids-per-host",
+                "N",
+                "ring: nodes of one host that this one takes note of (default 64)",
+            ),
             takes("--dir", "DIR", "a directory to share (may be repeated)"),
             takes(
                 "--listen",

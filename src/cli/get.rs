@@ -340,7 +340,7 @@ impl<'a> Getting<'a> {
         if let Some(peer) = self.serving.peer() {
             match of_tree {
                 None => peer.add_fetched(&fetched.path, info, &fetched.manifest),
-                Some(_) if info.bytes > SMALL_BYTES_MAX => peer.withdraw_part(info),
+                Some(_) if info.bytes > SMALL_BYTES_MAX => peer.end_part(&fetched.path, info),
                 Some(_) => {}
             }
         }

@@ -42,7 +42,7 @@ pub(crate) fn run(args: Vec<OsString>) -> ExitCode {
     match dispatch(args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            say::note(&format!("p2pdi: {failure}"));
+            say::failure(&format!("p2pdi: {failure}"));
             ExitCode::from(failure.exit.code())
         }
     }

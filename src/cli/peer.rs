@@ -4,7 +4,7 @@ use super::failure::{Exit, Failure};
 use super::line::Line;
 use super::query::transport;
 use super::{hashing, keeping, menu, say, signals};
-use p2pdi::limits::{PEER_CONNECTIONS, PEER_CONNECTIONS_MAX, RING_ID_BITS_MAX};
+use p2pdi::limits::{PEER_CONNECTIONS, PEER_CONNECTIONS_MAX, RING_ID_BITS_MAX, RING_IDS_PER_HOST};
 use p2pdi::name::{PeerName, printable};
 use p2pdi::net::{Clock, Pacer, Stop};
 use p2pdi::peer::{Peer, PeerSettings, RingWish};
@@ -208,19 +208,22 @@ fn ring_wish(line: &mut Line, modes: Modes) -> Result<Option<RingWish>, Failure>
     let bits = line.number("--id-bits", 1..=u64::from(RING_ID_BITS_MAX))?;
     let hashes = [("sha1", RingHash::Sha1), ("blake3", RingHash::Blake3)];
     let hash = line.word("--hash", &hashes)?.pop();
+    let per_host = line.number("--ids-per-host", 1..=u64::from(u16::MAX))?;
     let Some(fingers) = modes.ring.or(contact.is_some().then_some(true)) else {
-        if bits.is_some() || hash.is_some() {
+        if bits.is_some() || hash.is_some() || per_host.is_some() {
             return Err(Failure::usage(
-                "--id-bits and --hash are for --mode chord or naive",
+                "--id-bits, --hash and --ids-per-host are for --mode chord or naive",
             ));
         }
         return Ok(None);
     };
+    let per_host = per_host.and_then(|ids| usize::try_from(ids).ok());
     let bits = bits.and_then(|bits| u16::try_from(bits).ok());
     let space = RingSpace::new(bits.unwrap_or(RING_ID_BITS_MAX), hash.unwrap_or_default());
     Ok(space.map(|space| RingWish {
         settings: RingSettings {
             fingers,
+            ids_per_host: per_host.unwrap_or(RING_IDS_PER_HOST),
             ..RingSettings::usual(space)
         },
         contacts: contact.into_iter().collect(),

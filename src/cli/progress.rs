@@ -5,6 +5,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use p2pdi::fetch::{Standing, Watcher};
 use p2pdi::name::HostPort;
 use p2pdi::proto::transfer::piece_count;
+use p2pdi::time::Span;
 use p2pdi::wire::ContentInfo;
 use serde_json::json;
 use std::time::{Duration, Instant};
@@ -33,6 +34,8 @@ pub(super) struct Progress {
     told: Instant,
     /// What was here at first: it has no rate.
     found: Option<u64>,
+    /// It was said that it hardly gets on.
+    told_slow: bool,
 }
 
 /// Letters of a name on the bar, as [`BAR`] says.
@@ -91,12 +94,23 @@ impl Progress {
             begun: Instant::now(),
             told: Instant::now(),
             found: None,
+            told_slow: false,
         }
     }
 
     /// Takes the bar away: what is printed next stands alone.
     pub(super) fn finish(&self) {
         self.bar.finish_and_clear();
+    }
+
+    /// Says once, above the bar, that it hardly gets on; until it does again.
+    fn tell_slow(&mut self, slow: Option<Span>) {
+        let told = core::mem::replace(&mut self.told_slow, slow.is_some());
+        if let Some(slow) = slow.filter(|_| !told) {
+            let (name, secs) = (&self.name, slow.as_secs());
+            let text = format!("{name}: no piece for {secs} s; looking for other holders, and going on");
+            self.bar.suspend(|| say::note(&text));
+        }
     }
 
     #[expect(clippy::cast_precision_loss, reason = "rates are shown, and rounded")]
@@ -114,6 +128,7 @@ impl Progress {
             "holders": standing.holders,
             "secs": secs,
             "bytes_per_sec": rate.round(),
+            "slow_secs": standing.slow.map(Span::as_secs),
             "eta_secs": (rate > 0.0).then(|| left / rate),
         })
     }
@@ -154,6 +169,7 @@ impl Watcher for Progress {
                 let (pieces, all, holders) = (standing.pieces, standing.pieces_all, standing.holders);
                 self.bar
                     .set_prefix(format!("{pieces}/{all} pieces from {holders}"));
+                self.tell_slow(standing.slow);
             }
         }
     }

@@ -14,7 +14,7 @@ use p2pdi::net::{Clock, Conn, ConnError, LinkTransport, RingClient, Stop};
 use p2pdi::peer::{Peer, PeerSettings};
 use p2pdi::proto::chord::{Member, RingSettings};
 use p2pdi::ring::NodeAddress;
-use p2pdi::wire::{ContentInfo, GossipRecord, List, Refusal, RingRecord, Wanted};
+use p2pdi::wire::{ContentInfo, GossipRecord, List, Refusal, RingKeyOf, RingRecord, Wanted};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -124,7 +124,7 @@ fn put_shared(
         .ok_or_else(|| Failure::new(Exit::Failed, format!("{name}: could not be read")))?;
     let publisher = NodeAddress::from(peer.address());
     let claim = |withdrawn: bool| RingRecord {
-        by_id: false,
+        key: RingKeyOf::Name,
         place: !withdrawn,
         content: info.clone(),
         holders: List::first_of([GossipRecord {

@@ -50,7 +50,7 @@ pub(super) fn peers(mut line: Line) -> Result<(), Failure> {
     if json {
         peers
             .iter()
-            .for_each(|peer| say::result(&peer_json(peer).to_string()));
+            .for_each(|peer| say::result(&peer_json(peer, true).to_string()));
         return Ok(());
     }
     let rows: Vec<Vec<String>> = peers

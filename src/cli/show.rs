@@ -8,7 +8,7 @@ use p2pdi::wire::{ContentInfo, GossipRecord, Holder, IndexEntry, Listing, PeerIn
 use serde_json::{Value, json};
 
 /// A moment as people write it, UTC.
-fn date(secs: i64) -> String {
+pub(super) fn date(secs: i64) -> String {
     jiff::Timestamp::from_second(secs).map_or_else(|_| secs.to_string(), |at| at.to_string())
 }
 
@@ -70,14 +70,14 @@ pub(super) fn entry_json(entry: &IndexEntry, host: &str) -> Value {
     Value::Object(fields)
 }
 
-/// An active peer.
-pub(super) fn peer_json(peer: &PeerInfo) -> Value {
+/// A peer, handed out or not.
+pub(super) fn peer_json(peer: &PeerInfo, active: bool) -> Value {
     json!({
         "name": peer.name.as_str(),
         "host": peer.host.as_str(),
         "port": peer.port,
         "os": printable(peer.os.as_str()),
-        "active": true,
+        "active": active,
         "lease_secs": peer.lease_secs,
         "registrations_30d": peer.registrations,
         "last_registered": date(peer.registered),

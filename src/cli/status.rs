@@ -4,9 +4,9 @@ use super::failure::Failure;
 use super::line::Line;
 use super::query::{client, conn_failure};
 use super::say;
-use super::show::{size, table};
-use p2pdi::name::printable;
-use p2pdi::wire::{Counter, Status};
+use super::show::{date, peer_json, size, table};
+use p2pdi::name::{HostPort, printable};
+use p2pdi::wire::{Counter, PeerInfo, Status};
 use serde_json::{Map, Value, json};
 
 pub(super) fn run(mut line: Line) -> Result<(), Failure> {
@@ -44,7 +44,13 @@ fn status_json(status: &Status) -> Value {
         "served": counters_json(&status.served),
         "refused": counters_json(&status.refused),
         "dropped": counters_json(&status.dropped),
+        "peers_offline": peers_offline(status),
+        "offline": status.offline.iter().map(|peer| peer_json(peer, false)).collect::<Vec<_>>(),
     })
+}
+
+fn peers_offline(status: &Status) -> u64 {
+    status.peers_known.saturating_sub(status.peers_active)
 }
 
 /// What there is, in a line.
@@ -70,7 +76,7 @@ pub(super) fn status_line(status: &Status) -> String {
 
 fn status_text(status: &Status) -> String {
     let mut text = format!(
-        "{}\nslowest decision {} µs in the last minute, {} µs since the start",
+        "{}\nslowest answer {} µs in the last minute, {} µs since the start",
         status_line(status),
         status.slowest_minute_us,
         status.slowest_us,
@@ -86,7 +92,33 @@ fn status_text(status: &Status) -> String {
             text.push_str(&table(&[head, "TOTAL", "LAST MINUTE", "A SECOND"], &rows));
         }
     }
+    if !status.offline.is_empty() {
+        let rows: Vec<Vec<String>> = status.offline.iter().map(offline_row).collect();
+        text.push_str("\n\n");
+        text.push_str(&table(&["OFFLINE", "ADDRESS", "WHY", "LAST REGISTERED"], &rows));
+        let unnamed = peers_offline(status).saturating_sub(rows.len() as u64);
+        if unnamed > 0 {
+            text.push_str(&format!("\nand {unnamed} more that went before them"));
+        }
+    }
     text
+}
+
+fn offline_row(peer: &PeerInfo) -> Vec<String> {
+    let address = HostPort {
+        host: peer.host.clone(),
+        port: peer.port,
+    };
+    let why = match peer.lease_secs {
+        0 => "left, or fell silent".to_owned(),
+        secs => format!("does not answer; lease of {secs} s"),
+    };
+    vec![
+        peer.name.to_string(),
+        address.to_string(),
+        why,
+        date(peer.registered),
+    ]
 }
 
 #[expect(

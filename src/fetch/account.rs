@@ -58,6 +58,10 @@ pub(super) enum AttemptFault {
     Longer,
     /// It sent only what was not needed.
     Unneeded,
+    /// It went, and had nothing for us.
+    Dry,
+    /// It is our own peer.
+    Ourselves,
     Disk(io::Error),
     Interrupted,
 }
@@ -107,6 +111,8 @@ impl fmt::Display for AttemptFault {
             ),
             Self::Longer => f.write_str("sent more bytes than were listed"),
             Self::Unneeded => f.write_str("sent much that was not needed, and nothing else"),
+            Self::Dry => f.write_str("had no more of it, and went"),
+            Self::Ourselves => f.write_str("is this very peer"),
             Self::Disk(error) => write!(f, "{error}"),
             Self::Interrupted => f.write_str("interrupted"),
         }
@@ -178,6 +184,11 @@ impl Accounts {
         if failures.last() != Some(&why) {
             failures.push(why);
         }
+    }
+
+    /// Takes out a holder that is none.
+    pub(super) fn forget(&mut self, holder: &HostPort) {
+        self.all.retain(|account| account.address != *holder);
     }
 
     /// Takes over the accounts of those who were asked before.

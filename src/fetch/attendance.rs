@@ -19,6 +19,7 @@ impl State {
             pieces: pieces.map_or(0, Pieces::len),
             pieces_all: pieces.map_or(0, Pieces::count),
             holders: self.accounts.sending(now),
+            slow: self.headway.slow(now),
         }
     }
 
@@ -74,7 +75,7 @@ impl State {
                 self.lines.values().for_each(|line| line.writer.shut());
                 self.true_bytes = Some(bytes);
             }
-            AttemptFault::Interrupted => {}
+            AttemptFault::Interrupted | AttemptFault::Ourselves => {}
             fault => {
                 self.failed.push((holder.clone(), fault.to_string()));
                 self.accounts.failed(holder, &fault);

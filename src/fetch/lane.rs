@@ -6,7 +6,7 @@
 use super::account::AttemptFault;
 use super::many::{Landed, State, Work};
 use crate::id::{PieceIndex, RequestNumber};
-use crate::limits::{ANSWER_TIMEOUT, SMALL_BYTES_MAX, SMALL_GROUP_FILES, SMALL_RATE_MIN};
+use crate::limits::{ANSWER_TIMEOUT, SMALL_BYTES_MAX, SMALL_GROUP_FILES, SMALL_RATE_MIN, TREE_BYTES_MAX};
 use crate::net::{Conn, ConnError, Incoming};
 use crate::proto::transfer::{
     BatchHolder, BatchItem, Manifest, PieceHasher, Source, piece_count, piece_span,
@@ -153,7 +153,8 @@ impl Work<'_> {
         buffer: &mut Vec<u8>,
     ) -> Result<Answer, AttemptFault> {
         let content = self.items[item].0;
-        let mut left = Patience::of(content.bytes);
+        let listed = content.bytes.min(bytes_max(self.group.is_none()));
+        let mut left = Patience::of(listed);
         let mut filled = 0;
         loop {
             let incoming = left.spend(|within| conn.receive(within))?;
@@ -166,10 +167,14 @@ impl Work<'_> {
                     }
                     // What is listed proves nothing, and the id does.
                     let end = (filled + bytes) as u64;
-                    if end > content.bytes.max(SMALL_BYTES_MAX) {
-                        return Ok(Answer::Lacking(AttemptFault::Longer, End::Again));
+                    if end > bytes_max(self.group.is_none()) {
+                        let longer = match self.group {
+                            Some(_) => AttemptFault::Longer,
+                            None => AttemptFault::TooLong(end),
+                        };
+                        return Ok(Answer::Lacking(longer, End::Again));
                     }
-                    left.allow(end.saturating_sub(content.bytes.max(filled as u64)));
+                    left.allow(end.saturating_sub(listed.max(filled as u64)));
                     if buffer.len() < filled + bytes {
                         buffer.resize(filled + bytes, 0);
                     }
@@ -277,7 +282,7 @@ impl Work<'_> {
     /// What has come is given its name before more is written: each is an open file.
     fn wait_for_room(&self) -> Result<(), AttemptFault> {
         let mut state = self.state.lock();
-        while state.landed.len() >= 2 * SMALL_GROUP_FILES {
+        while state.landed.len() + state.naming >= 2 * SMALL_GROUP_FILES {
             self.changed.wait(&mut state);
         }
         if state.disk.is_some() || self.stop.is_set() {
@@ -286,6 +291,11 @@ impl Work<'_> {
             Ok(())
         }
     }
+}
+
+/// What may come whole, whatever was listed: a tree is kept in memory, and nothing else can bring it.
+const fn bytes_max(is_tree: bool) -> u64 {
+    if is_tree { TREE_BYTES_MAX } else { SMALL_BYTES_MAX }
 }
 
 /// True if the error is about the name, and others may well be written.
@@ -343,6 +353,12 @@ impl Patience {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_tree_may_be_so_long_and_no_longer() {
+        assert_eq!(bytes_max(true), TREE_BYTES_MAX);
+        assert_eq!(bytes_max(false), SMALL_BYTES_MAX);
+    }
 
     #[test]
     fn who_drips_is_waited_for_so_long() {

@@ -11,7 +11,7 @@ use crate::limits::{SMALL_GROUP_FILES, SOURCES_MAX};
 use crate::name::HostPort;
 use crate::net::{Clock, ConnWriter, Pacer, Stop};
 use crate::proto::transfer::{Batch, BatchHolder, BatchItem, Manifest, Source};
-use crate::storage::{Group, HashOrder, Hashers, Part};
+use crate::storage::{Group, Part};
 use crate::time::Span;
 use crate::wire::ContentInfo;
 use parking_lot::{Condvar, Mutex};
@@ -76,6 +76,8 @@ pub(super) struct State {
     pub(super) accounts: BTreeMap<BatchItem, Accounts>,
     /// Written, and without their names yet.
     pub(super) landed: Vec<Landed>,
+    /// So many more are being given theirs.
+    pub(super) naming: usize,
     /// Contents of which our own disk wants nothing, by order.
     pub(super) refused: Vec<(usize, io::Error)>,
     /// Contents of which some holder sent more than was listed and comes whole: so it may be, and they come by pieces.
@@ -164,74 +166,6 @@ impl Fetcher<'_> {
         }
     }
 
-    /// Tells of what is here already, or cannot be; the orders that are left.
-    fn missing(
-        &self,
-        orders: &[Order],
-        group: &Group,
-        begun: Instant,
-        receiving: &mut dyn Receiving,
-    ) -> Vec<usize> {
-        let mut missing = BTreeSet::new();
-        let mut here = BTreeMap::new();
-        for (order, wanted) in orders.iter().enumerate() {
-            match group.find(&wanted.info.name) {
-                Err(error) => {
-                    let unfetched = Accounts::default().unfetched(FetchFault::Disk(error), begun.elapsed());
-                    receiving.ended(order, Err(unfetched));
-                }
-                Ok(Some(stamp)) if stamp.bytes == wanted.info.bytes => {
-                    here.insert(group.path(&wanted.info.name), (order, stamp));
-                }
-                Ok(_) => drop(missing.insert(order)),
-            }
-        }
-        let (hashers, results) = Hashers::new(HashOrder::AsGiven);
-        let files = here.iter().map(|(path, (_, stamp))| (path.clone(), *stamp));
-        if here.is_empty() || hashers.hash(files).is_err() {
-            missing.extend(here.into_values().map(|(order, _)| order));
-            return missing.into_iter().collect();
-        }
-        let total: u64 = here.values().map(|(_, stamp)| stamp.bytes).sum();
-        let mut bytes = 0;
-        while !here.is_empty() && !self.stop.is_set() {
-            let Ok(hashed) = results.recv_timeout(LOOK) else {
-                continue;
-            };
-            let Some((order, stamp)) = here.remove(&hashed.path) else {
-                continue;
-            };
-            bytes += stamp.bytes;
-            let wanted = &orders[order];
-            let right = hashed
-                .result
-                .ok()
-                .filter(|manifest| manifest.id() == wanted.info.id);
-            let Some(manifest) = right else {
-                missing.insert(order);
-                continue;
-            };
-            receiving.advanced(bytes.min(total));
-            let mended = wanted
-                .executable
-                .filter(|executable| *executable != stamp.executable)
-                .map_or(Ok(()), |executable| {
-                    group.set_executable(&wanted.info.name, executable)
-                });
-            let result = match mended {
-                Ok(()) => Ok(Fetched {
-                    path: hashed.path,
-                    manifest: Arc::new(manifest),
-                    account: Account::of(Vec::new(), begun.elapsed()),
-                }),
-                Err(error) => Err(Accounts::default().unfetched(FetchFault::Disk(error), begun.elapsed())),
-            };
-            receiving.ended(order, result);
-        }
-        missing.extend(here.into_values().map(|(order, _)| order));
-        missing.into_iter().collect()
-    }
-
     /// Asks these holders for these orders; those that are not to be had from them, and why.
     fn fetch_batch(
         &self,
@@ -316,6 +250,7 @@ impl Fetcher<'_> {
             batch: Batch::new(holders.len(), contents),
             accounts: BTreeMap::new(),
             landed: Vec::new(),
+            naming: 0,
             refused: Vec::new(),
             longer: BTreeMap::new(),
             kept: None,
@@ -395,6 +330,7 @@ impl Work<'_> {
             let now = self.clock.at();
             let landed = if finished || is_full(&state) || now.since(named_at) > NAMED_WITHIN {
                 named_at = now;
+                state.naming = state.landed.len();
                 core::mem::take(&mut state.landed)
             } else {
                 Vec::new()
@@ -413,6 +349,8 @@ impl Work<'_> {
                 .iter()
                 .for_each(|(holder, why)| receiving.failed(holder, why));
             ended.extend(give_names(landed, accounts, begun, receiving));
+            self.state.lock().naming = 0;
+            self.changed.notify_all();
             receiving.advanced(bytes);
             if finished {
                 return ended;

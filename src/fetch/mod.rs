@@ -13,6 +13,7 @@ mod longer;
 mod many;
 mod oversee;
 mod parts;
+mod present;
 mod source;
 mod stopwatch;
 mod swarm;
@@ -32,6 +33,7 @@ use crate::storage::{Group, HashOrder, Hashers, Landing};
 use crate::wire::ContentInfo;
 use account::Accounts;
 use core::fmt;
+use core::ops::Range;
 use oversee::Brought;
 use std::io;
 use std::path::PathBuf;
@@ -63,6 +65,9 @@ pub struct Unfetched {
 pub enum FetchFault {
     /// No holder is left. The heaviest of their failures.
     NoHolderLeft(Option<Weight>),
+    /// Holders are left, and what is missing none of them has, nor hopes to get: these pieces, by rising index. The
+    /// heaviest failure of the others.
+    NobodyHas(Vec<Range<u32>>, Option<Weight>),
     /// Our own disk; the error names the file.
     Disk(io::Error),
     /// We were told to stop; what has come is kept.
@@ -188,8 +193,9 @@ impl<'a> Fetcher<'a> {
             return Err(accounts.unfetched(fault, begun.elapsed()));
         }
         let here = self.already_here(content).and_then(|here| {
-            if here.is_some() {
-                Landing::tidy(&self.out, content)?;
+            match here {
+                Some(_) => Landing::tidy(&self.out, content)?,
+                None => Group::open(&self.out)?.refuse_to_replace(&content.name)?,
             }
             Ok(here)
         });

@@ -5,10 +5,10 @@ use super::links::Links;
 use super::swarm::{State, Swarm};
 use super::tell::SETTLED_WAIT;
 use super::{FetchFault, Fetcher, HolderSource, Strategy, Watcher, parts};
-use crate::limits::{HEARD_HOLDERS_MAX, SOURCES_MAX, STALL, STALL_GIVE_UP, TWO_STREAMS_BYTES};
+use crate::limits::{HEARD_HOLDERS_MAX, HOPE_LOST, SOURCES_MAX, STALL, STALL_GIVE_UP, TWO_STREAMS_BYTES};
 use crate::name::HostPort;
 use crate::net::Clock;
-use crate::proto::transfer::Manifest;
+use crate::proto::transfer::{Headway, Manifest, Taker};
 use crate::storage::Landing;
 use crate::time::{Instant, Span};
 use crate::wire::ContentInfo;
@@ -20,6 +20,9 @@ use std::time::Duration;
 
 /// The fetching thread looks around this often, for progress and for holders that stall.
 const LOOK: Duration = Duration::from_millis(100);
+
+/// Without hope for so long, others are looked for.
+const FADING: Span = Span(HOPE_LOST.0 / 3);
 
 /// What came of the fetching by pieces.
 pub(super) enum Brought {
@@ -52,9 +55,10 @@ impl Fetcher<'_> {
             failed: Vec::new(),
             disk: None,
             bytes_here: 0,
-            heard_at: Instant::ZERO,
-            came_at: Instant::ZERO,
+            headway: Headway::new(Instant::ZERO),
             over: false,
+            hopeless: false,
+            hope_told: Instant::ZERO,
             untold: false,
             asking: false,
             true_bytes: None,
@@ -90,6 +94,7 @@ impl Fetcher<'_> {
         drop(offer);
         let state = state.into_inner();
         let heaviest = state.accounts.heaviest();
+        let missing = state.taker.as_ref().map(Taker::missing).unwrap_or_default();
         *accounts = state.accounts;
         accounts.link_full = links.were_full();
         let landing = landing.into_inner();
@@ -113,6 +118,7 @@ impl Fetcher<'_> {
         match state.disk {
             Some(error) => Err(FetchFault::Disk(error)),
             None if self.stop.is_set() => Err(FetchFault::Interrupted),
+            None if state.hopeless => Err(FetchFault::NobodyHas(missing, heaviest)),
             None => Err(FetchFault::NoHolderLeft(heaviest)),
         }
     }
@@ -130,6 +136,7 @@ fn oversee<'scope>(
     let mut waiting: VecDeque<HostPort> = VecDeque::new();
     // Silence after which others are looked for, though some are connected.
     let mut looked_after = Span(STALL.0 * 2);
+    let mut faded = false;
     if let [alone] = known.as_slice()
         && swarm.content.bytes >= TWO_STREAMS_BYTES
     {
@@ -161,7 +168,8 @@ fn oversee<'scope>(
         known = core::mem::take(&mut state.heard);
         waiting.extend(state.due_again(now));
         let (failed, standing) = (core::mem::take(&mut state.failed), state.standing(now));
-        let silent = now.since(state.heard_at);
+        let (silent, slow) = (state.headway.silent(now), state.headway.is_to_look(now));
+        let hoped_before = swarm.hoped_before(&state, now);
         if silent >= STALL_GIVE_UP && !state.over {
             // Everybody is connected and nobody sends: as if they were gone.
             state.give_up_silent();
@@ -169,6 +177,11 @@ fn oversee<'scope>(
         let over = state.over || swarm.stop.is_set();
         let tried_all = known.is_empty() && waiting.is_empty() && state.again.is_empty();
         let nobody = state.running == 0 && tried_all;
+        let hopeless = hoped_before >= HOPE_LOST && tried_all && !state.over;
+        // Whoever is found early is asked before the rest of hope is lost.
+        let fading = hoped_before >= FADING;
+        let fades = fading && !core::mem::replace(&mut faded, fading);
+        faded &= fading;
         drop(state);
         failed
             .iter()
@@ -179,7 +192,7 @@ fn oversee<'scope>(
             state.lines.values().for_each(|line| line.writer.shut());
             return;
         }
-        if nobody || silent >= looked_after {
+        if nobody || hopeless || fades || slow || silent >= looked_after {
             looked_after = Span(looked_after.0 + STALL.0);
             known = more
                 .more()
@@ -188,6 +201,9 @@ fn oversee<'scope>(
                 .collect();
             if known.is_empty() && nobody {
                 return;
+            }
+            if known.is_empty() && hopeless {
+                swarm.give_up_hope();
             }
         } else if silent < STALL {
             looked_after = Span(STALL.0 * 2);

@@ -7,7 +7,7 @@
 //! the proven value.
 
 use super::account::AttemptFault;
-use super::source::{ask_manifest, no_pieces};
+use super::source::{ask_manifest, download, no_pieces};
 use super::stopwatch::{self, Phase};
 use super::swarm::Swarm;
 use super::{HolderSource, Watcher};
@@ -16,7 +16,7 @@ use crate::limits::{ANSWER_TIMEOUT, CHUNK_BYTES_MAX, SOURCES_MAX};
 use crate::name::HostPort;
 use crate::net::{Conn, Incoming};
 use crate::proto::transfer::{PieceHasher, Source, Taker, piece_count, piece_span};
-use crate::wire::{ByteRange, Download, Final, Message, Part, Wanted, features};
+use crate::wire::{Final, Message, features};
 use core::ops::Range;
 use parking_lot::Mutex;
 use std::collections::BTreeSet;
@@ -131,17 +131,15 @@ impl Swarm<'_> {
     }
 
     /// The runs of pieces among these that are not here yet.
-    fn missing_runs(&self, pieces: Range<u32>) -> Vec<Range<u32>> {
+    fn missing_runs(&self, pieces: &Range<u32>) -> Vec<Range<u32>> {
         let state = self.state.lock();
-        let here = state.taker.as_ref().map(Taker::verified);
-        let mut runs: Vec<Range<u32>> = Vec::new();
-        for piece in pieces.filter(|piece| here.is_some_and(|here| !here.contains(PieceIndex(*piece)))) {
-            match runs.last_mut() {
-                Some(run) if run.end == piece => run.end += 1,
-                _ => runs.push(piece..piece + 1),
-            }
-        }
-        runs
+        let missing = state.taker.as_ref().map(Taker::missing).unwrap_or_default();
+        let among = |run: Range<u32>| run.start.max(pieces.start)..run.end.min(pieces.end);
+        missing
+            .into_iter()
+            .map(among)
+            .filter(|run| !run.is_empty())
+            .collect()
     }
 }
 
@@ -182,7 +180,7 @@ fn run_part(swarm: &Swarm<'_>, part: usize, known: &[HostPort], failed: &Failed)
 
 /// Takes what is missing of a part from one holder.
 fn take_part(swarm: &Swarm<'_>, holder: &HostPort, pieces: Range<u32>) -> Result<(), AttemptFault> {
-    let mut missing = swarm.missing_runs(pieces).into_iter().peekable();
+    let mut missing = swarm.missing_runs(&pieces).into_iter().peekable();
     if missing.peek().is_none() {
         return Ok(());
     }
@@ -208,19 +206,7 @@ fn take_run(
     let (id, bytes) = (swarm.content().id, swarm.content().bytes);
     let mut at = piece_span(bytes, PieceIndex(run.start)).start;
     let end = piece_span(bytes, PieceIndex(run.end.saturating_sub(1))).end;
-    let range = ByteRange {
-        offset: at,
-        bytes: end - at,
-    };
-    let (wanted, part) = (Wanted::Id(id), Part::Range(range));
-    conn.send(
-        &Download {
-            request,
-            wanted,
-            part,
-        }
-        .into(),
-    )?;
+    conn.send(&download(request, id, &(at..end)).into())?;
     let mut buffer = vec![0; CHUNK_BYTES_MAX];
     let mut arriving: Option<(PieceIndex, PieceHasher)> = None;
     loop {

@@ -10,7 +10,9 @@ use crate::limits::{
 use crate::name::HostPort;
 use crate::net::{Conn, ConnError, Incoming, is_silence};
 use crate::proto::transfer::{Manifest, PieceHasher, Pieces, Source, piece_count, piece_span};
+use crate::time::Span;
 use crate::wire::{ByteRange, ContentLabel, Download, ManifestQuery, Message, Part, Wanted, features};
+use core::ops::Range;
 use std::io;
 use std::time::Instant;
 
@@ -43,6 +45,9 @@ pub(super) fn take_from(swarm: &Swarm<'_>, holder: &HostPort) -> Result<(), Atte
     if conn.features() & features::PIECES == 0 {
         return Err(no_pieces(swarm));
     }
+    if swarm.is_ourselves(&conn) {
+        return Err(AttemptFault::Ourselves);
+    }
     if swarm.is_to_ask() {
         let asked = ask_manifest(swarm, &mut conn);
         swarm.has_asked();
@@ -57,10 +62,11 @@ pub(super) fn take_from(swarm: &Swarm<'_>, holder: &HostPort) -> Result<(), Atte
     }
     let source = swarm.open(&conn, EXCHANGE)?;
     let ended = take_pieces(swarm, source, holder, &mut conn);
-    if swarm.close(source) {
-        return Err(AttemptFault::Silent);
+    match (swarm.close(source), ended) {
+        (Some(AttemptFault::Dry), Err(fault)) if fault.is_loss() => Err(AttemptFault::Dry),
+        (Some(AttemptFault::Silent), _) => Err(AttemptFault::Silent),
+        (_, ended) => ended,
     }
-    ended
 }
 
 /// The fault of a holder that serves no pieces. Of a content that was listed as small they are asked for only when more
@@ -112,23 +118,25 @@ pub(super) fn ask_manifest(swarm: &Swarm<'_>, conn: &mut Conn) -> Result<Manifes
     }
 }
 
+/// Asks for bytes of a content.
+pub(super) const fn download(request: RequestNumber, id: ContentId, range: &Range<u64>) -> Download {
+    let bytes = ByteRange {
+        offset: range.start,
+        bytes: range.end - range.start,
+    };
+    Download {
+        request,
+        wanted: Wanted::Id(id),
+        part: Part::Range(bytes),
+    }
+}
+
 /// True if the last piece is as long as it is said to be: its value alone does not tell, its bytes do.
 fn has_length(conn: &mut Conn, id: ContentId, manifest: &Manifest) -> Result<bool, AttemptFault> {
     let (bytes, last) = (manifest.bytes(), PieceIndex(piece_count(manifest.bytes()) - 1));
     let (span, request) = (piece_span(bytes, last), RequestNumber(u64::MAX - 1));
-    let (wanted, mut at) = (Wanted::Id(id), span.start);
-    let part = Part::Range(ByteRange {
-        offset: span.start,
-        bytes: span.end - span.start,
-    });
-    conn.send(
-        &Download {
-            request,
-            wanted,
-            part,
-        }
-        .into(),
-    )?;
+    let mut at = span.start;
+    conn.send(&download(request, id, &span).into())?;
     let (mut hasher, mut buffer) = (PieceHasher::new(bytes, last), vec![0; CHUNK_BYTES_MAX]);
     loop {
         match conn.receive(ANSWER_TIMEOUT)? {
@@ -283,6 +291,9 @@ fn take_pieces(
                     host: other.host.clone(),
                     port: other.port,
                 }));
+            }
+            Some(Incoming::Message(Message::Dry(dry))) => {
+                swarm.has_nothing(source, Span::from_millis(dry.hoped_before_millis.into()));
             }
             Some(Incoming::Message(other)) => return Err(conn.unexpected(&other).into()),
         }

@@ -9,13 +9,11 @@ use super::account::{Accounts, AttemptFault};
 use super::source::take_from;
 use super::stopwatch::{self, Phase};
 use crate::id::{PieceIndex, RequestNumber};
-use crate::limits::HOLDER_RETRY;
-use crate::limits::TURN_WAIT_MAX;
+use crate::limits::{HOLDER_RETRY, HOPE_LOST, HOPE_WORD};
 use crate::name::HostPort;
 use crate::net::{Clock, Conn, ConnWriter, Offer, Pacer, Stop};
-use crate::proto::transfer::{Manifest, Pieces, Source, Taker, piece_span};
-use crate::storage::Landing;
-use crate::storage::Mapped;
+use crate::proto::transfer::{Headway, Manifest, Pieces, Source, Taker, piece_span};
+use crate::storage::{Landing, Mapped};
 use crate::time::{Instant, Span};
 use crate::wire::{ContentInfo, HaveMap, Rest};
 use parking_lot::{Condvar, Mutex};
@@ -34,6 +32,8 @@ pub(super) struct Line {
     pub(super) settled_at: Instant,
     /// It was given up because it sent nothing.
     pub(super) silent: bool,
+    /// When it was last told anything.
+    pub(super) told: Instant,
 }
 
 /// A payload is read in steps of this size at most.
@@ -61,11 +61,12 @@ pub(super) struct State {
     pub(super) failed: Vec<(HostPort, String)>,
     pub(super) disk: Option<io::Error>,
     pub(super) bytes_here: u64,
-    /// When a holder last sent anything of the content.
-    pub(super) heard_at: Instant,
-    /// When bytes last came, or a holder.
-    pub(super) came_at: Instant,
+    pub(super) headway: Headway,
     pub(super) over: bool,
+    /// What is missing is nowhere.
+    pub(super) hopeless: bool,
+    /// When those who take from us were last told of our hope by whoever heard something.
+    pub(super) hope_told: Instant,
     /// A holder is being asked for the piece values.
     pub(super) asking: bool,
     /// The length that was proven, if it is not the one listed.
@@ -117,6 +118,13 @@ impl<'a> Swarm<'a> {
 
     pub(super) const fn stop(&self) -> &Stop {
         self.stop
+    }
+
+    /// True if a holder that an index named is the one that shares what comes here.
+    pub(super) fn is_ourselves(&self, conn: &Conn) -> bool {
+        let (here, there) = (conn.local(), conn.peer());
+        let port = self.sharing.map_or(0, Sharing::port);
+        here.ip() == there.ip() && there.port() == port
     }
 
     pub(super) fn is_over(&self) -> bool {
@@ -215,6 +223,7 @@ impl<'a> Swarm<'a> {
             map: Rest(taker.settled().to_map()),
         };
         conn.writer().send_promptly(&map.into())?;
+        let now = self.clock.at();
         state.lines.insert(
             source,
             Line {
@@ -223,26 +232,30 @@ impl<'a> Swarm<'a> {
                 settled: Vec::new(),
                 settled_at: Instant::ZERO,
                 silent: false,
+                told: now,
             },
         );
-        let now = self.clock.at();
         taker.open(now, source);
-        // It has its time to send, however long nobody else has.
-        (state.heard_at, state.came_at) = (now, now);
+        state.headway.came(now);
         self.pump(state);
         Ok(source)
     }
 
-    /// A holder's thread ends; true if the holder was given up for its silence.
-    pub(super) fn close(&self, source: Source) -> bool {
+    /// A holder's thread ends; why, if that is not what its connection says.
+    pub(super) fn close(&self, source: Source) -> Option<AttemptFault> {
         let mut state = self.state.lock();
         let silent = state.lines.remove(&source).is_some_and(|line| line.silent);
+        let dry = state.taker.as_ref().is_some_and(|taker| taker.is_dry(source));
         if let Some(taker) = state.taker.as_mut() {
-            taker.close(source);
+            taker.close(self.clock.at(), source);
         }
         state.accounts.lulls.end(self.clock.at(), source);
         self.pump(&mut state);
-        silent
+        match (silent, dry) {
+            (true, _) => Some(AttemptFault::Silent),
+            (false, true) => Some(AttemptFault::Dry),
+            (false, false) => None,
+        }
     }
 
     /// True if a holder may choose a piece now.
@@ -289,13 +302,14 @@ impl<'a> Swarm<'a> {
         {
             let mut state = self.state.lock();
             let now = self.clock.at();
-            (state.heard_at, state.came_at) = (now, now);
+            state.headway.came(now);
             if let Some(taker) = state.taker.as_mut() {
                 taker.handle_progress(now, source);
             }
             let account = state.accounts.of(holder);
             account.bytes += bytes as u64;
             account.heard = Some(now);
+            self.tell_hope(&mut state, now);
         }
         if !self.down.is_limited() {
             return Ok(());
@@ -356,6 +370,7 @@ impl<'a> Swarm<'a> {
         {
             state.bytes_here += self.piece_bytes(piece);
             state.accounts.of(holder).pieces += 1;
+            state.headway.gained(now);
         }
         state.accounts.lulls.end(now, source);
         self.pump(&mut state);
@@ -374,16 +389,28 @@ impl<'a> Swarm<'a> {
         self.pump(&mut state);
     }
 
-    /// A holder at which we wait for our turn says that it lives. For a while that is as good as bytes.
+    /// A holder at which we wait for our turn says that it lives.
     pub(super) fn heard_from(&self, source: Source) {
         let now = self.clock.at();
         let mut state = self.state.lock();
-        if now.since(state.came_at) < TURN_WAIT_MAX {
-            state.heard_at = now;
-        }
+        state.headway.heard(now);
         if let Some(taker) = state.taker.as_mut() {
             taker.handle_word(now, source);
         }
+        self.tell_hope(&mut state, now);
+    }
+
+    /// A holder has nothing for us, and had hope of more so long ago. While it has some that is as good as its turn.
+    pub(super) fn has_nothing(&self, source: Source, hoped_before: Span) {
+        let mut state = self.state.lock();
+        let now = self.clock.at();
+        if hoped_before < HOPE_LOST {
+            state.headway.heard(now);
+        }
+        if let Some(taker) = state.taker.as_mut() {
+            taker.handle_dry(now, source, hoped_before);
+        }
+        self.tell_hope(&mut state, now);
     }
 
     /// Somebody named other holders.
@@ -395,6 +422,35 @@ impl<'a> Swarm<'a> {
         self.changed.notify_all();
     }
 
+    /// How old our hope is, of which those who take from us are told. While somebody is being tried it is not.
+    pub(super) fn hoped_before(&self, state: &State, now: Instant) -> Span {
+        let taker = state.taker.as_ref().filter(|taker| {
+            let trying = state.running > taker.holders() || !state.again.is_empty();
+            !trying
+        });
+        let before = taker.map_or(Span::ZERO, |taker| now.since(taker.hoped(now)));
+        if let Some(offer) = self.offer.get() {
+            offer.hoped(before);
+        }
+        before
+    }
+
+    /// The same, now and then, by whoever hears something: the fetching thread may be asking an index for long.
+    fn tell_hope(&self, state: &mut State, now: Instant) {
+        if now.since(state.hope_told) >= HOPE_WORD {
+            state.hope_told = now;
+            self.hoped_before(state, now);
+        }
+    }
+
+    /// Ends it, for what is missing is nowhere, unless somebody has come since this was found.
+    pub(super) fn give_up_hope(&self) {
+        let mut state = self.state.lock();
+        if self.hoped_before(&state, self.clock.at()) >= HOPE_LOST {
+            (state.over, state.hopeless) = (true, true);
+        }
+    }
+
     pub(super) fn run_source(&self, holder: &HostPort) {
         stopwatch::start();
         let before = self.state.lock().come(self.clock.at(), holder);
@@ -403,6 +459,9 @@ impl<'a> Swarm<'a> {
         let mut state = self.state.lock();
         state.running -= 1;
         state.gone(self.clock.at(), holder, &spent);
+        if matches!(ended, Err(AttemptFault::Ourselves)) {
+            state.accounts.forget(holder);
+        }
         if let Err(fault) = ended
             && !state.over
             && !self.stop.is_set()

@@ -4,6 +4,7 @@
 //! other. Does not: when that is. Invariant: what is said of one piece arrives in the order in which it was true.
 
 use super::swarm::{State, Swarm};
+use crate::limits::PEER_IDLE;
 use crate::proto::transfer::{Source, TakeOutput, Taker};
 use crate::time::Span;
 use crate::wire::{Credit, List, Message, Settled, Want};
@@ -12,6 +13,9 @@ use std::collections::BTreeMap;
 /// A settled piece is told at once with others, but waits no longer for them than this: until a holder knows, it
 /// may send it.
 pub(super) const SETTLED_WAIT: Span = Span::from_millis(3);
+/// A holder that has been told nothing for so long is told that we are here: after [`PEER_IDLE`] it would think that we are
+/// not.
+const STILL_HERE: Span = Span(PEER_IDLE.0 / 3);
 /// So many are told at once however early; fewer when the fetching thread next looks around.
 const SETTLED_TOGETHER: usize = 16;
 
@@ -83,8 +87,18 @@ impl Swarm<'_> {
                 frames.insert(place, told.into());
             }
         }
+        for (source, line) in &state.lines {
+            if !frames.contains_key(source) && now.since(line.told) >= STILL_HERE {
+                let still_here = Credit {
+                    request: line.request,
+                    pieces: 0,
+                };
+                frames.insert(*source, vec![still_here.into()]);
+            }
+        }
         for (source, messages) in frames {
-            if let Some(line) = state.lines.get(&source) {
+            if let Some(line) = state.lines.get_mut(&source) {
+                line.told = now;
                 // A line that takes no more is noticed by its own thread.
                 let sent = messages
                     .iter()

@@ -2,7 +2,6 @@
 
 use super::account::{Accounts, AttemptFault};
 use super::{FetchFault, Fetched, Fetcher, HolderSource, Order, Receiving, Standing, Unfetched, Watcher};
-use crate::limits::TREE_BYTES_MAX;
 use crate::name::{ContentName, HostPort};
 use crate::storage::Group;
 use crate::wire::{ContentInfo, Tree};
@@ -42,14 +41,6 @@ impl Fetcher<'_> {
     ) -> Result<Tree, Unfetched> {
         let begun = Instant::now();
         let mut accounts = Accounts::default();
-        if content.bytes > TREE_BYTES_MAX {
-            let text = format!(
-                "{}: its tree has {} bytes; {TREE_BYTES_MAX} are the most that can be fetched",
-                content.name, content.bytes
-            );
-            let fault = FetchFault::Disk(io::Error::new(io::ErrorKind::FileTooLarge, text));
-            return Err(accounts.unfetched(fault, begun.elapsed()));
-        }
         let mut asked: Vec<HostPort> = Vec::new();
         let mut next = holders.known();
         while !next.is_empty() {
@@ -107,43 +98,5 @@ impl Fetcher<'_> {
     /// Where a content of this name lies when it is there.
     pub fn path(&self, name: &ContentName) -> PathBuf {
         self.out.join(name.as_str())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::net::{Clock, Pacer, Stop};
-    use crate::wire::{ContentKind, Text};
-
-    struct Nobody;
-
-    impl Watcher for Nobody {
-        fn advanced(&mut self, _standing: &Standing) {}
-        fn failed(&mut self, _holder: &HostPort, _why: &str) {}
-    }
-
-    #[test]
-    fn a_tree_is_not_larger_than_it_may_be() {
-        let content = ContentInfo {
-            kind: ContentKind::Tree,
-            name: ContentName::new("d").expect("a name"),
-            id: crate::id::ContentId([1; 32]),
-            bytes: TREE_BYTES_MAX + 1,
-            modified: 0,
-            media_type: Text::cut("application/x-p2pdi-tree"),
-            number: None,
-            title: None,
-        };
-        let unlimited = Pacer::new(Clock::start(), None);
-        let fetcher = Fetcher::new(PathBuf::from("."), &unlimited, Stop::new());
-        let fetched = fetcher.fetch_tree(&content, &mut Vec::new(), &mut Nobody);
-        let Err(FetchFault::Disk(error)) = fetched.map_err(|unfetched| unfetched.fault) else {
-            panic!("not refused")
-        };
-        assert!(
-            error.to_string().contains("d: its tree has 268435457 bytes"),
-            "{error}"
-        );
     }
 }

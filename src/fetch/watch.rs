@@ -1,6 +1,7 @@
 //! What is told about a fetch while it runs.
 
 use crate::name::HostPort;
+use crate::time::Span;
 
 /// How far a fetch is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -13,6 +14,8 @@ pub struct Standing {
     pub pieces_all: u32,
     /// Holders that sent something lately.
     pub holders: usize,
+    /// How long no piece has counted, if that is long.
+    pub slow: Option<Span>,
 }
 
 impl Standing {
@@ -23,6 +26,7 @@ impl Standing {
             pieces: 0,
             pieces_all: 0,
             holders: 0,
+            slow: None,
         }
     }
 }

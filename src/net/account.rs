@@ -4,8 +4,9 @@
 //! status. Invariant: counting waits for nobody.
 
 use crate::id::RequestNumber;
+use crate::limits::OFFLINE_PEERS_MAX;
 use crate::time::{Instant, Span};
-use crate::wire::{Counter, Direction, List, Message, Refusal, Status, TABLE, Text};
+use crate::wire::{Counter, Direction, List, Message, PeerInfo, Refusal, Status, TABLE, Text};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -47,7 +48,7 @@ dropped! {
 }
 
 /// What an RS keeps, now.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Kept {
     /// Peers it knows, active or not.
     pub peers_known: u64,
@@ -57,6 +58,8 @@ pub struct Kept {
     pub contents: u64,
     /// Size of the store.
     pub store_bytes: Option<u64>,
+    /// Peers it knows and does not hand out.
+    pub offline: List<PeerInfo, OFFLINE_PEERS_MAX>,
 }
 
 /// How many samples a minute has.
@@ -114,15 +117,19 @@ impl Account {
         }
     }
 
-    /// A request was decided on, in this time.
-    pub fn note_answer(&self, request: &Message, answer: &Message, took: Span) {
+    /// A request was decided on.
+    pub fn note_answer(&self, request: &Message, answer: &Message) {
         if let Some(count) = self.served.get(usize::from(request.row().letter)) {
             count.fetch_add(1, Relaxed);
         }
         if let Message::Error(error) = answer {
             self.note_refusal(error.code);
         }
-        // Loads first: hardly any request is the slowest, and a load shares what a write would take away.
+    }
+
+    /// From the coming of requests to the leaving of the last of their answers it took so long, the store included.
+    pub fn note_wait(&self, took: Span) {
+        // Loads first: hardly any wait is the longest, and a load shares what a write would take away.
         for slowest in [&self.slowest_us, &self.slowest_now_us] {
             if took.0 > slowest.load(Relaxed) {
                 slowest.fetch_max(took.0, Relaxed);
@@ -215,6 +222,7 @@ impl Account {
             served,
             refused,
             dropped,
+            offline: kept.offline,
         }
     }
 }
@@ -254,7 +262,8 @@ mod tests {
         .into();
         let no = refusal(RequestNumber(1), Refusal::BadCookie, "no");
         account.take_sample(Instant::ZERO);
-        account.note_answer(&request, &no, Span(70));
+        account.note_answer(&request, &no);
+        account.note_wait(Span(70));
         account.note_dropped(Dropped::NoToken);
         account.note_opened();
         let status = told(&account, 1);

@@ -4,10 +4,9 @@
 
 use super::{Clock, Dropped, Service, Stop};
 use crate::limits::{DATAGRAM_BYTES_MAX, RS_UDP_BATCH_MAX};
-use crate::proto::{AddressTokens, Asker, GateStep, answer_datagram};
+use crate::proto::{AddressTokens, Asker, GateStep, admit_datagram, encode_datagram_answer};
 use crate::storage::ChangeCount;
-use crate::time::Span;
-use crate::wire::Message;
+use crate::time::{Instant, Span};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg, sendmmsg};
@@ -19,6 +18,8 @@ use std::os::fd::AsRawFd as _;
 #[derive(Debug)]
 pub struct HeldAnswer {
     after: ChangeCount,
+    /// When the request came.
+    came: Instant,
     to: SocketAddr,
     bytes: Vec<u8>,
 }
@@ -144,43 +145,53 @@ pub fn serve_datagrams(
     let (mut inbox, mut outbox) = (Inbox::new(), Outbox::new());
     while !stop.is_set() {
         inbox.receive(socket);
-        let now = clock.at();
+        let now = clock.now();
+        let mut turn = service.turn(now);
         for (buffer, (bytes, from)) in inbox.buffers.iter().zip(&inbox.come) {
             let (Some(from), 1..) = (*from, *bytes) else {
                 continue;
             };
             let mut after = ChangeCount::default();
-            let serve = |asker: &Asker, request: &Message| {
-                let (answer, wait) = service.answer(asker, request);
-                after = wait;
-                answer
-            };
             let out = outbox.next();
-            match answer_datagram(tokens, now, from, &buffer[..*bytes], serve, out) {
+            match admit_datagram(tokens, now.at, from, &buffer[..*bytes], out) {
                 GateStep::Unreadable => service.account().note_dropped(Dropped::UnreadableDatagram),
                 GateStep::Challenged => service.account().note_dropped(Dropped::NoToken),
-                GateStep::Served => {}
+                GateStep::Admitted(request) => {
+                    let (answer, wait) = turn.answer(&Asker::over_udp(from.ip()), &request);
+                    encode_datagram_answer(&answer, out);
+                    after = wait;
+                }
             }
             if out.is_empty() {
                 continue;
             }
             if after > service.settled() {
-                // With the queue full the client asks again: its answer is kept.
-                let _ = held.try_send(HeldAnswer {
+                let held_answer = HeldAnswer {
                     after,
+                    came: now.at,
                     to: from,
                     bytes: out.clone(),
-                });
+                };
+                // With the queue full the client asks again: its answer is kept.
+                let _ = held.try_send(held_answer);
             } else {
                 outbox.address(from);
             }
         }
+        drop(turn);
         outbox.send(socket);
+        service.account().note_wait(clock.at().since(now.at));
     }
 }
 
 /// Sends answers that have waited, until the stop.
-pub fn send_held(socket: &UdpSocket, service: &dyn Service, held: &Receiver<HeldAnswer>, stop: &Stop) {
+pub fn send_held(
+    socket: &UdpSocket,
+    service: &dyn Service,
+    clock: Clock,
+    held: &Receiver<HeldAnswer>,
+    stop: &Stop,
+) {
     let (told, more_settled) = bounded(1);
     service.tell_settled(Box::new(move || {
         let _ = told.try_send(());
@@ -199,6 +210,7 @@ pub fn send_held(socket: &UdpSocket, service: &dyn Service, held: &Receiver<Held
                 }
                 let _ = more_settled.recv_timeout(LOOK.to_std());
             }
+            service.account().note_wait(clock.at().since(answer.came));
             outbox.next().extend_from_slice(&answer.bytes);
             outbox.address(answer.to);
             if outbox.is_full() {

@@ -41,12 +41,13 @@ pub use uplink::Uplink;
 
 use crate::proto::Asker;
 use crate::storage::ChangeCount;
+use crate::time::Now;
 use crate::wire::Message;
 
 /// What answers requests: the same over streams and datagrams.
 pub trait Service: Send + Sync {
-    /// The answer to a request, and what must be settled before anybody is told.
-    fn answer(&self, asker: &Asker, request: &Message) -> (Message, ChangeCount);
+    /// Begins to answer requests that came together. Others may have to wait until this is dropped.
+    fn turn(&self, now: Now) -> Box<dyn Turn + '_>;
 
     /// Where the work is counted.
     fn account(&self) -> &Account;
@@ -56,4 +57,10 @@ pub trait Service: Send + Sync {
 
     /// Calls this whenever more is settled.
     fn tell_settled(&self, told: Box<dyn Fn() + Send + Sync>);
+}
+
+/// Requests that came together are answered in one turn.
+pub trait Turn {
+    /// The answer to a request, and what must be settled before anybody is told.
+    fn answer(&mut self, asker: &Asker, request: &Message) -> (Message, ChangeCount);
 }

@@ -9,7 +9,8 @@ use super::getter::{Getter, Lost, OfferNumber};
 use crate::id::{PieceIndex, RequestNumber};
 use crate::name::HostPort;
 use crate::proto::transfer::{Giver, Manifest, Pieces, Reader};
-use crate::storage::Mapped;
+use crate::storage::{Mapped, Stamp};
+use crate::time::{Instant, Span};
 use std::sync::Arc;
 
 /// One content, whole or in part.
@@ -30,17 +31,24 @@ impl Offer {
         have: Pieces,
         seed: Option<u64>,
     ) -> Self {
+        let mut giver = Giver::new(have, seed);
+        giver.hope(uplink.clock().at());
         Self {
             manifest,
             mapped: Arc::new(mapped),
             uplink: Arc::clone(uplink),
-            number: uplink.add_offer(Giver::new(have, seed)),
+            number: uplink.add_offer(giver),
         }
     }
 
     /// The content's piece values.
     pub const fn manifest(&self) -> &Arc<Manifest> {
         &self.manifest
+    }
+
+    /// Everything is here, and the file as the stamp says: from now on it must stay so.
+    pub fn seal(&self, stamp: Stamp) {
+        self.mapped.seal(stamp);
     }
 
     /// A piece came from this holder and was verified: it can be sent; at once if we are the first to have it.
@@ -52,6 +60,14 @@ impl Offer {
             if giver.getters() > 0 {
                 self.uplink.wake(state);
             }
+        }
+    }
+
+    /// We last had hope of more pieces so long ago. Getters for which there is nothing are told.
+    pub fn hoped(&self, before: Span) {
+        let (mut state, now) = (self.uplink.state(), self.uplink.clock().at());
+        if let Some(giver) = state.givers.get_mut(&self.number) {
+            giver.hope(Instant(now.0.saturating_sub(before.0)));
         }
     }
 
@@ -113,14 +129,6 @@ pub struct OfferReader {
 }
 
 impl OfferReader {
-    /// True while it waits for pieces it has given credits for, or something is being sent.
-    pub fn waits(&self) -> bool {
-        let state = self.offer.uplink.state();
-        let giver = state.givers.get(&self.offer.number);
-        let has_credit = giver.is_some_and(|giver| giver.has_credit(self.reader));
-        has_credit || state.is_served(self.reader)
-    }
-
     /// True while something is being sent to it.
     pub fn is_busy(&self) -> bool {
         self.offer.uplink.state().is_busy(self.reader)

@@ -20,7 +20,7 @@ use crate::proto::refusal;
 use crate::ring::{NodeAddress, RingId};
 use crate::rng::Rng;
 use crate::time::Span;
-use crate::wire::{List, Message, Refusal, RingLook, RingRecord, RingStore, RingTable, Wanted};
+use crate::wire::{List, Message, Refusal, RingLook, RingMember, RingRecord, RingStore, RingTable, Wanted};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use parking_lot::{Condvar, Mutex};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -422,7 +422,11 @@ impl RingClient {
         let store = RingStore {
             request: RequestNumber(0),
             ring: self.settings().shape(),
-            publisher: Some(publisher),
+            sender: RingMember {
+                address: publisher,
+                incarnation: 0,
+            },
+            copy: false,
             records: List::first_of([record.clone()]),
         };
         conn.send(&store.into())?;

@@ -5,7 +5,7 @@
 
 use super::descriptors::connections_within;
 use super::places::{Place, Places};
-use super::rs_session::{Progress, Session};
+use super::rs_session::{Progress, ReadBuffer, Session};
 use super::socket::tune;
 use super::{Clock, Dropped, Service, Stop};
 use crate::limits::{
@@ -13,7 +13,7 @@ use crate::limits::{
 };
 use crate::proto::{Asker, refusal};
 use crate::storage::ChangeCount;
-use crate::time::{Instant, Span};
+use crate::time::{Instant, Now, Span};
 use crate::wire::Refusal;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use mio::{Events, Interest, Poll, Token, Waker};
@@ -135,6 +135,7 @@ impl RsPool {
                 held_bytes_max: settings.held_bytes_max,
                 per_address_max: settings.connections_per_address_max,
                 settled: ChangeCount::default(),
+                buffer: Box::new([0; size_of::<ReadBuffer>()]),
                 service: Arc::clone(service),
                 clock,
                 stop: stop.clone(),
@@ -261,6 +262,7 @@ struct Worker {
     held_bytes_max: usize,
     per_address_max: usize,
     settled: ChangeCount,
+    buffer: Box<ReadBuffer>,
     service: Arc<dyn Service>,
     clock: Clock,
     stop: Stop,
@@ -278,7 +280,7 @@ impl Worker {
                 log::error!("waiting for connections: {error}");
                 break;
             }
-            let now = self.clock.at();
+            let now = self.clock.now();
             for _ in 0..self.again.len() {
                 if let Some(token) = self.again.pop_front() {
                     self.drive(token, now);
@@ -292,10 +294,17 @@ impl Worker {
                 }
             }
             for event in &events {
-                if event.token() != WAKE {
-                    self.drive(event.token().0, now);
+                let token = event.token().0;
+                if event.is_read_closed()
+                    && let Some(session) = self.sessions.get_mut(&token)
+                {
+                    session.hung_up = true;
                 }
+                // No session has the waker's token.
+                self.drive(token, now);
             }
+            // Who was served last waited longest.
+            self.service.account().note_wait(self.clock.at().since(now.at));
             while let Ok(order) = self.inbox.try_recv() {
                 match order {
                     Order::Adopt(accepted) => self.adopt(accepted, now),
@@ -305,14 +314,14 @@ impl Worker {
                     }
                 }
             }
-            if now.since(swept) >= SWEEP {
-                swept = now;
-                self.sweep(now);
+            if now.at.since(swept) >= SWEEP {
+                swept = now.at;
+                self.sweep(now.at);
             }
         }
     }
 
-    fn adopt(&mut self, accepted: Accepted, now: Instant) {
+    fn adopt(&mut self, accepted: Accepted, now: Now) {
         let crowded = accepted.make_room && !self.close_longest_idle();
         if accepted.make_room {
             // Before the next sweep, or all that come until then crowd this one worker.
@@ -332,7 +341,7 @@ impl Worker {
         };
         self.last_token += 1;
         let token = self.last_token;
-        match self.open(accepted, token, now) {
+        match self.open(accepted, token, now.at) {
             Ok(mut session) => {
                 self.service.account().note_opened();
                 if let Some((why, text)) = refused {
@@ -362,11 +371,11 @@ impl Worker {
         Ok(Session::new(stream, asker, place, now))
     }
 
-    fn drive(&mut self, token: usize, now: Instant) {
+    fn drive(&mut self, token: usize, now: Now) {
         let Some(session) = self.sessions.get_mut(&token) else {
             return;
         };
-        match session.drive(now, &*self.service) {
+        match session.drive(now, &*self.service, &mut self.buffer) {
             Progress::Waiting => {}
             Progress::Again => self.again.push_back(token),
             Progress::Ended => return self.close(token),

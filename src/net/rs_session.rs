@@ -4,13 +4,13 @@
 //! client that does not take its answers is not read from.
 
 use super::places::Place;
-use super::{Dropped, Service};
+use super::{Dropped, Service, Turn};
 use crate::limits::{
     CHUNK_BYTES_MAX, FRAME_DEADLINE, HELLO_DEADLINE, RS_ANSWERS_WAITING_BYTES_MAX, RS_IDLE, SEND_DEADLINE,
 };
 use crate::proto::{Asker, bad_bytes, refusal};
 use crate::storage::ChangeCount;
-use crate::time::Instant;
+use crate::time::{Instant, Now};
 use crate::wire::{
     DecodeError, Fault, FrameHeader, HEADER_BYTES, Message, Refusal, encode_frame, features, hello,
 };
@@ -31,6 +31,21 @@ pub(super) enum Progress {
 
 /// Bytes read in one turn: enough for many requests, little enough to be fair.
 const TURN_BYTES: usize = 64 * 1024;
+/// Room for an answer of a usual length.
+const ANSWER_BYTES: usize = 512;
+/// Bytes read at once, by one session after the other.
+pub(super) type ReadBuffer = [u8; 16 * 1024];
+
+/// An answer that waits for the store, and those behind it.
+#[derive(Debug)]
+struct Held {
+    /// Where it begins in the output.
+    from: usize,
+    /// What it waits for.
+    after: ChangeCount,
+    /// When its request came.
+    came: Instant,
+}
 
 /// One connection.
 #[derive(Debug)]
@@ -44,8 +59,7 @@ pub(super) struct Session {
     input: Vec<u8>,
     output: Vec<u8>,
     written: usize,
-    /// From this byte of the output on, answers wait until so much is settled.
-    held: VecDeque<(usize, ChangeCount)>,
+    held: VecDeque<Held>,
     greeted: bool,
     /// When it was opened.
     opened_at: Instant,
@@ -53,7 +67,9 @@ pub(super) struct Session {
     taken_bytes: usize,
     /// After the output: close.
     ending: bool,
-    /// The client will send no more.
+    /// The poll has told that the client will send no more.
+    pub(super) hung_up: bool,
+    /// All that it sent is read.
     closed: bool,
     /// Whole frames are waiting in the input for room in the output.
     backlog: bool,
@@ -78,6 +94,7 @@ impl Session {
             opened_at: now,
             taken_bytes: 0,
             ending: false,
+            hung_up: false,
             closed: false,
             backlog: false,
             stuck_since: None,
@@ -126,29 +143,29 @@ impl Session {
     }
 
     /// Reads what is there, answers it, writes what can be written.
-    pub(super) fn drive(&mut self, now: Instant, service: &dyn Service) -> Progress {
-        let progress = self.turn(now, service).unwrap_or(Progress::Ended);
+    pub(super) fn drive(&mut self, now: Now, service: &dyn Service, buffer: &mut ReadBuffer) -> Progress {
+        let progress = self.turn(now, service, buffer).unwrap_or(Progress::Ended);
         if self.is_idle() {
             // Ten thousand idle clients must not each keep the largest buffer they ever needed.
             self.input = Vec::new();
             self.output = Vec::new();
             self.stuck_since = None;
         } else if self.stuck_since.is_none() {
-            self.stuck_since = Some(now);
+            self.stuck_since = Some(now.at);
         }
         progress
     }
 
-    fn turn(&mut self, now: Instant, service: &dyn Service) -> io::Result<Progress> {
-        self.write(now, service)?;
+    fn turn(&mut self, now: Now, service: &dyn Service, buffer: &mut ReadBuffer) -> io::Result<Progress> {
+        self.write(now.at, service)?;
         let had_backlog = self.backlog;
         let mut progress = Progress::Waiting;
         if !self.ending && !self.is_full() {
             if !self.backlog && !self.closed {
-                progress = self.read()?;
+                progress = self.read(buffer)?;
             }
             self.answer_frames(now, service);
-            self.write(now, service)?;
+            self.write(now.at, service)?;
         }
         let all_asked = self.ending || self.closed && !self.backlog;
         if all_asked && self.output.is_empty() {
@@ -168,11 +185,10 @@ impl Session {
         self.output.len() - self.written >= RS_ANSWERS_WAITING_BYTES_MAX
     }
 
-    fn read(&mut self) -> io::Result<Progress> {
-        let mut buffer = [0; 16 * 1024];
+    fn read(&mut self, buffer: &mut ReadBuffer) -> io::Result<Progress> {
         let mut turn_bytes = 0;
         loop {
-            match self.stream.read(&mut buffer) {
+            match self.stream.read(buffer) {
                 Ok(0) => {
                     self.closed = true;
                     return Ok(Progress::Waiting);
@@ -183,6 +199,10 @@ impl Session {
                     if turn_bytes >= TURN_BYTES {
                         return Ok(Progress::Again);
                     }
+                    // It was empty, and the poll tells of its next byte; of its end it may have told already.
+                    if bytes < buffer.len() && !self.hung_up {
+                        return Ok(Progress::Waiting);
+                    }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Progress::Waiting),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -192,9 +212,10 @@ impl Session {
     }
 
     /// Answers the whole frames of the input, as far as the output has room.
-    fn answer_frames(&mut self, now: Instant, service: &dyn Service) {
+    fn answer_frames(&mut self, now: Now, service: &dyn Service) {
         let input = core::mem::take(&mut self.input);
         let mut rest = input.as_slice();
+        let mut turn = service.turn(now);
         loop {
             self.backlog = self.is_full();
             if self.backlog {
@@ -202,9 +223,9 @@ impl Session {
             }
             match next_frame(&mut rest) {
                 Ok(Some(message)) => {
-                    self.active_at = now;
+                    self.active_at = now.at;
                     self.stuck_since = None;
-                    self.answer(&message, service);
+                    self.answer(now.at, &message, service, &mut *turn);
                 }
                 Ok(None) => break,
                 Err(error) => {
@@ -222,7 +243,7 @@ impl Session {
         self.input = rest.to_vec();
     }
 
-    fn answer(&mut self, message: &Message, service: &dyn Service) {
+    fn answer(&mut self, now: Instant, message: &Message, service: &dyn Service, turn: &mut dyn Turn) {
         match message {
             Message::Version(version) if !self.greeted => match version.common() {
                 Ok(_) => {
@@ -242,10 +263,12 @@ impl Session {
                 ));
             }
             request => {
-                let (answer, after) = service.answer(&self.asker, request);
+                let (answer, after) = turn.answer(&self.asker, request);
                 if after > service.settled() {
-                    self.held.push_back((self.output.len(), after));
+                    let (from, came) = (self.output.len(), now);
+                    self.held.push_back(Held { from, after, came });
                 }
+                self.output.reserve(ANSWER_BYTES);
                 encode_frame(&answer, &mut self.output);
             }
         }
@@ -258,12 +281,10 @@ impl Session {
     }
 
     fn write(&mut self, now: Instant, service: &dyn Service) -> io::Result<()> {
-        while self
-            .held
-            .pop_front_if(|(_, after)| *after <= service.settled())
-            .is_some()
-        {}
-        let end = self.held.front().map_or(self.output.len(), |(from, _)| *from);
+        while let Some(held) = self.held.pop_front_if(|held| held.after <= service.settled()) {
+            service.account().note_wait(now.since(held.came));
+        }
+        let end = self.held.front().map_or(self.output.len(), |held| held.from);
         while self.written < end {
             match self.stream.write(&self.output[self.written..end]) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
@@ -307,14 +328,19 @@ fn next_frame(rest: &mut &[u8]) -> Result<Option<Message>, DecodeError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::id::RequestNumber;
+    use crate::net::{Account, Kept};
     use crate::time::Span;
+    use crate::wire::StatusQuery;
     use std::net::{Ipv4Addr, TcpListener};
+    use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
     fn session() -> (Session, std::net::TcpStream) {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a listener");
         let client = std::net::TcpStream::connect(listener.local_addr().expect("bound")).expect("connected");
         let (stream, from) = listener.accept().expect("accepted");
         let asker = Asker::over_tcp(from.ip(), from.ip());
+        stream.set_nonblocking(true).expect("set");
         let stream = TcpStream::from_std(stream);
         (Session::new(stream, asker, None, Instant::ZERO), client)
     }
@@ -347,6 +373,69 @@ mod tests {
             session.overdue(after(SEND_DEADLINE).after(more)),
             Some(Dropped::SlowReader)
         );
+    }
+
+    /// A service whose store settles when it is told to.
+    struct Slow {
+        account: Account,
+        settled: AtomicU64,
+    }
+
+    impl Service for Slow {
+        fn turn(&self, _: Now) -> Box<dyn Turn + '_> {
+            Box::new(Busy)
+        }
+        fn account(&self) -> &Account {
+            &self.account
+        }
+        fn settled(&self) -> ChangeCount {
+            ChangeCount(self.settled.load(Relaxed))
+        }
+        fn tell_settled(&self, _: Box<dyn Fn() + Send + Sync>) {}
+    }
+
+    struct Busy;
+
+    impl Turn for Busy {
+        fn answer(&mut self, _: &Asker, request: &Message) -> (Message, ChangeCount) {
+            let request = request.request().unwrap_or_default();
+            (refusal(request, Refusal::Busy, "no"), ChangeCount(1))
+        }
+    }
+
+    #[test]
+    fn the_wait_for_the_store_is_part_of_what_the_account_calls_slowest() {
+        let (mut session, mut client) = session();
+        session.greeted = true;
+        let service = Slow {
+            account: Account::new(Instant::ZERO),
+            settled: AtomicU64::new(0),
+        };
+        let slowest_us = || {
+            let told = service
+                .account
+                .tell(Instant::ZERO, RequestNumber(1), Kept::default());
+            told.slowest_us
+        };
+        let at = |millis| Now {
+            at: Instant::ZERO.after(Span::from_millis(millis)),
+            ..Now::default()
+        };
+        let request = RequestNumber(1);
+        let mut question = Vec::new();
+        encode_frame(&StatusQuery { request }.into(), &mut question);
+        client.write_all(&question).expect("sent");
+        let mut buffer = [0; size_of::<ReadBuffer>()];
+        while !session.is_held() {
+            session.drive(at(0), &service, &mut buffer);
+        }
+        session.drive(at(3), &service, &mut buffer);
+        assert!(session.is_held());
+        assert_eq!(slowest_us(), 0);
+        service.settled.store(1, Relaxed);
+        session.drive(at(70), &service, &mut buffer);
+        assert!(session.is_idle());
+        assert_eq!(slowest_us(), 70_000);
     }
 
     #[test]

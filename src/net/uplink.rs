@@ -6,7 +6,7 @@
 
 use super::getter::{Getter, OfferNumber, Work};
 use super::{Clock, Pacer, Stop};
-use crate::id::PieceIndex;
+use crate::id::{PieceIndex, piece_bytes};
 use crate::limits::{LANE_STUCK, LANES_MAX, WORD_TO_WAITING};
 use crate::name::HostPort;
 use crate::proto::chunks;
@@ -138,9 +138,8 @@ impl Uplink {
             self.work.notify_one();
             return;
         }
-        // One more than there are lanes, so that words and choices wait for no piece.
         let stuck = state.stuck(now);
-        if state.threads <= state.lanes.width() + stuck && state.threads < LANES_MAX && !self.stop.is_set() {
+        if state.has_room_for_thread(stuck) && !self.stop.is_set() {
             let lane = Arc::clone(self);
             let thread = std::thread::Builder::new().name("peer-give".to_owned());
             match thread.spawn(move || lane.run()) {
@@ -268,11 +267,13 @@ impl Uplink {
         if let Some(lane) = state.sending.get_mut(&reader) {
             lane.since = now;
         }
-        if let Some(getter) = state.getters.get_mut(&reader) {
-            getter.told = now;
-        }
-        let contended = state.departures.promised_to().next().is_some();
-        state.lanes.sent(now, bytes as u64, contended);
+        let Some(getter) = state.getters.get_mut(&reader) else {
+            return;
+        };
+        getter.told = now;
+        let piece_bytes = piece_bytes(getter.mapped.bytes());
+        let contended = !state.departures.is_empty();
+        state.lanes.sent(now, bytes as u64, piece_bytes, contended);
     }
 }
 
@@ -287,6 +288,11 @@ impl State {
         let givers = self.givers.values().filter_map(Giver::deadline);
         let departures = self.departures.deadline(now);
         givers.chain(departures).min().unwrap_or(Instant(u64::MAX))
+    }
+
+    /// True if there may be another thread: one more than there are lanes, so that words and choices wait for no piece.
+    fn has_room_for_thread(&self, stuck: usize) -> bool {
+        self.threads <= self.lanes.width() + stuck && self.threads < LANES_MAX
     }
 
     /// Lanes whose getters take nothing.
@@ -323,11 +329,6 @@ impl State {
         self.getters.get(&reader).is_some_and(|getter| getter.busy)
     }
 
-    /// True if something is promised or on its way to this getter.
-    pub(super) fn is_served(&self, reader: Reader) -> bool {
-        self.is_busy(reader) || self.departures.is_promised(reader)
-    }
-
     /// The holder at this address gave us a piece: if it is a getter here, that counts.
     pub(super) fn gave(&mut self, from: &HostPort) {
         let gave = |getter: &Getter| getter.address.as_ref() == Some(from);
@@ -340,6 +341,7 @@ impl State {
         self.givers
             .values_mut()
             .for_each(|giver| giver.handle_timeout(now));
+        self.tell_dry();
         while self.departures.has_room(self.lanes.lead_bytes()) {
             let departures = &self.departures;
             let waiting = self.givers.values().flat_map(Giver::waiting);
@@ -376,6 +378,17 @@ impl State {
             });
         }
         self.reassure(now);
+    }
+
+    /// Has those told that wait for nothing.
+    fn tell_dry(&mut self) {
+        for giver in self.givers.values_mut() {
+            while let Some((reader, hoped_before)) = giver.poll_dry() {
+                if let Some(getter) = self.getters.get_mut(&reader).filter(|getter| !getter.busy) {
+                    getter.dry(hoped_before);
+                }
+            }
+        }
     }
 
     /// Has those told that we live who wait for their turn, or for what they were promised.
@@ -422,5 +435,25 @@ impl State {
         let getter = self.getters.get_mut(&reader)?;
         self.sending.insert(reader, Lane { since: now });
         Some(getter.work(reader, Some(piece)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_are_so_many_threads_and_no_more() {
+        let mut state = State::default();
+        let width = state.lanes.width();
+        for (threads, stuck, may) in [
+            (width, 0, true),
+            (width + 1, 0, false),
+            (LANES_MAX - 1, LANES_MAX, true),
+            (LANES_MAX, LANES_MAX, false),
+        ] {
+            state.threads = threads;
+            assert_eq!(state.has_room_for_thread(stuck), may, "{threads} and {stuck}");
+        }
     }
 }

@@ -7,10 +7,11 @@ use crate::name::{Host, HostPort};
 use crate::net::{Conn, Offer, OfferReader};
 use crate::proto::refusal;
 use crate::proto::transfer::Pieces;
-use crate::storage::Mapped;
+use crate::storage::{Mapped, Stamp};
 use crate::wire::{HaveMap, List, Manifest, ManifestQuery, Message, Refusal, Wanted};
 use std::io;
-use std::sync::Arc;
+use std::path::Path;
+use std::sync::{Arc, Weak};
 
 /// The exchange open on a connection, if there is one.
 #[derive(Debug, Default)]
@@ -19,11 +20,6 @@ pub(super) struct Exchange {
 }
 
 impl Exchange {
-    /// True while a getter waits for pieces here: it may be silent for as long as they take.
-    pub(super) fn is_waited_for(&self) -> bool {
-        self.open.as_ref().is_some_and(|(_, reader)| reader.waits())
-    }
-
     /// Handles a message if it is one of the exchange's; false if it is not.
     pub(super) fn handle(&mut self, peer: &Arc<Peer>, conn: &Conn, message: &Message) -> io::Result<bool> {
         let reader = |number: RequestNumber| match &self.open {
@@ -116,7 +112,7 @@ impl Peer {
     fn offer_of(&self, id: ContentId) -> Result<Arc<Offer>, (Refusal, String)> {
         // Held to the end: two offers of one content would send the same pieces.
         let mut offers = self.offers.lock();
-        if let Some(offer) = offers.get(&id).and_then(std::sync::Weak::upgrade) {
+        if let Some(offer) = offers.get(&id).and_then(Weak::upgrade) {
             return Ok(offer);
         }
         let not_found = || (Refusal::NotFound, "this peer does not hold it".to_owned());
@@ -175,6 +171,22 @@ impl Peer {
         if let Some(member) = self.member.as_ref().filter(|_| self.central) {
             member.share(info.clone(), false);
         }
+    }
+
+    /// What was offered while it came is whole, and its file in this state. Who still takes it is cut off when it changes.
+    pub(super) fn seal_part(&self, id: ContentId, stamp: Stamp) {
+        let offer = self.offers.lock().get(&id).and_then(Weak::upgrade);
+        if let Some(offer) = offer {
+            offer.seal(stamp);
+        }
+    }
+
+    /// Offers a part no longer that is whole: it will be found again in its directory.
+    pub fn end_part(&self, path: &Path, info: &crate::wire::ContentInfo) {
+        if let Ok(metadata) = path.metadata() {
+            self.seal_part(info.id, Stamp::of(&metadata));
+        }
+        self.withdraw_part(info);
     }
 
     /// Offers it no longer: its fetch has ended without it.

@@ -67,6 +67,20 @@ pub struct PeerSettings {
     pub connections_max: usize,
 }
 
+/// How many looks through the directories have begun, and how many have ended.
+#[derive(Debug, Default)]
+struct Looks {
+    begun: u64,
+    ended: u64,
+}
+
+impl Looks {
+    /// When so many have ended, one of them began after now: the one under way may have passed what is new.
+    const fn enough(&self) -> u64 {
+        self.begun + 1
+    }
+}
+
 /// A running peer.
 #[derive(Debug)]
 pub struct Peer {
@@ -86,7 +100,7 @@ pub struct Peer {
     /// The last few of them, kept for whoever comes next.
     kept_offers: Mutex<VecDeque<(ContentId, Arc<Offer>)>>,
     connections_max: usize,
-    scans: Mutex<u64>,
+    looks: Mutex<Looks>,
     scanned: Condvar,
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// Held for as long as the peer runs, if no membership holds it.
@@ -163,7 +177,7 @@ impl Peer {
             kept_offers: Mutex::default(),
             // Each is a socket and the file that is sent.
             connections_max: connections_within(settings.connections_max, 2, serve::BUSY_THREADS_MAX),
-            scans: Mutex::new(0),
+            looks: Mutex::default(),
             scanned: Condvar::new(),
             threads: Mutex::new(Vec::new()),
             _state: state,
@@ -236,24 +250,26 @@ impl Peer {
 
     /// Waits until a look through the directories, begun after this call, is over and every file is hashed.
     pub fn wait_for_scan(&self) {
-        let mut scans = self.scans.lock();
-        // The scan under way may have begun before; at the start there is none, and the first one counts.
-        let enough = if *scans == 0 { 1 } else { *scans + 2 };
+        let mut looks = self.looks.lock();
+        let enough = looks.enough();
         self.shares.wake();
-        while (*scans < enough || !self.shares.is_settled()) && !self.stop.is_set() {
-            self.scanned.wait_for(&mut scans, RESCAN.to_std());
+        while (looks.ended < enough || !self.shares.is_settled()) && !self.stop.is_set() {
+            self.scanned.wait_for(&mut looks, RESCAN.to_std());
         }
     }
 
     /// True when the last look through the directories is over and found every file hashed.
     pub fn has_settled(&self) -> bool {
-        *self.scans.lock() > 0 && self.shares.is_settled()
+        self.looks.lock().ended > 0 && self.shares.is_settled()
     }
 
     /// Shares a content that was fetched and verified.
     pub fn add_fetched(&self, path: &Path, info: &ContentInfo, manifest: &Arc<Manifest>) {
         match self.shares.add_verified(path, info, Arc::clone(manifest)) {
-            Some(info) => self.list(info),
+            Some((info, stamp)) => {
+                self.seal_part(info.id, stamp);
+                self.list(info);
+            }
             // It has changed already: the next look sees what it is now.
             None => self.unlist(&info.key()),
         }
@@ -266,8 +282,9 @@ impl Peer {
 
     fn scan_until_stop(&self) {
         while !self.stop.is_set() {
+            self.looks.lock().begun += 1;
             self.follow(self.shares.rescan());
-            *self.scans.lock() += 1;
+            self.looks.lock().ended += 1;
             self.scanned.notify_all();
             let mut due = self.clock.std_instant(self.clock.at().after(RESCAN));
             while let Some(changes) = self.shares.hashed_before(&mut due, &self.stop) {
@@ -349,4 +366,18 @@ pub fn operating_system() -> String {
         uname.sysname().to_string_lossy(),
         uname.release().to_string_lossy()
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Looks;
+
+    #[test]
+    fn a_look_that_has_begun_already_is_not_waited_for() {
+        let first_under_way = Looks { begun: 1, ended: 0 };
+        assert_eq!(first_under_way.enough(), 2);
+        let at_rest = Looks { begun: 3, ended: 3 };
+        assert_eq!(at_rest.enough(), 4);
+        assert_eq!(Looks::default().enough(), 1, "the first has yet to begin");
+    }
 }

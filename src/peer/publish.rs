@@ -7,7 +7,7 @@ use super::ring::{PlacedWord, RingPeer};
 use crate::id::ContentId;
 use crate::limits::{LEASE_SECS, REJOIN_WAIT, RING_RENEW};
 use crate::proto::chord::{LookupFault, RingCommand, RingEvent};
-use crate::wire::{ContentInfo, ContentKey, GossipRecord, List, Refusal, RingRecord};
+use crate::wire::{ContentInfo, ContentKey, GossipRecord, List, Refusal, RingKeyOf, RingRecord};
 use std::time::{Duration, Instant};
 
 /// How many contents are published at once.
@@ -32,6 +32,12 @@ struct Word {
     info: ContentInfo,
     complete: bool,
     withdrawn: bool,
+}
+
+/// What a content is found by, its name first: that is where it may be placed.
+fn keys_of(info: &ContentInfo) -> impl Iterator<Item = RingKeyOf> {
+    let number = info.number.map(|_| RingKeyOf::Number);
+    [RingKeyOf::Name, RingKeyOf::Id].into_iter().chain(number)
 }
 
 impl RingPeer {
@@ -88,7 +94,7 @@ impl RingPeer {
             complete: false,
             withdrawn: true,
         };
-        drop(self.driver.ask(self.publication(&word, false)));
+        drop(self.driver.ask(self.publication(&word, RingKeyOf::Name)));
     }
 
     /// The ring is told of everything anew: it is another one, or may have forgotten.
@@ -155,14 +161,14 @@ impl RingPeer {
         }
     }
 
-    /// Tells the owners of each content's two keys; true where both keep it.
+    /// Tells the owners of each content's keys; true where all keep it.
     fn publish(&self, words: &[Word]) -> Vec<bool> {
         let commands = words
             .iter()
-            .flat_map(|word| [self.publication(word, false), self.publication(word, true)]);
-        let outcomes = self.driver.ask_all(commands.collect::<Vec<_>>());
-        let pairs = words.iter().zip(outcomes.chunks(2));
-        let stored = pairs.map(|(word, outcomes)| {
+            .flat_map(|word| keys_of(&word.info).map(|key| self.publication(word, key)));
+        let mut outcomes = self.driver.ask_all(commands.collect::<Vec<_>>()).into_iter();
+        let stored = words.iter().map(|word| {
+            let outcomes: Vec<_> = outcomes.by_ref().take(keys_of(&word.info).count()).collect();
             if let Some(Some(by_name)) = outcomes.first()
                 && !word.withdrawn
             {
@@ -202,7 +208,7 @@ impl RingPeer {
         }
     }
 
-    fn publication(&self, word: &Word, by_id: bool) -> RingCommand {
+    fn publication(&self, word: &Word, key: RingKeyOf) -> RingCommand {
         let placed = self.inner.lock().placed.contains(&word.info.id);
         let claim = GossipRecord {
             name: self.name.clone(),
@@ -214,8 +220,8 @@ impl RingPeer {
             complete: word.complete,
         };
         let record = Box::new(RingRecord {
-            by_id,
-            place: placed && !by_id && !word.withdrawn,
+            key,
+            place: placed && key == RingKeyOf::Name && !word.withdrawn,
             content: word.info.clone(),
             holders: List::first_of([claim]),
         });

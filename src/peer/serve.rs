@@ -4,7 +4,7 @@ use super::exchange::Exchange;
 use super::{Peer, Share, ShareBody, operating_system};
 use crate::id::{PieceIndex, RequestNumber};
 use crate::limits::{CHUNK_BYTES_MAX, PEER_IDLE, SMALL_BYTES_MAX};
-use crate::net::{Conn, ConnError, Incoming, is_silence};
+use crate::net::{Conn, ConnError, Incoming};
 use crate::proto::{Asker, Chunk, chunks, refusal, resolve_range};
 use crate::storage::{Mapped, Stamp, read_small};
 use crate::time::Span;
@@ -120,8 +120,6 @@ fn answer_requests(peer: &Arc<Peer>, conn: &mut Conn) -> Result<(), ConnError> {
     let mut exchange = Exchange::default();
     loop {
         let incoming = match conn.receive(PEER_IDLE) {
-            // Somebody who waits for pieces has nothing to say.
-            Err(ConnError::Io(error)) if exchange.is_waited_for() && is_silence(&error) => continue,
             Ok(None) => return Ok(()),
             other => other?,
         };

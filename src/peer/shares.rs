@@ -228,13 +228,13 @@ impl Shares {
     }
 
     /// Shares a file just fetched and verified, at once and without hashing it again. What is known of it
-    /// afterwards, unless it has changed already.
+    /// afterwards, with its state, unless it has changed already.
     pub(super) fn add_verified(
         &self,
         path: &Path,
         info: &ContentInfo,
         manifest: Arc<Manifest>,
-    ) -> Option<ContentInfo> {
+    ) -> Option<(ContentInfo, Stamp)> {
         self.add_file(path.to_owned(), info.name.clone());
         let stamp = Stamp::of(&path.metadata().ok()?);
         if stamp.bytes != manifest.bytes() {
@@ -262,7 +262,7 @@ impl Shares {
                 body,
             },
         );
-        Some(info)
+        Some((info, stamp))
     }
 
     /// True when every file that the last look saw has been hashed, or cannot be.

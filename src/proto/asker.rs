@@ -61,7 +61,7 @@ impl Asker {
     /// `host` as this asker can use it. A loopback address means "on the machine that answers", so somebody
     /// elsewhere is given the address it reached that machine by; `None` if the transport does not tell it.
     pub fn usable(&self, host: &Host) -> Option<Host> {
-        if !host.is_loopback() || self.ip.to_canonical().is_loopback() {
+        if self.ip.to_canonical().is_loopback() || !host.is_loopback() {
             return Some(host.clone());
         }
         self.reached

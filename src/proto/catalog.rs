@@ -45,42 +45,60 @@ pub(super) struct HolderRecord {
     pub(super) complete: bool,
 }
 
-/// The holders of a content: mostly one, which then costs nothing more.
+/// Who holds a content: mostly one, which then costs nothing more.
 #[derive(Clone, Debug)]
-enum Holders {
+pub(super) enum Entry {
     One(HolderRecord),
-    #[expect(clippy::box_collection, reason = "a Vec would make every content larger")]
-    Many(Box<Vec<HolderRecord>>),
+    Shared(Box<Shared>),
 }
 
-impl Holders {
+/// Several holders.
+#[derive(Clone, Debug)]
+pub(super) struct Shared {
+    holders: Vec<HolderRecord>,
+    turns: u32,
+}
+
+impl Entry {
     /// At least one.
     fn of_all(holders: Vec<HolderRecord>) -> Self {
         match holders[..] {
             [one] => Self::One(one),
-            _ => Self::Many(Box::new(holders)),
+            _ => Self::Shared(Box::new(Shared { holders, turns: 0 })),
         }
+    }
+
+    /// True if there is more than one holder.
+    pub(super) const fn is_shared(&self) -> bool {
+        matches!(self, Self::Shared(_))
     }
 
     fn all(&self) -> &[HolderRecord] {
         match self {
             Self::One(holder) => core::slice::from_ref(holder),
-            Self::Many(holders) => holders,
+            Self::Shared(shared) => &shared.holders,
+        }
+    }
+
+    const fn turns(&self) -> u32 {
+        match self {
+            Self::One(_) => 0,
+            Self::Shared(shared) => shared.turns,
         }
     }
 
     fn of(&mut self, peer: PeerNumber) -> Option<&mut HolderRecord> {
         let all = match self {
             Self::One(holder) => core::slice::from_mut(holder),
-            Self::Many(holders) => holders,
+            Self::Shared(shared) => &mut shared.holders,
         };
         all.iter_mut().find(|holder| holder.peer == peer)
     }
 
     fn add(&mut self, holder: HolderRecord) {
         match self {
-            Self::One(first) => *self = Self::Many(Box::new(vec![*first, holder])),
-            Self::Many(holders) => holders.push(holder),
+            Self::One(first) => *self = Self::of_all(vec![*first, holder]),
+            Self::Shared(shared) => shared.holders.push(holder),
         }
     }
 
@@ -88,28 +106,14 @@ impl Holders {
     fn remove(&mut self, peer: PeerNumber) -> bool {
         match self {
             Self::One(holder) => holder.peer != peer,
-            Self::Many(holders) => {
-                holders.retain(|holder| holder.peer != peer);
-                if let [last] = holders[..] {
+            Self::Shared(shared) => {
+                shared.holders.retain(|holder| holder.peer != peer);
+                if let [last] = shared.holders[..] {
                     *self = Self::One(last);
                 }
                 true
             }
         }
-    }
-}
-
-/// Who holds a content.
-#[derive(Clone, Debug)]
-pub(super) struct Entry {
-    holders: Holders,
-    turns: u32,
-}
-
-impl Entry {
-    /// True if there is more than one holder.
-    pub(super) const fn is_shared(&self) -> bool {
-        matches!(self.holders, Holders::Many(_))
     }
 }
 
@@ -183,7 +187,7 @@ impl Catalog {
         complete: bool,
         namesake: impl Fn(PeerNumber) -> bool,
     ) -> Result<(), RegisterFault> {
-        let others = self.named(&info.name).flat_map(|(_, entry)| entry.holders.all());
+        let others = self.named(&info.name).flat_map(|(_, entry)| entry.all());
         if others
             .into_iter()
             .any(|other| other.peer != number && namesake(other.peer))
@@ -208,13 +212,13 @@ impl Catalog {
             None => Content::new(info),
         };
         if let Some(entry) = self.contents.get_mut(&content) {
-            let fewest = entry.holders.all().iter().map(|holder| holder.uses).min();
-            match entry.holders.of(number) {
+            let fewest = entry.all().iter().map(|holder| holder.uses).min();
+            match entry.of(number) {
                 Some(holder) => {
                     holder.complete = complete;
                     holder.order = order;
                 }
-                None => entry.holders.add(HolderRecord {
+                None => entry.add(HolderRecord {
                     peer: number,
                     order,
                     uses: fewest.unwrap_or(0),
@@ -228,7 +232,7 @@ impl Catalog {
                 uses: 0,
                 complete,
             };
-            self.enter(content.clone(), Holders::One(holder), 0);
+            self.enter(content.clone(), Entry::One(holder));
         }
         if self.by_peer.insert((number, content.clone())) {
             *self.counts.entry(number).or_default() += 1;
@@ -252,24 +256,24 @@ impl Catalog {
         let alone = self
             .contents
             .get(&known)
-            .is_some_and(|entry| entry.holders.all().iter().all(|holder| holder.peer == number));
+            .is_some_and(|entry| entry.all().iter().all(|holder| holder.peer == number));
         if said == known || !alone {
             return known;
         }
         self.by_peer.remove(&(number, known.clone()));
         if let Some(entry) = self.leave(&known) {
             self.by_peer.insert((number, said.clone()));
-            self.enter(said.clone(), entry.holders, entry.turns);
+            self.enter(said.clone(), entry);
         }
         said
     }
 
-    fn enter(&mut self, content: Content, holders: Holders, turns: u32) {
+    fn enter(&mut self, content: Content, entry: Entry) {
         if let Some(rfc) = content.number() {
             self.by_number.insert((rfc, content.clone()));
         }
         self.by_id.insert(ById(content.clone()));
-        self.contents.insert(content, Entry { holders, turns });
+        self.contents.insert(content, entry);
     }
 
     fn leave(&mut self, content: &Content) -> Option<Entry> {
@@ -302,7 +306,7 @@ impl Catalog {
             }
         }
         if let Some(entry) = self.contents.get_mut(content)
-            && !entry.holders.remove(number)
+            && !entry.remove(number)
         {
             self.leave(content);
         }
@@ -333,7 +337,7 @@ impl Catalog {
         (content.key() == key).then_some(content)
     }
 
-    fn named(&self, name: &ContentName) -> impl Iterator<Item = (&Content, &Entry)> {
+    fn named<'c>(&'c self, name: &ContentName) -> impl Iterator<Item = (&'c Content, &'c Entry)> + use<'c> {
         // A name ends with a zero.
         let start = [name.as_str().as_bytes(), &[0]].concat();
         let from = (Bound::Included(&start[..]), Bound::Unbounded);
@@ -342,27 +346,27 @@ impl Catalog {
     }
 
     /// The contents that match, after a cursor, by rising key.
-    pub(super) fn matching(&self, wanted: &Wanted, after: Option<&ContentKey>) -> Vec<(&Content, &Entry)> {
+    pub(super) fn matching<'c>(
+        &'c self,
+        wanted: &Wanted,
+        after: Option<&ContentKey>,
+    ) -> Box<dyn Iterator<Item = (&'c Content, &'c Entry)> + 'c> {
         let from = after.map(Content::start_after);
-        let follows = |content: &Content| from.as_deref().is_none_or(|from| !content.is_before(from));
+        let follows = move |content: &Content| from.as_deref().is_none_or(|from| !content.is_before(from));
         let entry = |content| self.contents.get_key_value::<Content>(content);
-        match wanted {
-            Wanted::Name(name) => self.named(name).filter(|(content, _)| follows(content)).collect(),
+        match *wanted {
+            Wanted::Name(ref name) => Box::new(self.named(name).filter(move |(content, _)| follows(content))),
             Wanted::Id(id) => {
-                let same = self.by_id.range(ById(Content::before_all_of(*id))..);
+                let same = self.by_id.range(ById(Content::before_all_of(id))..);
                 let same = same.map(|ById(content)| content);
-                let same = same.take_while(|content| content.id() == id.0);
-                same.filter(|content| follows(content))
-                    .filter_map(entry)
-                    .collect()
+                let same = same.take_while(move |content| content.id() == id.0);
+                Box::new(same.filter(move |content| follows(content)).filter_map(entry))
             }
             Wanted::Number(number) => {
-                let same = self.by_number.range((*number, Content::default())..);
-                let same = same.take_while(|(other, _)| other == number);
+                let same = self.by_number.range((number, Content::default())..);
+                let same = same.take_while(move |(other, _)| *other == number);
                 let same = same.map(|(_, content)| content);
-                same.filter(|content| follows(content))
-                    .filter_map(entry)
-                    .collect()
+                Box::new(same.filter(move |content| follows(content)).filter_map(entry))
             }
         }
     }
@@ -387,7 +391,6 @@ impl Catalog {
         now: Instant,
     ) -> Vec<(HolderRecord, &'r Peer)> {
         let alive = entry
-            .holders
             .all()
             .iter()
             .filter_map(|holder| Some((*holder, registry.listed(holder.peer, now)?)));
@@ -400,7 +403,7 @@ impl Catalog {
             Policy::MostRecent => alive.sort_by_key(|(holder, _)| core::cmp::Reverse(holder.order)),
             Policy::Rotate => {
                 alive.sort_by_key(|(holder, _)| holder.peer);
-                let turn = entry.turns as usize % alive.len();
+                let turn = entry.turns() as usize % alive.len();
                 alive.rotate_left(turn);
             }
         }
@@ -414,8 +417,10 @@ impl Catalog {
         let Some(entry) = self.contents.get_mut(content) else {
             return;
         };
-        entry.turns = entry.turns.wrapping_add(1);
-        if let Some(holder) = entry.holders.of(first) {
+        if let Entry::Shared(shared) = entry {
+            shared.turns = shared.turns.wrapping_add(1);
+        }
+        if let Some(holder) = entry.of(first) {
             holder.uses = holder.uses.saturating_add(1);
         }
     }

@@ -13,6 +13,9 @@ use crate::time::Instant;
 use crate::wire::*;
 use std::net::{IpAddr, SocketAddr};
 
+#[path = "chord_tests/lies.rs"]
+mod lies;
+
 fn address(host: u8) -> NodeAddress {
     SocketAddr::from(([192, 0, 2, host], 5_000)).into()
 }
@@ -113,7 +116,8 @@ fn who_speaks_for_another_host_changes_nothing() {
         RingStore {
             request,
             ring,
-            publisher: Some(sender.address),
+            sender,
+            copy: false,
             records: List::new(),
         }
         .into(),

@@ -3,7 +3,7 @@
 //! Invariant: whoever has not shown the token of its address has nothing done for it, and gets nothing longer
 //! than what it sent.
 
-use super::{AddressTokens, Asker, refusal};
+use super::{AddressTokens, refusal};
 use crate::id::RequestNumber;
 use crate::limits::DATAGRAM_BYTES_MAX;
 use crate::time::Instant;
@@ -23,24 +23,22 @@ pub fn bad_bytes(error: DecodeError) -> Message {
 }
 
 /// How far a datagram got.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum GateStep {
     /// It is no request of ours.
     Unreadable,
     /// It did not carry the token of its address, and was answered with that at most.
     Challenged,
-    /// It was served.
-    Served,
+    /// It may be served.
+    Admitted(Message),
 }
 
-/// Answers a datagram that came from `from`: puts a datagram into `out`, or nothing. `serve` is asked only
-/// when the token is right.
-pub fn answer_datagram(
+/// Looks at a datagram that came from `from`. For one that is not admitted it puts a datagram into `out`, or nothing.
+pub fn admit_datagram(
     tokens: &AddressTokens,
     now: Instant,
     from: SocketAddr,
     question: &[u8],
-    serve: impl FnOnce(&Asker, &Message) -> Message,
     out: &mut Vec<u8>,
 ) -> GateStep {
     match decode_datagram_request(question) {
@@ -49,19 +47,24 @@ pub fn answer_datagram(
             GateStep::Unreadable
         }
         Ok(asked) => {
-            let request = asked.message.request().unwrap_or_default();
             if !tokens.check(now, from, asked.token) {
+                let request = asked.message.request().unwrap_or_default();
                 let token = tokens.issue(now, from);
                 encode_frame(&Challenge { request, token }.into(), out);
                 return GateStep::Challenged;
             }
-            encode_frame(&serve(&Asker::over_udp(from.ip()), &asked.message), out);
-            if out.len() > DATAGRAM_BYTES_MAX {
-                out.clear();
-                encode_frame(&refusal(request, Refusal::UseTcp, "ask over TCP"), out);
-            }
-            GateStep::Served
+            GateStep::Admitted(asked.message)
         }
+    }
+}
+
+/// Puts an answer into an empty datagram, or that it does not fit into one.
+pub fn encode_datagram_answer(answer: &Message, out: &mut Vec<u8>) {
+    encode_frame(answer, out);
+    if out.len() > DATAGRAM_BYTES_MAX {
+        out.clear();
+        let request = answer.request().unwrap_or_default();
+        encode_frame(&refusal(request, Refusal::UseTcp, "ask over TCP"), out);
     }
 }
 

@@ -30,7 +30,7 @@ pub use asker::{AddressGroup, Asker};
 pub use catalog::Policy;
 pub use change::{Activity, Change, HolderRow, LeaseRow, PeerRow, answer_kept, key_bytes};
 pub use exchange::{Exchange, ExchangeStep};
-pub use gate::{GateStep, answer_datagram, bad_bytes};
+pub use gate::{GateStep, admit_datagram, bad_bytes, encode_datagram_answer};
 pub use index::{FoundContent, Index, LocalContent};
 pub use membership::{Identity, Membership, MembershipEvent};
 pub use pace::Pace;

@@ -5,10 +5,15 @@ use crate::wire::{Field, HEADER_BYTES, List};
 /// What every page carries besides its entries: header, request number, form, `more`, count.
 const PAGE_OVERHEAD_BYTES: usize = HEADER_BYTES + 8 + 1 + 1 + 2;
 
+/// Room for an entry of a usual length.
+const ENTRY_BYTES: usize = 256;
+
 /// A page being filled.
 #[derive(Debug)]
 pub(super) struct Page<T, const MAX: usize> {
     entries: List<T, MAX>,
+    /// The last one offered, as it will lie in the answer.
+    encoded: Vec<u8>,
     bytes_left: usize,
     more: bool,
 }
@@ -18,6 +23,7 @@ impl<T: Field, const MAX: usize> Page<T, MAX> {
     pub(super) fn new(answer_bytes_max: usize) -> Self {
         Self {
             entries: List::new(),
+            encoded: Vec::with_capacity(ENTRY_BYTES),
             bytes_left: answer_bytes_max.saturating_sub(PAGE_OVERHEAD_BYTES),
             more: false,
         }
@@ -25,10 +31,11 @@ impl<T: Field, const MAX: usize> Page<T, MAX> {
 
     /// Adds an entry if it fits. False: the page is full and says that more follow.
     pub(super) fn offer(&mut self, entry: T) -> bool {
-        let mut bytes = Vec::new();
-        entry.put(&mut bytes);
-        if bytes.len() <= self.bytes_left && self.entries.push(entry) {
-            self.bytes_left -= bytes.len();
+        self.encoded.clear();
+        entry.put(&mut self.encoded);
+        let bytes = self.encoded.len();
+        if bytes <= self.bytes_left && self.entries.push(entry) {
+            self.bytes_left -= bytes;
             true
         } else {
             self.more = true;

@@ -227,7 +227,7 @@ mod tests {
 
     fn record(number: u8, bytes: u64) -> RingRecord {
         RingRecord {
-            by_id: false,
+            key: crate::wire::RingKeyOf::Name,
             place: true,
             content: ContentInfo {
                 kind: ContentKind::File,

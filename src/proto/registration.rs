@@ -18,10 +18,11 @@ use crate::name::{Host, HostPort};
 use crate::rng::Rng;
 use crate::time::{Instant, Now, Span};
 use crate::wire::{
-    Ack, Contents, Found, Holder, Join, List, ListContents, Listing, Message, PQuery, PeerInfo, Peers,
-    Refusal, Register, Search,
+    Ack, Contents, Found, Holder, Join, List, ListContents, Listing, Message, PQuery, Peers, Refusal,
+    Register, Search,
 };
 
+mod account;
 mod stored;
 pub use stored::{Restoring, changes_state};
 
@@ -66,7 +67,7 @@ impl Registration {
 
     /// Ends leases that have run out, and wants the silent probed.
     pub fn handle_timeout(&mut self, now: Now) {
-        for number in self.registry.handle_timeout(now.at) {
+        for number in self.registry.handle_timeout(now) {
             self.catalog.deregister_all(number);
         }
     }
@@ -79,12 +80,6 @@ impl Registration {
     /// A probe has ended: did the peer answer?
     pub fn handle_probe(&mut self, probe: &Probe, alive: bool) {
         self.registry.handle_probe(probe, alive);
-    }
-
-    /// Peers known, peers active, contents known.
-    pub fn counts(&self, now: Now) -> (usize, usize, usize) {
-        let (known, active) = self.registry.counts(now.at);
-        (known, active, self.catalog.len())
     }
 
     /// Answers a request.
@@ -297,17 +292,7 @@ impl Registration {
             let Some(host) = asker.usable(&peer.host) else {
                 return use_tcp(query.request);
             };
-            let info = PeerInfo {
-                number,
-                name: peer.name.clone(),
-                host,
-                port: peer.port,
-                os: peer.os.clone(),
-                lease_secs: peer.lease_ends.since(now.at).as_secs_u32(),
-                registrations: peer.registrations(now.wall),
-                registered: peer.registered().0,
-            };
-            if !page.offer(info) {
+            if !page.offer(peer.info(now, number, host)) {
                 break;
             }
         }
@@ -325,10 +310,10 @@ impl Registration {
     fn search(&mut self, now: Now, asker: &Asker, search: &Search) -> Message {
         let mut page = Page::new(asker.answer_bytes_max);
         let matching = self.catalog.matching(&search.wanted, search.after.as_ref());
-        let known = !matching.is_empty();
-        let mut found = false;
+        let (mut known, mut found) = (false, false);
         let mut named = Vec::new();
         for (content, entry) in matching {
+            known = true;
             let (listing, first) = match self.listing(now, asker, content, entry) {
                 Ok(Some(listing)) => listing,
                 Ok(None) => continue,

@@ -6,8 +6,8 @@ use crate::limits::{DATAGRAM_BYTES_MAX, HOLDERS_PER_LISTING_MAX, PAGE_ENTRIES_MA
 use crate::name::{ContentName, PeerName};
 use crate::time::WallTime;
 use crate::wire::{
-    ContentInfo, ContentKind, Deregister, Error, KeepAlive, Leave, PeerAddress, ReportHolder, Text, Wanted,
-    encode_frame,
+    ContentInfo, ContentKind, Deregister, Error, KeepAlive, Leave, PeerAddress, PeerInfo, ReportHolder, Text,
+    Wanted, encode_frame,
 };
 use core::fmt::Debug;
 

@@ -7,16 +7,19 @@
 use super::change::{Activity, Change};
 use crate::id::{Cookie, PeerNumber, RequestNumber};
 use crate::limits::{
-    OS_BYTES_MAX, PEERS_MAX, PROBE_INTERVAL_MIN, PROBES_WAITING_MAX, REGISTRATIONS_DAYS,
-    REGISTRATIONS_KEPT_MAX, SILENCE_BEFORE_PROBE,
+    OS_BYTES_MAX, PEERS_MAX, PROBE_INTERVAL_MIN, PROBES_WAITING_MAX, REGISTRATIONS_KEPT_MAX,
+    SILENCE_BEFORE_PROBE,
 };
 use crate::name::{Host, HostPort, PeerName};
 use crate::rng::Rng;
 use crate::time::{Instant, Now, Span, WallTime};
-use crate::wire::{Join, Text};
+use crate::wire::{Join, PeerInfo, Text};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use wall::WallClock;
 
+mod offline;
 mod stored;
+mod wall;
 
 /// A peer's record.
 #[derive(Clone, Debug)]
@@ -42,23 +45,28 @@ pub(super) struct Peer {
 }
 
 impl Peer {
-    /// Registrations of the last 30 days.
-    pub(super) fn registrations(&self, wall: WallTime) -> u32 {
-        let since = wall.0.saturating_sub(REGISTRATIONS_DAYS * 86_400);
-        // A stamp from the future is a wall clock that was set back: it still counts.
-        let count = self.registrations.iter().filter(|stamp| stamp.0 > since).count();
-        u32::try_from(count).unwrap_or(u32::MAX)
-    }
-
-    /// When it last registered.
-    pub(super) fn registered(&self) -> WallTime {
-        self.registrations.last().copied().unwrap_or_default()
-    }
-
     fn address(&self) -> HostPort {
         HostPort {
             host: self.host.clone(),
             port: self.port,
+        }
+    }
+
+    /// What others are told of it, reached at `host`.
+    pub(super) fn info(&self, now: Now, number: PeerNumber, host: Host) -> PeerInfo {
+        let left = match self.activity {
+            Activity::Inactive => Span::ZERO,
+            Activity::Active | Activity::Hidden => self.lease_ends.since(now.at),
+        };
+        PeerInfo {
+            number,
+            name: self.name.clone(),
+            host,
+            port: self.port,
+            os: self.os.clone(),
+            lease_secs: left.as_secs_u32(),
+            registrations: self.registrations(now.wall),
+            registered: self.registered(now.wall).0,
         }
     }
 }
@@ -102,9 +110,11 @@ pub(super) struct Registry {
     by_address: BTreeSet<(HostPort, PeerNumber)>,
     wakes: BTreeSet<(Instant, PeerNumber)>,
     inactive: BTreeSet<(Instant, PeerNumber)>,
+    hidden: BTreeSet<PeerNumber>,
     probes: VecDeque<Probe>,
     probes_wanted: u64,
     news: News,
+    wall: Option<WallClock>,
 }
 
 /// What has changed since the store was told.
@@ -133,9 +143,11 @@ impl Registry {
             by_address: BTreeSet::new(),
             wakes: BTreeSet::new(),
             inactive: BTreeSet::new(),
+            hidden: BTreeSet::new(),
             probes: VecDeque::new(),
             probes_wanted: 0,
             news: News::default(),
+            wall: None,
         }
     }
 
@@ -322,6 +334,7 @@ impl Registry {
             return;
         };
         peer.activity = Activity::Active;
+        self.hidden.remove(&number);
         peer.heard = self.probes_wanted;
         peer.probed = None;
         let wake = peer.lease_ends.min(now.after(SILENCE_BEFORE_PROBE));
@@ -338,6 +351,7 @@ impl Registry {
             peer.activity = Activity::Inactive;
             peer.lease_ends = now;
             self.inactive.insert((now, number));
+            self.hidden.remove(&number);
         }
         self.wakes.remove(&(peer.wake, number));
         self.news_of(number);
@@ -356,7 +370,9 @@ impl Registry {
     }
 
     /// Ends leases and probes the silent; returns the peers that became inactive.
-    pub(super) fn handle_timeout(&mut self, now: Instant) -> Vec<PeerNumber> {
+    pub(super) fn handle_timeout(&mut self, now: Now) -> Vec<PeerNumber> {
+        self.look_at_wall(now);
+        let now = now.at;
         let mut ended = Vec::new();
         while let Some(&(wake, number)) = self.wakes.first()
             && wake <= now
@@ -415,12 +431,8 @@ impl Registry {
         let outdated = probe.order <= peer.heard || peer.address() != probe.address;
         if !alive && !outdated && peer.activity == Activity::Active {
             peer.activity = Activity::Hidden;
+            self.hidden.insert(probe.peer);
             self.news_of(probe.peer);
         }
-    }
-
-    /// How many records there are, and how many of them may be handed out.
-    pub(super) fn counts(&self, now: Instant) -> (usize, usize) {
-        (self.peers.len(), self.listed_after(PeerNumber(0), now).count())
     }
 }

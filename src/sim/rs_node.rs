@@ -3,8 +3,8 @@
 use super::{Node, Output};
 use crate::id::RequestNumber;
 use crate::proto::{
-    AddressTokens, Asker, Change, LeaseRow, Probe, Registration, RegistrationSettings, Restoring,
-    answer_datagram, changes_state,
+    AddressTokens, Asker, Change, GateStep, LeaseRow, Probe, Registration, RegistrationSettings, Restoring,
+    admit_datagram, changes_state, encode_datagram_answer,
 };
 use crate::rng::Rng;
 use crate::storage::{MemoryStore, Store as _};
@@ -218,22 +218,24 @@ impl Node for RsNode {
                 token.copy_from_slice(&right);
             }
         }
-        let (machine, fault, renumbered) = (&mut self.machine, self.fault, &mut self.renumbered);
-        let served = &mut self.served;
-        let mut waits = false;
-        let serve = |asker: &Asker, request: &Message| {
-            *served += 1;
-            waits = changes_state(request) && fault != Some(PlantedFault::AnswersEarly);
-            match fault {
-                None => machine.handle_request(now, asker, request),
+        let (mut out, mut waits) = (Vec::new(), false);
+        let step = admit_datagram(&self.tokens, gate_now, from, &question, &mut out);
+        if let GateStep::Admitted(request) = step {
+            self.served += 1;
+            waits = changes_state(&request) && self.fault != Some(PlantedFault::AnswersEarly);
+            let asker = Asker::over_udp(from.ip());
+            let answer = match self.fault {
+                None => self.machine.handle_request(now, &asker, &request),
                 Some(_) => {
-                    let asked = distorted(fault, request, renumbered);
-                    renumber(machine.handle_request(now, asker, &asked), request.request())
+                    let asked = distorted(self.fault, &request, &mut self.renumbered);
+                    renumber(
+                        self.machine.handle_request(now, &asker, &asked),
+                        request.request(),
+                    )
                 }
-            }
-        };
-        let mut out = Vec::new();
-        answer_datagram(&self.tokens, gate_now, from, &question, serve, &mut out);
+            };
+            encode_datagram_answer(&answer, &mut out);
+        }
         let asked_at = Now { at: gate_now, ..now };
         self.take_changes(asked_at);
         if !out.is_empty() {

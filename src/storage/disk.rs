@@ -4,17 +4,22 @@
 //! everything in it could be read.
 
 use super::boot::boot;
+use super::sound::quietly;
 use super::store::Store;
 use super::trial::{HeldFile, Shared, Trial};
 use crate::id::PeerNumber;
 use crate::limits::RS_COMPACT_BYTES_MIN;
 use crate::proto::{Change, HolderRow, LeaseRow, PeerRow, answer_kept, key_bytes};
 use crate::wire::{ContentKey, DecodeError, Field, Reader};
-use redb::{Database, ReadableDatabase as _, ReadableTable as _, StorageBackend, TableDefinition};
+use redb::{
+    Database, ReadableDatabase as _, ReadableTable as _, StorageBackend, TableDefinition, TableError,
+};
+use std::cell::Cell;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
 
 const FILE: &str = "registry.redb";
@@ -36,9 +41,10 @@ const HOLDERS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("holders
 /// A store on disk.
 pub struct DiskStore {
     path: PathBuf,
-    database: Database,
-    /// Until everything could be read.
-    accept: Option<Box<dyn FnOnce() -> io::Result<()> + Send>>,
+    /// None only after a failure.
+    database: Option<Database>,
+    /// Until everything could be read: opens the very file.
+    accept: Option<Box<dyn FnOnce() -> io::Result<Database> + Send>>,
     same_boot: bool,
     /// Size of the file when it was last looked at.
     seen_bytes: u64,
@@ -63,10 +69,9 @@ fn hold(opened: io::Result<File>) -> io::Result<File> {
     Ok(file)
 }
 
-/// Reads what may be damaged: the database panics where it cannot make sense of a page.
-fn sound<T>(read: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
-    std::panic::catch_unwind(core::panic::AssertUnwindSafe(read))
-        .unwrap_or_else(|_| Err(damaged("its pages make no sense")))
+/// Works on what may be damaged: the database panics where it cannot make sense of a page.
+fn sound<T>(work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    quietly(work).unwrap_or_else(|| Err(damaged("its pages make no sense")))
 }
 
 fn named(path: &Path, error: &io::Error) -> io::Error {
@@ -109,9 +114,40 @@ fn damaged(error: impl core::fmt::Display) -> io::Error {
 
 fn environment(error: impl Into<redb::Error>) -> io::Error {
     match error.into() {
+        // Nothing of the file system's is of this kind.
+        redb::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => damaged(error),
         redb::Error::Io(error) => error,
         error @ (redb::Error::Corrupted(_) | redb::Error::TableTypeMismatch { .. }) => damaged(error),
         error => io::Error::other(error.to_string()),
+    }
+}
+
+fn no_store() -> io::Error {
+    damaged("it is no store of an RS")
+}
+
+fn failed_before() -> io::Error {
+    io::Error::other("it failed before, and has to be opened anew")
+}
+
+/// The database in a file, and whether it had to be repaired, which looks at every checksum.
+fn database(file: impl StorageBackend) -> io::Result<(Database, bool)> {
+    let repaired = Rc::new(Cell::new(false));
+    let told = Rc::clone(&repaired);
+    let mut builder = Database::builder();
+    builder.set_cache_size(CACHE_BYTES);
+    builder.set_repair_callback(move |_| told.set(true));
+    let database = builder.create_with_backend(file).map_err(environment)?;
+    Ok((database, repaired.get()))
+}
+
+/// The same, with every checksum right.
+fn checked(file: impl StorageBackend) -> io::Result<Database> {
+    let (mut database, repaired) = database(file)?;
+    if repaired || database.check_integrity().map_err(environment)? {
+        Ok(database)
+    } else {
+        Err(damaged("its checksums are wrong"))
     }
 }
 
@@ -150,8 +186,7 @@ impl DiskStore {
         let options = options.read(true).write(true).create(true).mode(0o600);
         let made = hold(options.open(&draft)).and_then(|file| {
             file.set_len(0)?;
-            let mut store = Self::on(HeldFile(file), &path)?;
-            store.accept()?;
+            let store = Self::on(HeldFile(file), &path)?;
             std::fs::rename(&draft, &path)?;
             File::open(directory)?.sync_all()?;
             Ok(store)
@@ -159,57 +194,86 @@ impl DiskStore {
         made.map_err(|error| named(&draft, &error))
     }
 
-    /// A store on a file, or on anything like it; `path` is its name in errors.
+    /// A store on a file, or on anything like it; `path` is its name in errors. A new one is ready, another on trial.
     pub(super) fn on(file: impl StorageBackend, path: &Path) -> io::Result<Self> {
         let is_new = file.len()? == 0;
         let trial = Trial::new(file)?;
-        let shared = Shared(Arc::clone(&trial));
-        let database = sound(|| {
-            let mut builder = Database::builder();
-            builder.set_cache_size(CACHE_BYTES);
-            let mut database = builder.create_with_backend(shared).map_err(environment)?;
-            if !is_new && !database.check_integrity().map_err(environment)? {
-                return Err(damaged("its checksums are wrong"));
-            }
-            Ok(database)
-        })?;
         let mut store = Self {
             path: path.to_owned(),
-            database,
-            accept: Some(Box::new(move || trial.accept())),
+            database: None,
+            accept: None,
             same_boot: false,
             seen_bytes: 0,
         };
-        store.begin(is_new)?;
+        if is_new {
+            trial.end();
+            store.database = Some(sound(|| database(Shared(trial)))?.0);
+            store.begin(is_new)?;
+            return Ok(store);
+        }
+        store.database = Some(sound(|| checked(Shared(Arc::clone(&trial))))?);
+        store.same_boot = sound(|| store.is_ours())?;
+        store.accept = Some(Box::new(move || {
+            trial.end();
+            sound(|| Ok(database(Shared(trial))?.0))
+        }));
         Ok(store)
     }
 
-    /// All of it could be read: from now on it is written.
-    fn accept(&mut self) -> io::Result<()> {
-        self.accept.take().map_or(Ok(()), |accept| accept())
+    fn database(&self) -> io::Result<&Database> {
+        self.database.as_ref().ok_or_else(failed_before)
     }
 
-    /// Looks what the file is, and notes that it is written in this boot.
-    fn begin(&mut self, is_new: bool) -> io::Result<()> {
+    /// Closes the database, which is another walk through its pages.
+    fn close(&mut self) {
+        let database = self.database.take();
+        let _ = quietly(|| drop(database));
+    }
+
+    /// All of it could be read: from now on the file itself is written. What was repaired on trial is repaired again,
+    /// for the database does that so that the power may go at any moment.
+    fn accept(&mut self) -> io::Result<()> {
+        let Some(accept) = self.accept.take() else {
+            return Ok(());
+        };
+        self.close();
+        self.database = Some(accept()?);
+        self.begin(false)
+    }
+
+    /// Looks what the file is, and whether it was last written in this boot.
+    fn is_ours(&self) -> io::Result<bool> {
+        let transaction = self.database()?.begin_read().map_err(environment)?;
+        let about = match transaction.open_table(ABOUT) {
+            Err(TableError::TableDoesNotExist(_)) => return Err(no_store()),
+            other => other.map_err(environment)?,
+        };
+        let value = |key| -> io::Result<Option<Vec<u8>>> {
+            let value = about.get(key).map_err(environment)?;
+            Ok(value.map(|bytes| bytes.value().to_vec()))
+        };
+        let version = value("version")?;
+        let version: [u8; 8] = version
+            .and_then(|bytes| bytes.try_into().ok())
+            .ok_or_else(no_store)?;
+        match u64::from_be_bytes(version) {
+            VERSION => {
+                Ok(boot().is_some_and(|boot| value("boot").is_ok_and(|last| last.as_deref() == Some(&boot))))
+            }
+            other => Err(newer(other)),
+        }
+    }
+
+    /// Notes that it is written in this boot.
+    fn begin(&self, is_new: bool) -> io::Result<()> {
         let boot = boot().unwrap_or_default();
-        let transaction = self.database.begin_write().map_err(environment)?;
+        let transaction = self.database()?.begin_write().map_err(environment)?;
         {
             let mut about = transaction.open_table(ABOUT).map_err(environment)?;
-            let version = about.get("version").map_err(environment)?;
-            let version = version.map(|bytes| bytes.value().to_vec());
-            match version.as_deref().map(<[u8; 8]>::try_from) {
-                None if is_new => {
-                    about
-                        .insert("version", VERSION.to_be_bytes().as_slice())
-                        .map_err(environment)?;
-                }
-                Some(Ok(version)) if u64::from_be_bytes(version) == VERSION => {}
-                Some(Ok(version)) => return Err(newer(u64::from_be_bytes(version))),
-                None | Some(Err(_)) => return Err(damaged("it is no store of an RS")),
+            if is_new {
+                let version = VERSION.to_be_bytes();
+                about.insert("version", version.as_slice()).map_err(environment)?;
             }
-            let last = about.get("boot").map_err(environment)?;
-            let last = last.map(|last| last.value().to_vec());
-            self.same_boot = boot != [0; 32] && last.is_some_and(|last| last == boot);
             about.insert("boot", boot.as_slice()).map_err(environment)?;
         }
         transaction.open_table(PEERS).map_err(environment)?;
@@ -226,18 +290,19 @@ impl DiskStore {
         if now_bytes < RS_COMPACT_BYTES_MIN || now_bytes < self.seen_bytes.saturating_mul(2) {
             return Ok(());
         }
-        let transaction = self.database.begin_write().map_err(environment)?;
+        let database = self.database.as_mut().ok_or_else(failed_before)?;
+        let transaction = database.begin_write().map_err(environment)?;
         let used_bytes = transaction.stats().map_err(environment)?.stored_bytes();
         transaction.abort().map_err(environment)?;
         if now_bytes > used_bytes.saturating_mul(UNUSED_FACTOR) {
-            self.database.compact().map_err(environment)?;
+            database.compact().map_err(environment)?;
         }
         self.seen_bytes = bytes(&self.path);
         Ok(())
     }
 
-    fn write(&self, changes: &[Change]) -> Result<(), redb::Error> {
-        let transaction = self.database.begin_write()?;
+    fn write(database: &Database, changes: &[Change]) -> Result<(), redb::Error> {
+        let transaction = database.begin_write()?;
         {
             let mut about = transaction.open_table(ABOUT)?;
             let mut peers = transaction.open_table(PEERS)?;
@@ -277,8 +342,8 @@ impl DiskStore {
         Ok(())
     }
 
-    fn read(&self, each: &mut dyn FnMut(Change)) -> Result<(), Unreadable> {
-        let transaction = self.database.begin_read()?;
+    fn read(database: &Database, each: &mut dyn FnMut(Change)) -> Result<(), Unreadable> {
+        let transaction = database.begin_read()?;
         let about = transaction.open_table(ABOUT)?;
         if let Some(numbered) = about.get("numbered")? {
             each(Change::Numbered(row(numbered.value())?));
@@ -327,27 +392,34 @@ impl From<DecodeError> for Unreadable {
     }
 }
 
+impl Drop for DiskStore {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
 impl Store for DiskStore {
     fn commit(&mut self, changes: &[Change]) -> io::Result<()> {
         if self.accept.is_some() {
             return Err(io::Error::other("a store is loaded before it is written"));
         }
-        self.write(changes)
-            .map_err(environment)
-            .and_then(|()| self.tidy())
-            .map_err(|error| named(&self.path, &error))
+        let written = sound(|| {
+            Self::write(self.database()?, changes).map_err(environment)?;
+            self.tidy()
+        });
+        written.map_err(|error| named(&self.path, &error))
     }
 
     fn load(&mut self, each: &mut dyn FnMut(Change)) -> io::Result<()> {
         let read = sound(|| {
-            self.read(each).map_err(|error| match error {
+            Self::read(self.database()?, each).map_err(|error| match error {
                 Unreadable::Redb(error) => environment(error),
                 Unreadable::Row(error) => damaged(error),
                 Unreadable::Missing => damaged("a row is missing"),
             })
         });
-        read.and_then(|()| self.accept())
-            .and_then(|()| self.tidy())
+        read.and_then(|()| sound(|| self.accept()))
+            .and_then(|()| sound(|| self.tidy()))
             .map_err(|error| named(&self.path, &error))
     }
 

@@ -293,3 +293,46 @@ fn the_power_may_go_at_every_operation() {
         );
     }
 }
+
+#[test]
+fn the_power_may_go_again_while_it_recovers() {
+    let mut recovered = 0;
+    for seed in 0..100 {
+        let mut rng = Rng::from_seed(seed);
+        let platter = Platter::default();
+        drop(on(&platter).expect("made"));
+        let (mut store, _) = on(&platter).expect("opened");
+        let mut kept = Vec::new();
+        for _ in 0..rng.below(40) {
+            let changes = any_changes(&mut rng);
+            store.commit(&changes).expect("kept");
+            kept.extend(changes);
+        }
+        let kept = expected(&kept);
+        // As a kill leaves it: nothing was closed.
+        let mut image = platter.0.lock().found(&mut rng);
+        core::mem::forget(store);
+        for cut in 0..40 {
+            let there = Platter(Arc::new(Mutex::new(Written {
+                synced: image.clone(),
+                now: image.clone(),
+                left: Some(cut),
+                ..Written::default()
+            })));
+            let opened = on(&there);
+            image = there.0.lock().found(&mut rng);
+            match opened {
+                Ok((_, rows)) => {
+                    assert_eq!(rows, kept, "seed {seed}, {cut} operations");
+                    recovered += 1;
+                    break;
+                }
+                Err(error) => assert!(
+                    error.to_string().contains("no power"),
+                    "seed {seed}, {cut} operations: {error}"
+                ),
+            }
+        }
+    }
+    assert_eq!(recovered, 100);
+}

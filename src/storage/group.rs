@@ -7,6 +7,7 @@
 //! one process and goes with its [`Part`], or is taken over by the next fetch if the process was killed.
 
 use super::Stamp;
+use super::replacing::{mark, refuse_to_replace};
 use super::unfinished::{refuse_unfinished, unfinished};
 use crate::id::ContentId;
 use crate::name::ContentName;
@@ -152,6 +153,19 @@ impl Group {
         Ok(metadata.is_file().then(|| Stamp::of(&metadata)))
     }
 
+    /// Refuses a name that something has which is not to be replaced.
+    ///
+    /// # Errors
+    /// `AlreadyExists` if so, or the file system's; the error names the file.
+    pub fn refuse_to_replace(&self, name: &ContentName) -> io::Result<()> {
+        let path = self.path(name);
+        match self.parent_of(name, false) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => at(&path, Err(error)),
+            Ok((parent, file)) => at(&path, refuse_to_replace(&parent.directory, file)),
+        }
+    }
+
     /// Makes a directory of this name, and those above it.
     ///
     /// # Errors
@@ -220,6 +234,7 @@ impl Group {
             is_named: false,
         };
         part.file.write_all(bytes)?;
+        mark(&part.file);
         Ok(part)
     }
 
@@ -261,6 +276,7 @@ impl Group {
 impl Part {
     fn rename(&mut self) -> io::Result<()> {
         let parent = &self.parent.directory;
+        refuse_to_replace(parent, &self.final_name)?;
         match rustix::fs::renameat(parent, &self.part_name, parent, &self.final_name) {
             Err(rustix::io::Errno::ISDIR) => Err(in_the_way("a directory")),
             Err(error) => Err(error.into()),

@@ -4,6 +4,7 @@
 //! lies in `--out` leads out of it; the final name is only ever given by a rename of a synced file.
 
 use super::journal::{Journal, Told};
+use super::replacing::{mark, refuse_to_replace};
 use super::unfinished::{refuse_unfinished, unfinished};
 use crate::id::PieceIndex;
 use crate::limits::CHUNK_BYTES_MAX;
@@ -175,13 +176,15 @@ impl Landing {
     /// Gives the file its final name, after its bytes have reached the disk.
     ///
     /// # Errors
-    /// The file system's; the final name is then what it was before.
+    /// The file system's, or `AlreadyExists` if something else has come to have the name; it is then what it was before.
     pub fn finish(&self) -> io::Result<PathBuf> {
+        mark(&self.file);
         if let Err(error) = self.file.sync_all() {
             // What the disk has is unknown now, and a later look through the cache would not tell: begin anew.
             self.discard();
             return at(&self.path, Err(error));
         }
+        at(&self.path, refuse_to_replace(&self.parent, &self.final_name))?;
         at(
             &self.path,
             self.parent

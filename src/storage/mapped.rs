@@ -15,6 +15,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd as _, BorrowedFd};
 use std::path::Path;
+use std::sync::OnceLock;
 
 /// A file, open and mapped, as it was when it was hashed.
 #[derive(Debug)]
@@ -23,8 +24,8 @@ pub struct Mapped {
     /// None for an empty file, which cannot be mapped.
     map: Option<MmapRaw>,
     bytes: u64,
-    /// None for a file that we are writing ourselves.
-    stamp: Option<Stamp>,
+    /// None yet for a file that we are still writing ourselves.
+    stamp: OnceLock<Stamp>,
 }
 
 fn lost() -> io::Error {
@@ -40,7 +41,7 @@ impl Mapped {
     /// # Errors
     /// It cannot be opened, or has changed (`InvalidData`).
     pub fn open(path: &Path, stamp: Stamp) -> io::Result<Self> {
-        Self::of(open_regular(path)?, stamp.bytes, Some(stamp))
+        Self::of(open_regular(path)?, stamp.bytes, stamp.into())
     }
 
     /// Maps a file of our own that is still being written: only its finished pieces may be sent.
@@ -48,10 +49,10 @@ impl Mapped {
     /// # Errors
     /// It cannot be mapped.
     pub fn of_part(file: File, bytes: u64) -> io::Result<Self> {
-        Self::of(file, bytes, None)
+        Self::of(file, bytes, OnceLock::new())
     }
 
-    fn of(file: File, bytes: u64, stamp: Option<Stamp>) -> io::Result<Self> {
+    fn of(file: File, bytes: u64, stamp: OnceLock<Stamp>) -> io::Result<Self> {
         let mapped = Self {
             map: None,
             file,
@@ -72,13 +73,20 @@ impl Mapped {
         self.bytes
     }
 
+    /// A file of our own is finished, verified, and as the stamp says: from now on it must stay so.
+    pub fn seal(&self, stamp: Stamp) {
+        let _ = self.stamp.set(stamp);
+    }
+
     /// Compares the open file with what was hashed.
     ///
     /// # Errors
     /// `InvalidData` if it differs.
     pub fn check(&self) -> io::Result<()> {
-        let Some(stamp) = self.stamp else { return Ok(()) };
-        if Stamp::of(&self.file.metadata()?) == stamp {
+        let Some(stamp) = self.stamp.get() else {
+            return Ok(());
+        };
+        if Stamp::of(&self.file.metadata()?) == *stamp {
             Ok(())
         } else {
             Err(lost())
@@ -217,5 +225,18 @@ mod tests {
                 "{offset}+{bytes}"
             );
         }
+    }
+
+    #[test]
+    fn a_part_may_change_until_it_is_sealed() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        file.as_file().set_len(9).expect("made");
+        let mapped = Mapped::of_part(file.reopen().expect("opened"), 9).expect("mapped");
+        std::fs::write(file.path(), b"its bytes").expect("written");
+        assert!(mapped.check().is_ok());
+        mapped.seal(Stamp::of(&file.path().metadata().expect("metadata")));
+        assert!(mapped.check().is_ok());
+        file.as_file().set_len(8).expect("truncated");
+        assert!(mapped.check().is_err());
     }
 }

@@ -1,7 +1,7 @@
-//! A file on trial: nothing is written to it before everything in it was read and accepted.
+//! A file on trial: nothing is written to it before everything in it was read.
 //!
-//! A database may repair or mark its file when it is opened. Until [`Trial::accept`] all of that goes into memory
-//! only. Invariant: a file that was not accepted is as it was, byte for byte.
+//! A database may repair or mark its file when it is opened. Until [`Trial::end`] all of that goes into memory
+//! only, and ends there. Invariant: a file whose trial has not ended is as it was, byte for byte.
 
 use parking_lot::Mutex;
 use redb::StorageBackend;
@@ -27,7 +27,7 @@ struct Draft {
 #[derive(Debug)]
 pub(super) struct Trial<B> {
     file: B,
-    /// None once accepted.
+    /// None once it is over.
     draft: Mutex<Option<Draft>>,
 }
 
@@ -45,22 +45,9 @@ impl<B: StorageBackend> Trial<B> {
         }))
     }
 
-    /// Writes what was held back; from now on writes are writes.
-    pub(super) fn accept(&self) -> io::Result<()> {
-        let Some(draft) = self.draft.lock().take() else {
-            return Ok(());
-        };
-        for bytes in [draft.kept, draft.bytes] {
-            if bytes != self.file.len()? {
-                self.file.set_len(bytes)?;
-            }
-        }
-        for (number, block) in draft.blocks {
-            let from = number * BLOCK_BYTES;
-            let bytes = usize::try_from(draft.bytes.saturating_sub(from)).unwrap_or(usize::MAX);
-            self.file.write(from, &block[..block.len().min(bytes)])?;
-        }
-        self.file.sync_data()
+    /// Forgets what was written; from now on writes are writes. Nobody may use the file as it was on trial any more.
+    pub(super) fn end(&self) {
+        *self.draft.lock() = None;
     }
 
     /// A block as it is so far; beyond the end of the file there are zeros.

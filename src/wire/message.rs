@@ -13,11 +13,11 @@ use super::table::{Direction, PduRow, Transport};
 use crate::id::{AddressToken, ContentId, Cookie, PeerNumber, PieceIndex, RequestNumber};
 use crate::limits::{
     CHUNK_BYTES_MAX, COUNTERS_MAX, ERROR_TEXT_BYTES_MAX, FRAME_BYTES_MAX, HAVE_MAP_BYTES_MAX,
-    HOLDERS_PER_LISTING_MAX, MANIFEST_PAGE_PIECES_MAX, MEDIA_TYPE_BYTES_MAX, OS_BYTES_MAX, PAGE_ENTRIES_MAX,
-    PIECES_PER_FRAME_MAX, RING_ID_BITS_MAX, RING_PAGE_RECORDS_MAX, RING_SUCCESSORS_MAX,
+    HOLDERS_PER_LISTING_MAX, MANIFEST_PAGE_PIECES_MAX, MEDIA_TYPE_BYTES_MAX, OFFLINE_PEERS_MAX, OS_BYTES_MAX,
+    PAGE_ENTRIES_MAX, PIECES_PER_FRAME_MAX, RING_ID_BITS_MAX, RING_PAGE_RECORDS_MAX, RING_SUCCESSORS_MAX,
 };
 use crate::name::{Host, PeerName};
-use crate::ring::{NodeAddress, RingId};
+use crate::ring::RingId;
 
 /// A finger for each bit of an id.
 const FINGERS_MAX: usize = RING_ID_BITS_MAX as usize;
@@ -167,7 +167,7 @@ pdus! {
         connections: u64,
         /// size of the store; absent without one
         store_bytes: Option<u64>,
-        /// longest time to decide on a request, in microseconds
+        /// longest time from a request to its answer, the store included, in microseconds
         slowest_us: u64,
         /// the same in the last minute
         slowest_minute_us: u64,
@@ -177,6 +177,8 @@ pdus! {
         refused: List<Counter, COUNTERS_MAX>,
         /// connections and datagrams dropped, by the reason
         dropped: List<Counter, COUNTERS_MAX>,
+        /// peers it knows and does not hand out: first those that did not answer, whose leases run; then the latest gone
+        offline: List<PeerInfo, OFFLINE_PEERS_MAX>,
     }
     /// RFCQuery: ask a peer for its index, local and learned.
     b'I' / 0 IndexQuery (PeerToPeer, Tcp) {
@@ -297,6 +299,13 @@ pdus! {
         pieces: List<PieceIndex, PIECES_PER_FRAME_MAX>,
         /// others the sender knows
         holders: List<PeerAddress, HOLDERS_PER_LISTING_MAX>,
+    }
+    /// Dry: the holder of a part has nothing that the getter lacks.
+    b'd' Dry (PeerToPeer, Tcp) {
+        /// number of the exchange
+        request: RequestNumber,
+        /// milliseconds since the sender last had hope of more pieces
+        hoped_before_millis: u32,
     }
     /// Credit: send this many more pieces of your choice that I lack.
     b'Q' Credit (PeerToPeer, Tcp) {
@@ -448,8 +457,10 @@ pdus! {
         request: RequestNumber,
         /// the sender's ring
         ring: RingShape,
-        /// whose claims they are; absent between nodes that keep them
-        publisher: Option<NodeAddress>,
+        /// the node that sends them; a publisher that is no member has incarnation 0
+        sender: RingMember,
+        /// 0 if they are claims of the sender, 1 if they are copies between nodes that keep them
+        copy: bool,
         /// the records
         records: List<RingRecord, RING_PAGE_RECORDS_MAX>,
     }

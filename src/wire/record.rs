@@ -156,7 +156,7 @@ record! {
 }
 
 record! {
-    /// An active peer.
+    /// A peer, as the RS knows it.
     PeerInfo {
         /// its number at the RS, the cursor of pages
         number: PeerNumber,
@@ -168,7 +168,7 @@ record! {
         port: u16,
         /// operating system
         os: Text<OS_BYTES_MAX>,
-        /// seconds until its lease ends
+        /// seconds until its lease ends; 0 if it has none
         lease_secs: u32,
         /// registrations in the last 30 days
         registrations: u32,

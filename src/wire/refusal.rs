@@ -48,7 +48,7 @@ refusals! {
     410 => NameTaken,
     /// A bound is reached; the text names it.
     429 => LimitReached,
-    /// Too many connections here: try another holder, or later.
+    /// Too many connections, or too much asked for at once; the text says which: try another holder, or later.
     503 => Busy,
     /// The answer does not fit into a datagram, or depends on the connection: ask over TCP.
     413 => UseTcp,

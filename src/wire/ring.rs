@@ -57,6 +57,36 @@ impl Field for RingVerdict {
     }
 }
 
+/// What the key of a [`RingRecord`] is derived from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RingKeyOf {
+    /// The name of the content.
+    Name,
+    /// Its id.
+    Id,
+    /// The number of the document.
+    Number,
+}
+
+impl Field for RingKeyOf {
+    const LAYOUT: Layout = Layout::Unsigned(1);
+    fn put(&self, out: &mut Vec<u8>) {
+        out.push(match self {
+            Self::Name => 0,
+            Self::Id => 1,
+            Self::Number => 2,
+        });
+    }
+    fn take(input: &mut Reader<'_>, field: &'static str) -> Result<Self, DecodeError> {
+        match input.take(1, field)?[0] {
+            0 => Ok(Self::Name),
+            1 => Ok(Self::Id),
+            2 => Ok(Self::Number),
+            byte => Err(DecodeError::new(field, Fault::Unknown(byte))),
+        }
+    }
+}
+
 impl Field for NodeAddress {
     const LAYOUT: Layout = Layout::Record(
         "NodeAddress",
@@ -124,8 +154,8 @@ record! {
 record! {
     /// A content and its holders, as the ring keeps it for one key.
     RingRecord {
-        /// 0 if the key is the name's, 1 if it is the id's
-        by_id: bool,
+        /// what its key is derived from: 0 the name, 1 the id, 2 the document's number
+        key: RingKeyOf,
         /// 1 if the nodes that keep the record are to hold the content too
         place: bool,
         /// the content

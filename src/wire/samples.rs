@@ -107,7 +107,7 @@ pub fn samples() -> Vec<Message> {
         Peers {
             request,
             more: false,
-            peers: List::first_of([peer]),
+            peers: List::first_of([peer.clone()]),
         }
         .into(),
         Register {
@@ -172,6 +172,10 @@ pub fn samples() -> Vec<Message> {
             served: List::first_of([counter("Search", 1_000)]),
             refused: List::first_of([counter("BadCookie", 2)]),
             dropped: List::new(),
+            offline: List::first_of([PeerInfo {
+                lease_secs: 0,
+                ..peer
+            }]),
         }
         .into(),
         IndexQuery { request, after: None }.into(),
@@ -257,6 +261,11 @@ pub fn samples() -> Vec<Message> {
             holders: List::first_of([address]),
         }
         .into(),
+        Dry {
+            request,
+            hoped_before_millis: 1_500,
+        }
+        .into(),
         Credit { request, pieces: 2 }.into(),
         Choice {
             request,
@@ -298,7 +307,7 @@ fn ring_samples(request: RequestNumber) -> Vec<Message> {
     };
     let content = content();
     let record = RingRecord {
-        by_id: false,
+        key: RingKeyOf::Number,
         place: true,
         content: content.clone(),
         holders: List::first_of([GossipRecord {
@@ -375,7 +384,8 @@ fn ring_samples(request: RequestNumber) -> Vec<Message> {
         RingStore {
             request,
             ring,
-            publisher: Some(sender.address),
+            sender,
+            copy: false,
             records: List::first_of([record.clone()]),
         }
         .into(),

@@ -17,8 +17,8 @@ use p2pdi::storage::State;
 use p2pdi::time::Span;
 use p2pdi::wire::samples::samples;
 use p2pdi::wire::{
-    GossipRecord, List, Message, Refusal, RingAsk, RingHops, RingJoin, RingLeave, RingMember, RingMembers,
-    RingNotify, RingRecord, RingShape, RingStore, RingTable, RingVerdict, RingView,
+    GossipRecord, List, Message, Refusal, RingAsk, RingHops, RingJoin, RingKeyOf, RingLeave, RingMember,
+    RingMembers, RingNotify, RingRecord, RingShape, RingStore, RingTable, RingVerdict, RingView,
 };
 use std::net::SocketAddr;
 use std::path::Path;
@@ -200,7 +200,7 @@ fn claim(host: Option<Host>, port: u16) -> GossipRecord {
 
 fn record(name: &str, claim: GossipRecord) -> RingRecord {
     RingRecord {
-        by_id: false,
+        key: RingKeyOf::Name,
         place: false,
         content: info(name, b"x"),
         holders: List::first_of([claim]),
@@ -240,12 +240,13 @@ fn lie_to(ring: &Ring) {
         let mut store = RingStore {
             request: REQUEST,
             ring: shape,
-            publisher: Some(elsewhere.address),
+            sender: elsewhere,
+            copy: false,
             records: List::first_of([record("x", claim(None, 5_000))]),
         };
         assert_eq!(refusal(call(peer, &store.clone().into())), Refusal::NotMember);
         // Nor does one of this host for another holder.
-        store.publisher = Some(nobody.address);
+        store.sender = nobody;
         store.records = List::first_of([record("x", claim(Host::new("192.0.2.1").ok(), 1))]);
         assert_eq!(refusal(call(peer, &store.into())), Refusal::BadCookie);
     }
@@ -363,16 +364,16 @@ fn one_publisher_fills_no_node() {
     let place = tempfile::tempdir().expect("a directory");
     let ring = Ring::start(place.path(), 1, 8);
     let mut conn = connect(&ring.peers[0]);
-    let host = Host::new("192.0.2.1").ok();
     let pages = RING_CLAIMS_PER_HOLDER_MAX / RING_PAGE_RECORDS_MAX + 1;
     let mut refused = 0;
     for page in 0..pages {
         let names = (0..RING_PAGE_RECORDS_MAX).map(|number| format!("{page}-{number}"));
-        let records = names.map(|name| record(&name, claim(host.clone(), 1)));
+        let records = names.map(|name| record(&name, claim(None, 1)));
         let store = RingStore {
             request: RequestNumber(page as u64),
             ring: ring.shape(),
-            publisher: None,
+            sender: member([127, 0, 0, 1], 1),
+            copy: false,
             records: List::first_of(records),
         };
         if let Err((code, text)) = ask(&mut conn, &store.into()) {

@@ -242,11 +242,17 @@ fn links_inside_out_are_not_followed_out() {
     assert_eq!(elsewhere.len(), 1, "nothing was put there");
     assert_eq!(std::fs::read(at("elsewhere/victim")).expect("read"), b"mine");
 
-    // Without the planted unfinished file, a final name that is a link is replaced, not followed.
+    // Without the planted unfinished file, a final name that is a link is neither followed nor replaced.
     std::fs::remove_file(at("out").join(&part)).expect("removed");
     std::fs::remove_file(at("out/sub")).expect("removed");
     std::fs::remove_file(at("out/deep/er")).expect("removed");
-    let got = run(&["get", "--all", "--peer", &holder.address, "--out", &text("out")]);
+    let again = || run(&["get", "--all", "--peer", &holder.address, "--out", &text("out")]);
+    let got = again();
+    assert_eq!(got.code, 1, "{}", got.stderr);
+    assert!(got.stderr.contains("z.txt: another file"), "{}", got.stderr);
+    assert_eq!(std::fs::read(at("elsewhere/victim")).expect("read"), b"mine");
+    std::fs::remove_file(at("out/z.txt")).expect("removed");
+    let got = again();
     assert_eq!(got.code, 0, "{}", got.stderr);
     assert_eq!(std::fs::read(at("elsewhere/victim")).expect("read"), b"mine");
     assert_eq!(std::fs::read(at("out/z.txt")).expect("read"), plain);

@@ -2,6 +2,7 @@
 
 use super::liar::{Liar, info, rs_answer, say};
 use super::process::{Running, Words, eventually, run, serve, write_random};
+use p2pdi::limits::SMALL_BYTES_MAX;
 use p2pdi::wire::{ContentInfo, ContentKind, Text};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -72,22 +73,29 @@ fn whatever_size_is_listed_the_right_bytes_come() {
     }
 }
 
+/// Files of a directory.
+const MANY: usize = 500;
+
 #[test]
 fn whatever_size_a_tree_is_listed_with_it_comes() {
     let place = tempfile::tempdir().expect("a directory");
     let at = |name: &str| place.path().join(name);
     let content = write_random(&at("dir/a"), 5_000, 1);
-    let holder = holder(place.path(), &at("dir"), 2);
+    // Enough names that the tree is longer than what comes whole of anything else.
+    let long = "n".repeat(240);
+    (0..MANY).for_each(|number| drop(write_random(&at(&format!("dir/{long}{number}")), 0, 0)));
+    let holder = holder(place.path(), &at("dir"), MANY + 2);
     let listed = run(&["index", "--peer", &holder.address, "--json"]).json();
     let tree = listed
         .iter()
         .find(|content| content["kind"] == "tree")
         .expect("a tree");
+    assert!(tree["bytes"].as_u64() > Some(SMALL_BYTES_MAX), "{tree}");
     let id = tree["id"]
         .as_str()
         .and_then(p2pdi::id::ContentId::parse)
         .expect("an id");
-    for listed in [0, 3, 70_000] {
+    for listed in [0, 70_000, u64::MAX] {
         let said = ContentInfo {
             kind: ContentKind::Tree,
             id,
@@ -100,5 +108,9 @@ fn whatever_size_a_tree_is_listed_with_it_comes() {
         let got = Words::get("dir", &out).and(&["--rs", &rs.address()]).run();
         assert_eq!(got.code, 0, "listed {listed}: {}", got.stderr);
         assert!(std::fs::read(out.join("dir/a")).expect("read") == content);
+        assert_eq!(
+            std::fs::read_dir(out.join("dir")).expect("listed").count(),
+            MANY + 1
+        );
     }
 }

@@ -20,6 +20,7 @@ const CROWD: &str = "tests/hostile/crowd.rs";
 const CLI: &str = "tests/hostile/cli.rs";
 const LANES: &str = "src/proto/transfer/lanes.rs";
 const DEPARTURES: &str = "src/proto/transfer/departures.rs";
+const HEADWAY: &str = "src/proto/transfer/headway.rs";
 const HERE: &str = "tests/limits.rs";
 const RS_LIMITS: &str = "src/proto/registration_tests/limits.rs";
 const RS_LEASES: &str = "src/proto/registration_tests/leases.rs";
@@ -177,6 +178,21 @@ pub(crate) const HITS: &[(&str, Hit)] = &[
         By("tests/failures.rs", "a_holder_that_comes_back_is_tried_again"),
     ),
     (
+        "HEADWAY",
+        By(
+            HEADWAY,
+            "while_no_piece_counts_others_are_looked_for_less_and_less_often",
+        ),
+    ),
+    ("HOPE_LOST", By(TAKE, "what_nobody_has_or_hopes_for_is_given_up")),
+    (
+        "HOPE_WORD",
+        By(
+            "src/proto/transfer/give.rs",
+            "who_waits_for_nothing_is_told_so_now_and_then",
+        ),
+    ),
+    (
         "SLOW_PIECE",
         By(
             TAKE,
@@ -187,7 +203,7 @@ pub(crate) const HITS: &[(&str, Hit)] = &[
     ("WINDOW_PIECES_MAX", By(TAKE, "a_fast_holder_gets_a_wider_window")),
     (
         "ANNOUNCED_MAX",
-        Not("such a liar is also given up for its silence"),
+        By(LIARS, "who_announces_without_end_what_is_here_is_a_liar"),
     ),
     (
         "UNNEEDED_PIECES_MAX",
@@ -234,11 +250,21 @@ pub(crate) const HITS: &[(&str, Hit)] = &[
     ("LANES_TRIAL", By(LANES, "slow_getters_are_sent_to_together")),
     ("LANES_TRIAL_AGAIN", By(LANES, "what_was_wide_gets_narrow_again")),
     (
+        "LANES_TRIAL_MAX",
+        By(LANES, "large_pieces_on_a_slow_uplink_are_not_begun_for_a_trial"),
+    ),
+    (
         "LANES_TRIAL_BYTES",
         By(LANES, "an_uplink_that_is_full_is_not_shared_by_more"),
     ),
-    ("LANE_STUCK", Not("when another getter is sent to as well")),
-    ("LANES_MAX", Not("each is also one of PEER_CONNECTIONS")),
+    (
+        "LANE_STUCK",
+        By("tests/uplink.rs", "who_takes_nothing_holds_up_nobody_else"),
+    ),
+    (
+        "LANES_MAX",
+        By("src/net/uplink.rs", "there_are_so_many_threads_and_no_more"),
+    ),
     (
         "SOURCES_MAX",
         By("tests/pieces.rs", "more_holders_than_are_asked_at_once"),
@@ -251,7 +277,10 @@ pub(crate) const HITS: &[(&str, Hit)] = &[
         "TWO_STREAMS_BYTES",
         Not("it changes only how fast a content comes"),
     ),
-    ("OFFERS_KEPT_MAX", Not("what is not kept is mapped again")),
+    (
+        "OFFERS_KEPT_MAX",
+        By("tests/shares.rs", "so_many_contents_stay_mapped_and_no_more"),
+    ),
     (
         "UNSENT_BYTES_MAX",
         Not("it changes only how early a piece is chosen"),
@@ -320,7 +349,7 @@ pub(crate) const HITS: &[(&str, Hit)] = &[
     ),
     (
         "TREE_BYTES_MAX",
-        By("src/fetch/tree.rs", "a_tree_is_not_larger_than_it_may_be"),
+        By("src/fetch/lane.rs", "a_tree_may_be_so_long_and_no_longer"),
     ),
     (
         "PACE_STEP",
@@ -341,6 +370,6 @@ pub(crate) const HITS: &[(&str, Hit)] = &[
     ),
     (
         "TURN_WAIT_MAX",
-        Not("ten minutes; that words count is hit by tests/liars.rs"),
+        By(HEADWAY, "words_without_bytes_count_for_so_long"),
     ),
 ];

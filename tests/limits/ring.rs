@@ -3,6 +3,7 @@
 use super::hits::Hit::{self, By, Not};
 
 const NODE: &str = "src/proto/chord_tests.rs";
+const LIES: &str = "src/proto/chord_tests/lies.rs";
 const RING: &str = "tests/ring.rs";
 const RECORDS: &str = "tests/ring/records.rs";
 const LINKS: &str = "src/net/ring_tests.rs";
@@ -27,6 +28,15 @@ pub(crate) const HITS: &[(&str, Hit)] = &[
     (
         "RING_REPLICAS",
         By(RECORDS, "records_outlive_those_that_keep_them"),
+    ),
+    (
+        "RING_GIVERS_MAX",
+        By(LIES, "strangers_make_a_node_ask_and_remember_only_so_much"),
+    ),
+    ("RING_HINTS_MAX", By(LIES, "a_lookup_keeps_only_so_many_in_mind")),
+    (
+        "RING_SHRINK_WAIT",
+        Not("rings that shrink earlier would do so rightly most of the time; the wait is for late messages"),
     ),
     ("RING_STABILIZE", Not(REST)),
     (

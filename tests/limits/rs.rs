@@ -4,6 +4,7 @@ use super::hits::Hit::{self, By, Not};
 
 const ALLOWANCE: &str = "src/proto/allowance.rs";
 const RS_LIMITS: &str = "src/proto/registration_tests/limits.rs";
+const LEASES: &str = "src/proto/registration_tests/leases.rs";
 const LOAD: &str = "tests/load.rs";
 const LOAD_RANGE: &str = "numbers_of_a_load_are_bounded_and_the_bound_is_named";
 
@@ -22,11 +23,31 @@ pub(crate) const HITS: &[(&str, Hit)] = &[
         By(ALLOWANCE, "an_address_has_so_much_and_others_have_their_own"),
     ),
     (
-        "ADDRESS_PAGES",
+        "ADDRESS_CHANGES",
         By(ALLOWANCE, "an_address_has_so_much_and_others_have_their_own"),
     ),
     (
-        "ADDRESS_PAGES_PER_SEC",
+        "ADDRESS_CHANGES_PER_SEC",
+        By(ALLOWANCE, "an_address_has_so_much_and_others_have_their_own"),
+    ),
+    (
+        "ADDRESS_ENTRIES",
+        By(ALLOWANCE, "an_address_has_so_much_and_others_have_their_own"),
+    ),
+    (
+        "ADDRESS_ENTRIES_PER_SEC",
+        By(ALLOWANCE, "an_address_has_so_much_and_others_have_their_own"),
+    ),
+    (
+        "QUESTION_ENTRIES",
+        By(ALLOWANCE, "long_answers_count_by_what_they_name"),
+    ),
+    (
+        "ADDRESS_REPORTS",
+        By(ALLOWANCE, "an_address_has_so_much_and_others_have_their_own"),
+    ),
+    (
+        "ADDRESS_REPORTS_PER_SEC",
         By(ALLOWANCE, "an_address_has_so_much_and_others_have_their_own"),
     ),
     (
@@ -60,8 +81,33 @@ pub(crate) const HITS: &[(&str, Hit)] = &[
         By("tests/wire/bounds.rs", "texts_are_bounded"),
     ),
     (
+        "OFFLINE_PEERS_MAX",
+        By(RS_LIMITS, "so_many_of_the_offline_are_named_and_all_are_counted"),
+    ),
+    (
+        "WALL_CLOCK_JUMP",
+        By(
+            LEASES,
+            "stamps_from_the_future_are_pulled_back_when_the_clock_is_trusted",
+        ),
+    ),
+    (
+        "WALL_CLOCK_TRUSTED_AFTER",
+        By(
+            LEASES,
+            "stamps_from_the_future_are_pulled_back_when_the_clock_is_trusted",
+        ),
+    ),
+    (
         "RS_LOG_LINES_PER_SEC_MAX",
         By("src/rs/events.rs", "a_flood_is_counted_and_not_written"),
+    ),
+    (
+        "RS_WARNED_ADDRESSES_MAX",
+        By(
+            "src/rs/events.rs",
+            "who_goes_on_after_a_warning_is_not_warned_of_again_for_a_while",
+        ),
     ),
     ("LOAD_THREADS_MAX", By(LOAD, LOAD_RANGE)),
     ("LOAD_CONNECTIONS_MAX", By(LOAD, LOAD_RANGE)),

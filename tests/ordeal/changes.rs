@@ -2,8 +2,8 @@
 
 use super::amount;
 use super::process::{
-    Running, Words, eventually, peer, pieces_kept, pieces_kept_are_right, rs, text, until_listed,
-    write_random,
+    Running, Words, eventually, holder_of_big, peer, pieces_kept, pieces_kept_are_right, rs, run, text,
+    until_listed, write_random,
 };
 use p2pdi::id::ContentId;
 use p2pdi::name::HostPort;
@@ -139,4 +139,55 @@ fn files_that_change_while_eight_peers_fetch_them() {
     assert_eq!(got.code, 0, "the holder lives: {}", got.stderr);
     assert!(holder.stop().success(), "and ends when it is told to");
     stop.trigger();
+}
+
+/// What was offered piece by piece as it came is a share like any other when it is whole.
+#[test]
+fn what_was_fetched_and_changes_is_withdrawn_from_those_who_were_taking_it() {
+    let bytes = 1_500_000;
+    let place = tempfile::tempdir().expect("a directory");
+    let at = |name: &str| place.path().join(name);
+    let source = holder_of_big(place.path(), "a", bytes, &["--up-limit", "800KB"]);
+    let content = std::fs::read(at("a/big")).expect("read");
+    let serving = ["--listen", "127.0.0.1:0", "--linger", "forever", "--quiet"];
+    let relay = Words::of(&["get", "big"])
+        .and(&[
+            "--out",
+            text(&at("relay")),
+            "--up-limit",
+            "100KB",
+            "--state",
+            text(&at("state-r")),
+        ])
+        .and(&serving)
+        .from([&*source.address])
+        .serve();
+    eventually("a part of it at the relay", || {
+        (pieces_kept(&at("relay")) > 2).then_some(())
+    });
+    // Its exchange is open before the relay has everything.
+    let mut getter = Words::get("big", at("out")).from([&*relay.address]).spawn();
+    eventually("a piece of the relay", || {
+        (pieces_kept(&at("out")) > 0).then_some(())
+    });
+    assert!(!at("relay/big").exists(), "the relay was too quick for this test");
+    eventually("all of it at the relay", || {
+        let listed = run(&["index", "--peer", &relay.address, "--json"]).json();
+        let whole = listed
+            .iter()
+            .flat_map(|content| content["holders"].as_array().cloned().unwrap_or_default());
+        whole
+            .into_iter()
+            .any(|holder| holder["complete"] == true)
+            .then_some(())
+    });
+    let spoilt: Vec<u8> = content.iter().map(|byte| !byte).collect();
+    std::fs::write(at("relay/big"), &spoilt).expect("overwritten");
+    assert_eq!(getter.end().code(), Some(3), "{}", getter.stderr());
+    assert!(
+        !getter.stderr().contains("wrong bytes"),
+        "an honest holder is blamed: {}",
+        getter.stderr()
+    );
+    pieces_kept_are_right(&at("out"), &content);
 }

@@ -83,6 +83,43 @@ fn one_name_with_two_contents_is_never_mixed() {
 }
 
 #[test]
+fn a_file_of_the_users_is_never_replaced() {
+    let place = tempfile::tempdir().expect("a directory");
+    let at = |name: &str| place.path().join(name);
+    let source = holder_of_big(place.path(), "a", BYTES, &[]);
+    let (out, own) = (at("out"), b"somebody's own work".as_slice());
+    std::fs::create_dir(&out).expect("a directory");
+    std::fs::write(out.join("big"), own).expect("written");
+    let words = Words::get("big", &out).from([&*source.address]);
+    let got = words.run();
+    assert_eq!(got.code, 1, "{}", got.stderr);
+    assert!(
+        got.stderr
+            .contains("big: another file of this name is in the way"),
+        "{}",
+        got.stderr
+    );
+    assert_eq!(std::fs::read(out.join("big")).expect("read"), own);
+    assert_eq!(
+        out.read_dir().expect("listed").count(),
+        1,
+        "nothing was fetched for it"
+    );
+    // What was fetched gives way to a later version, as long as it is what was fetched.
+    std::fs::remove_file(out.join("big")).expect("removed");
+    assert_eq!(words.run().code, 0);
+    let later = write_random(&at("a/big"), BYTES, 2);
+    let id = blake3::hash(&later).to_hex();
+    eventually("the later version to be hashed", || {
+        let index = run(&["index", "--peer", &source.address, "--json"]).json();
+        index.iter().any(|content| content["id"] == *id).then_some(())
+    });
+    let got = words.run();
+    assert_eq!(got.code, 0, "{}", got.stderr);
+    assert!(std::fs::read(out.join("big")).expect("read") == later);
+}
+
+#[test]
 fn what_is_here_is_verified_and_not_fetched() {
     let place = tempfile::tempdir().expect("a directory");
     let at = |name: &str| place.path().join(name);

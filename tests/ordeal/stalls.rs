@@ -1,8 +1,9 @@
 //! Holders that become slow without falling silent.
 
 use super::amount;
-use super::process::{PATIENCE, Running, Words, pieces_kept};
+use super::process::{PATIENCE, Running, Words, holder_of_big, pieces_kept, rs, until_listed};
 use super::relay::Relay;
+use p2pdi::limits::HEADWAY;
 use p2pdi::proto::transfer::piece_count;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -66,4 +67,36 @@ fn three_of_four_holders_fall_to_a_byte_a_second() {
         let most = healthy.mul_f64(1.5) + GRACE;
         assert!(took <= most, "round {round}: {took:.2?}, at most {most:.2?}");
     }
+}
+
+#[test]
+fn a_lone_holder_that_drips_is_not_the_only_one_for_ever() {
+    if amount(true, false) {
+        println!("skipped: it takes longer than what it waits for, {HEADWAY:?}");
+        return;
+    }
+    let bytes = 8_000_000;
+    let place = tempfile::tempdir().expect("a directory");
+    let server = rs(&[]);
+    let at_rs = ["--rs", &server.address, "--up-limit", "2MB"];
+    let (relay, _holder) = Relay::before_holder(place.path(), "a", bytes, &at_rs);
+    until_listed(&server, 1);
+    let content = std::fs::read(place.path().join("a/big")).expect("read");
+    let out = place.path().join("out");
+    let mut getter = Words::get("big", &out).rs(&server).spawn();
+    until_pieces(&mut getter, &out, piece_count(bytes as u64) / 4);
+    relay.drip(true);
+    // Nobody tells the getter that there is another one.
+    let _other = holder_of_big(place.path(), "b", bytes, &at_rs);
+    let begun = Instant::now();
+    let events = getter.rest();
+    assert!(getter.end().success(), "{}", getter.stderr());
+    let took = begun.elapsed();
+    println!("after {took:.2?}");
+    assert!(took < 2 * HEADWAY.to_std(), "{took:?}");
+    assert!(
+        events.iter().any(|event| event.contains("\"slow_secs\":3")),
+        "nothing was said of it"
+    );
+    assert!(std::fs::read(out.join("big")).expect("read") == content);
 }

@@ -41,26 +41,26 @@ pub enum Lie {
     WholeRubbish,
 }
 
-/// A running liar.
-pub struct Liar {
+/// Answers each connection in a thread of its own, until it is dropped.
+pub struct Listening {
     pub address: String,
     stop: Stop,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Liar {
-    /// Listens, and lies to everybody about this content.
-    pub fn start(content: &[u8], lie: Lie) -> Self {
+impl Listening {
+    /// Listens; `answer` is told the port too.
+    pub fn start(answer: impl Fn(TcpStream, &Stop, u16) + Send + Sync + 'static) -> Self {
         let listener = Arc::new(TcpListener::bind("127.0.0.1:0").expect("a port"));
         let address = HostPort::from(listener.local_addr().expect("an address"));
-        let (stop, content, port) = (Stop::new(), content.to_vec(), address.port);
+        let (stop, port) = (Stop::new(), address.port);
         let theirs = stop.clone();
         let thread = std::thread::spawn(move || {
             let _guard = theirs.watch(&listener);
             std::thread::scope(|scope| {
                 while let Ok((stream, _)) = listener.accept() {
-                    let (stop, content) = (&theirs, &content);
-                    scope.spawn(move || answer(stream, stop, content, lie, port));
+                    let (stop, answer) = (&theirs, &answer);
+                    scope.spawn(move || answer(stream, stop, port));
                 }
             });
         });
@@ -72,11 +72,29 @@ impl Liar {
     }
 }
 
-impl Drop for Liar {
+impl Drop for Listening {
     fn drop(&mut self) {
         self.stop.trigger();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
+        }
+    }
+}
+
+/// A running liar.
+pub struct Liar {
+    pub address: String,
+    _listening: Listening,
+}
+
+impl Liar {
+    /// Listens, and lies to everybody about this content.
+    pub fn start(content: &[u8], lie: Lie) -> Self {
+        let content = content.to_vec();
+        let listening = Listening::start(move |stream, stop, port| answer(stream, stop, &content, lie, port));
+        Self {
+            address: listening.address.clone(),
+            _listening: listening,
         }
     }
 }

@@ -6,17 +6,13 @@
     reason = "a module of tests"
 )]
 
-use super::liar::{Lie, index, manifest, part};
+use super::liar::{Lie, Listening, index, manifest, part};
 use p2pdi::id::{PieceIndex, RequestNumber};
-use p2pdi::name::HostPort;
-use p2pdi::net::{Conn, Incoming, Stop};
+use p2pdi::net::{Conn, Incoming};
 use p2pdi::proto::transfer::piece_span;
 use p2pdi::time::Span;
 use p2pdi::wire::{Choice, Content, Message, Rest, features};
 use std::io;
-use std::net::TcpListener;
-use std::sync::Arc;
-use std::thread::JoinHandle;
 
 /// The number of the exchange that getters open.
 pub const EXCHANGE: RequestNumber = RequestNumber(1);
@@ -24,8 +20,7 @@ pub const EXCHANGE: RequestNumber = RequestNumber(1);
 /// A holder that answers what it is asked before an exchange, and then does what a test says.
 pub struct Scripted {
     pub address: String,
-    stop: Stop,
-    thread: Option<JoinHandle<()>>,
+    _listening: Listening,
 }
 
 impl Scripted {
@@ -35,37 +30,15 @@ impl Scripted {
         content: &[u8],
         act: impl Fn(&Stage<'_>, &Message, usize) -> io::Result<()> + Send + Sync + 'static,
     ) -> Self {
-        let listener = Arc::new(TcpListener::bind("127.0.0.1:0").expect("a port"));
-        let address = HostPort::from(listener.local_addr().expect("an address"));
-        let (stop, content, port) = (Stop::new(), content.to_vec(), address.port);
-        let theirs = stop.clone();
-        let thread = std::thread::spawn(move || {
-            let _guard = theirs.watch(&listener);
-            std::thread::scope(|scope| {
-                while let Ok((stream, _)) = listener.accept() {
-                    let (stop, content, act) = (&theirs, &content, &act);
-                    scope.spawn(move || {
-                        let served = Conn::accept(stream, features::HOLDER | features::PIECES, stop);
-                        if let Ok(conn) = served {
-                            let _ = answer(conn, content, port, act);
-                        }
-                    });
-                }
-            });
+        let content = content.to_vec();
+        let listening = Listening::start(move |stream, stop, port| {
+            if let Ok(conn) = Conn::accept(stream, features::HOLDER | features::PIECES, stop) {
+                let _ = answer(conn, &content, port, &act);
+            }
         });
         Self {
-            address: address.to_string(),
-            stop,
-            thread: Some(thread),
-        }
-    }
-}
-
-impl Drop for Scripted {
-    fn drop(&mut self) {
-        self.stop.trigger();
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
+            address: listening.address.clone(),
+            _listening: listening,
         }
     }
 }

@@ -167,6 +167,15 @@ impl Running {
         }
     }
 
+    /// Its next line on stdout; none if that has ended.
+    pub fn says(&self) -> Option<String> {
+        match self.lines.recv_timeout(PATIENCE) {
+            Ok(line) => Some(line),
+            Err(RecvTimeoutError::Disconnected) => None,
+            Err(error) => panic!("no line and no end: {error}"),
+        }
+    }
+
     /// What it has said on stderr since the last call.
     pub fn stderr(&self) -> String {
         self.errors.try_iter().collect::<Vec<_>>().join("\n")

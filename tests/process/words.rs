@@ -21,6 +21,11 @@ impl Words {
         Self(Vec::new()).and(&["get", what, "--out", text(out.as_ref()), "--json"])
     }
 
+    /// These words.
+    pub fn of(words: &[&str]) -> Self {
+        Self(Vec::new()).and(words)
+    }
+
     /// A peer of this name on a free port, sharing `dir`.
     pub fn peer(name: &str, dir: &Path, state: &Path) -> Self {
         let fixed = ["peer", "--name", name, "--listen", "127.0.0.1:0"];

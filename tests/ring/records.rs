@@ -1,41 +1,32 @@
 //! Records: kept by their owners and those after them, handed on as nodes come and go, and bounded.
 
 use super::*;
+use p2pdi::id::{ContentId, RequestNumber, RfcNumber};
 use p2pdi::limits::RING_LEAVE_WAIT;
+use p2pdi::ring::RingId;
+use p2pdi::wire::{RingMember, RingStore};
 
 fn record(number: usize, of: &RingNode, sequence: u64, remaining_secs: u32) -> RingRecord {
-    let name = ContentName::new(format!("file {number}")).expect("a name");
-    let holder = GossipRecord {
-        name: PeerName::new("p").expect("a name"),
-        host: None,
-        port: of.me().address.port,
+    let mut record = sample_record(number, of).expect("a record");
+    if number % 2 == 1 {
+        record.key = RingKeyOf::Id;
+    }
+    record.place = number == 0;
+    let claim = record.holders.iter().next().expect("a holder").clone();
+    record.holders = List::first_of([GossipRecord {
         sequence,
         remaining_secs,
-        withdrawn: false,
-        complete: true,
-    };
-    RingRecord {
-        by_id: number % 2 == 1,
-        place: number == 0,
-        content: ContentInfo {
-            kind: ContentKind::File,
-            id: ContentId([u8::try_from(number).expect("few"); 32]),
-            name,
-            bytes: 1,
-            modified: 0,
-            media_type: Text::cut("text/plain"),
-            number: None,
-            title: None,
-        },
-        holders: List::first_of([holder]),
-    }
+        ..claim
+    }]);
+    record
 }
 
 fn wanted(number: usize) -> Wanted {
+    let name = format!("file {number}");
     if number % 2 == 1 {
-        Wanted::Id(ContentId([u8::try_from(number).expect("few"); 32]))
+        Wanted::Id(ContentId(*blake3::hash(name.as_bytes()).as_bytes()))
     } else {
-        Wanted::Name(ContentName::new(format!("file {number}")).expect("a name"))
+        Wanted::Name(ContentName::new(name).expect("a name"))
     }
 }
 
@@ -211,4 +202,141 @@ fn who_leaves_does_not_wait_for_ever() {
     let early = left(&mut world);
     pass(&mut world, 2);
     assert!(early || left(&mut world));
+}
+
+/// Who is next after whom, by id.
+fn order(world: &RingWorld) -> Vec<NodeIndex> {
+    let mut order: Vec<(RingId, NodeIndex)> = world.nodes().map(|(at, node)| (node.me().id, at)).collect();
+    order.sort();
+    order.into_iter().map(|(_, at)| at).collect()
+}
+
+#[test]
+fn a_dead_keeper_is_not_offered_its_copies_again_and_again() {
+    let mut world = published(12, settings(4));
+    let before = world.messages();
+    pass(&mut world, 6);
+    let calm = world.messages() - before;
+    let dead = order(&world)[5];
+    world.kill(dead);
+    let before = world.messages();
+    pass(&mut world, 6);
+    let then = world.messages() - before;
+    assert!(then < 3 * calm + 100, "{then} messages, and {calm} at rest");
+}
+
+#[test]
+fn what_is_left_to_a_dead_node_is_left_to_the_next() {
+    let settings = RingSettings {
+        replicas: 1,
+        ..settings(4)
+    };
+    let mut world = published(12, settings);
+    let order = order(&world);
+    for at in [2, 7] {
+        // Nobody has noticed yet that the heir is dead; it kept the only copies of what it owned itself.
+        let heir = world.node(order[at + 1]).expect("alive").records_kept().1;
+        let copies = copies(&world) - heir;
+        world.kill(order[at + 1]);
+        world.command(order[at], RingCommand::Leave);
+        pass(&mut world, 8);
+        assert!(world.take_events().contains(&(order[at], RingEvent::Left)));
+        let left = world.node(order[at]).expect("alive").records_kept().1;
+        world.kill(order[at]);
+        assert_eq!((left, self::copies(&world)), (0, copies));
+        rest(&mut world);
+    }
+}
+
+#[test]
+fn all_holders_are_told_to_those_that_keep_copies() {
+    const HOLDERS: u16 = 150;
+    let mut world = ring_of(5, settings(4), 3);
+    for port in 0..HOLDERS {
+        let node = NodeIndex(usize::from(port % 5));
+        let mut record = record(2, world.node(node).expect("alive"), 1, 7_200);
+        let claim = GossipRecord {
+            port: 1 + port,
+            withdrawn: port < 100,
+            ..record.holders.iter().next().expect("one").clone()
+        };
+        record.holders = List::first_of([claim]);
+        // A node that publishes for its own address only; here many are to hold it, so they share the machine.
+        let owner = owner_of(&mut world, 2);
+        let store = RingStore {
+            request: RequestNumber(1),
+            ring: settings(4).shape(),
+            sender: RingMember {
+                address: NodeAddress {
+                    port: 1 + port,
+                    ..world.node(node).expect("alive").me().address
+                },
+                incarnation: 0,
+            },
+            copy: false,
+            records: List::first_of([record]),
+        };
+        world.ask(node, owner, store.into());
+        pass(&mut world, 1);
+    }
+    pass(&mut world, 5);
+    assert_eq!(copies(&world), 3 * usize::from(HOLDERS));
+    let found = fetch(&mut world, 2, NodeIndex(1));
+    assert_eq!(found.len(), 1);
+    let live = found[0].holders.iter().filter(|claim| !claim.withdrawn).count();
+    assert_eq!(live, usize::from(HOLDERS - 100), "those that have it come first");
+}
+
+fn owner_of(world: &mut RingWorld, number: usize) -> NodeIndex {
+    let Wanted::Name(name) = wanted(number) else {
+        panic!("by name");
+    };
+    let order = order(world);
+    let space = settings(4).space;
+    let key = space.key_of_name(name.as_str());
+    let owner = order
+        .iter()
+        .find(|at| world.node(**at).is_some_and(|node| node.me().id >= key));
+    *owner.unwrap_or(&order[0])
+}
+
+#[test]
+fn many_records_are_found_soon_after_a_split() {
+    let cut = partition(settings(8), 40, 3_000, 5);
+    assert!(cut.healed.is_some(), "{cut:?}");
+    assert_eq!(cut.found, cut.records, "{cut:?}");
+}
+
+#[test]
+fn documents_are_found_by_their_number() {
+    let mut world = ring_of(12, settings(4), 3);
+    let by = NodeIndex(3);
+    for (name, key) in [
+        ("docs/rfc7.txt", RingKeyOf::Number),
+        ("rfc7.txt", RingKeyOf::Name),
+    ] {
+        let mut record = record(0, world.node(by).expect("alive"), 1, 7_200);
+        record.key = key;
+        record.place = false;
+        record.content.name = ContentName::new(name).expect("a name");
+        record.content.number = Some(RfcNumber(7));
+        world.command(by, RingCommand::Publish(Box::new(record)));
+    }
+    pass(&mut world, 5);
+    for (number, names) in [(7, vec!["docs/rfc7.txt"]), (8, vec![])] {
+        world.take_events();
+        let wanted = Wanted::Number(RfcNumber(number));
+        world.command(NodeIndex(9), RingCommand::Fetch(wanted, None));
+        pass(&mut world, 5);
+        let found = world
+            .take_events()
+            .into_iter()
+            .find_map(|(_, event)| match event {
+                RingEvent::Fetched(_, records) => Some(records),
+                _ => None,
+            });
+        let found = found.expect("an answer");
+        let found: Vec<&str> = found.iter().map(|record| record.content.name.as_str()).collect();
+        assert_eq!(found, names);
+    }
 }

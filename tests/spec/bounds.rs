@@ -32,6 +32,7 @@ pub(crate) const WIRE_BOUNDS: &[(&str, u64)] = bounds![
     PIECES_PER_FRAME_MAX,
     COUNTERS_MAX,
     COUNTER_NAME_BYTES_MAX,
+    OFFLINE_PEERS_MAX,
     PIECE_BYTES_MIN,
     PIECE_BYTES_MAX,
     PIECES_TARGET_MAX,
@@ -56,6 +57,26 @@ fn every_bound_of_the_wire_is_specified() {
     }
     let specified: Vec<&str> = WIRE_BOUNDS.iter().map(|(name, _)| *name).collect();
     assert_eq!(found, specified);
+}
+
+/// Every bound in a section of the code's list that concerns a protocol stands in its specification.
+pub(crate) fn assert_specified(
+    section: &str,
+    concerns: impl Fn(&str) -> bool,
+    specified: impl Iterator<Item = &'static (&'static str, u64)>,
+) {
+    let source = crate::block::read("src/limits.rs");
+    let title = format!("// --- {section} ---");
+    let section = source.split(&title).nth(1).expect("the section");
+    let section = section.split("// --- ").next().expect("its end");
+    let specified: Vec<&str> = specified.map(|(name, _)| *name).collect();
+    for constant in section.lines().filter_map(|line| line.strip_prefix("pub const ")) {
+        let name = constant.split(':').next().expect("a name");
+        assert!(
+            !concerns(name) || specified.contains(&name),
+            "{name} stands nowhere"
+        );
+    }
 }
 
 /// The reason of a bound, from its documentation.

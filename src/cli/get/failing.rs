@@ -2,7 +2,8 @@
 
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::show::{short_id, size};
-use p2pdi::fetch::{FetchFault, Unfetched, Weight};
+use core::ops::Range;
+use p2pdi::fetch::{FetchFault, HolderAccount, Unfetched, Weight};
 use p2pdi::locate::LocateFault;
 use p2pdi::name::printable;
 use p2pdi::wire::ContentInfo;
@@ -48,25 +49,83 @@ pub(in crate::cli) fn fetch_failure(info: &ContentInfo, unfetched: &Unfetched) -
             format!("{name}: interrupted; what has come is kept"),
         ),
         FetchFault::Disk(error) => Failure::new(Exit::Failed, error.to_string()),
-        FetchFault::NoHolderLeft(heaviest) => {
-            let exit = match heaviest {
-                Some(Weight::Unverified) => Exit::Unverified,
-                Some(Weight::Refused) => Exit::Refused,
-                Some(Weight::Lost) | None => Exit::NotFound,
-            };
-            let tried = unfetched.account.holders.iter();
-            let tried: Vec<String> = tried
-                .map(|account| format!("{}: {}", account.address, account.failures.join(", ")))
-                .collect();
-            let tried = if tried.is_empty() {
-                "it has no active holder".to_owned()
-            } else {
-                tried.join("; ")
-            };
-            Failure::new(
-                exit,
-                format!("{name}: no holder is left; what has come is kept ({tried})"),
-            )
-        }
+        FetchFault::NoHolderLeft(heaviest) => Failure::new(
+            exit_of(*heaviest),
+            format!(
+                "{name}: no holder is left; what has come is kept ({})",
+                tried(unfetched)
+            ),
+        ),
+        FetchFault::NobodyHas(missing, heaviest) => Failure::new(
+            exit_of(*heaviest),
+            format!(
+                "{} of {name}; what has come is kept ({})",
+                nobody_has(missing),
+                tried(unfetched)
+            ),
+        ),
+    }
+}
+
+fn exit_of(heaviest: Option<Weight>) -> Exit {
+    match heaviest {
+        Some(Weight::Unverified) => Exit::Unverified,
+        Some(Weight::Refused) => Exit::Refused,
+        Some(Weight::Lost) | None => Exit::NotFound,
+    }
+}
+
+/// Who was tried, and why each failed; how many had no more of it.
+fn tried(unfetched: &Unfetched) -> String {
+    let holders = unfetched.account.holders.iter();
+    let (failed, dry): (Vec<_>, Vec<_>) = holders.partition(|account| !account.failures.is_empty());
+    let why = |account: &&HolderAccount| format!("{}: {}", account.address, account.failures.join(", "));
+    let mut tried: Vec<String> = failed.iter().map(why).collect();
+    match (tried.is_empty(), dry.len()) {
+        (true, 0) => tried.push("it has no active holder".to_owned()),
+        (false, 0) => {}
+        (_, 1) => tried.push(format!("{}: has no more of it either", dry[0].address)),
+        (_, several) => tried.push(format!("{several} holders have no more of it either")),
+    }
+    tried.join("; ")
+}
+
+/// Runs of pieces are named up to so many.
+const RUNS_NAMED_MAX: usize = 8;
+
+fn nobody_has(missing: &[Range<u32>]) -> String {
+    let named = missing.iter().take(RUNS_NAMED_MAX).map(|run| match run.len() {
+        1 => run.start.to_string(),
+        _ => format!("{}–{}", run.start, run.end - 1),
+    });
+    let named: Vec<String> = named.collect();
+    let further: usize = missing.iter().skip(RUNS_NAMED_MAX).map(Range::len).sum();
+    let more = match further {
+        0 => String::new(),
+        further => format!(" and {further} more"),
+    };
+    let pieces = match missing {
+        [one] if one.len() == 1 => "piece",
+        _ => "pieces",
+    };
+    format!("nobody has {pieces} {}{more}", named.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn missing_pieces_are_named() {
+        assert_eq!(
+            nobody_has(core::slice::from_ref(&(7..13))),
+            "nobody has pieces 7–12"
+        );
+        assert_eq!(nobody_has(core::slice::from_ref(&(3..4))), "nobody has piece 3");
+        let every_other: Vec<Range<u32>> = (0..10).map(|run| 2 * run..2 * run + 1).collect();
+        assert_eq!(
+            nobody_has(&every_other),
+            "nobody has pieces 0, 2, 4, 6, 8, 10, 12, 14 and 2 more"
+        );
     }
 }

@@ -7,6 +7,7 @@ use super::outcome::{Outcome, Row};
 use super::{Order, Task};
 use p2pdi::rate::Rate;
 use plotters::coord::Shift;
+use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
@@ -19,7 +20,7 @@ pub(in crate::cli) const INK: RGBColor = RGBColor(34, 34, 34);
 pub(in crate::cli) const GREY: RGBColor = RGBColor(95, 95, 95);
 /// The bound.
 pub(in crate::cli) const BOUND: RGBColor = RGBColor(60, 60, 60);
-pub(in crate::cli) const GRID: RGBColor = RGBColor(228, 228, 228);
+const GRID: RGBColor = RGBColor(228, 228, 228);
 
 /// Okabe and Ito's colours, told apart by colour-blind eyes too; their yellow is too pale for a line.
 pub(in crate::cli) const PALETTE: [RGBColor; 6] = [
@@ -58,6 +59,41 @@ fn number_of(peer: &str) -> usize {
 pub(in crate::cli) fn text_style(px: f64, color: &RGBColor, bold: bool) -> TextStyle<'static> {
     let style = if bold { FontStyle::Bold } else { FontStyle::Normal };
     ("sans-serif", px * 1.24, style).into_font().color(color)
+}
+
+/// One axis of a chart.
+pub(in crate::cli) struct Axis<'a> {
+    /// What is marked.
+    pub(in crate::cli) name: &'a str,
+    /// About how many marks.
+    pub(in crate::cli) marks: usize,
+    /// The words at a mark.
+    pub(in crate::cli) label: &'a dyn Fn(&f64) -> String,
+}
+
+/// A plane with two axes of numbers.
+type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
+
+/// The grid and the words of both axes, as every chart has them.
+///
+/// # Errors
+/// The plotting library gave up.
+pub(in crate::cli) fn mesh(chart: &mut Chart<'_, '_>, x: &Axis<'_>, y: &Axis<'_>) -> Result<(), Fault> {
+    chart
+        .configure_mesh()
+        .disable_x_mesh()
+        .bold_line_style(GRID)
+        .light_line_style(TRANSPARENT)
+        .axis_style(GREY)
+        .label_style(text_style(12.0, &GREY, false))
+        .axis_desc_style(text_style(13.0, &INK, false))
+        .x_labels(x.marks)
+        .y_labels(y.marks)
+        .x_label_formatter(x.label)
+        .y_label_formatter(y.label)
+        .x_desc(x.name)
+        .y_desc(y.name)
+        .draw()
 }
 
 /// What both axes reach to, the same for all panels.
@@ -133,21 +169,19 @@ pub(super) fn draw(
         .y_label_area_size(54)
         .build_cartesian_2d(0.0..scale.documents, 0.0..scale.secs)?;
     let decimals = scale.decimals();
-    chart
-        .configure_mesh()
-        .disable_x_mesh()
-        .bold_line_style(GRID)
-        .light_line_style(TRANSPARENT)
-        .axis_style(GREY)
-        .label_style(text_style(12.0, &GREY, false))
-        .axis_desc_style(text_style(13.0, &INK, false))
-        .x_labels(6)
-        .y_labels(TIME_MARKS)
-        .x_label_formatter(&|documents| format!("{documents:.0}"))
-        .y_label_formatter(&|secs| format!("{secs:.decimals$}"))
-        .x_desc("documents downloaded")
-        .y_desc(if first { "seconds since the start" } else { "" })
-        .draw()?;
+    mesh(
+        &mut chart,
+        &Axis {
+            name: "documents downloaded",
+            marks: 6,
+            label: &|documents| format!("{documents:.0}"),
+        },
+        &Axis {
+            name: if first { "seconds since the start" } else { "" },
+            marks: TIME_MARKS,
+            label: &|secs| format!("{secs:.decimals$}"),
+        },
+    )?;
 
     let bound = run.summary.bound_secs;
     let ends = [(0.0, bound), (scale.documents, bound)];

@@ -82,7 +82,7 @@ impl Menu<'_> {
         } else {
             table(&["NAME", "ADDRESS", "LEASE"], &rows)
         };
-        let peers: Vec<Value> = peers.iter().map(peer_json).collect();
+        let peers: Vec<Value> = peers.iter().map(|peer| peer_json(peer, true)).collect();
         Ok(Outcome {
             text,
             json: json!({ "event": "peers", "peers": peers }),

@@ -5,7 +5,7 @@
 //! looks. Not here: the figures.
 
 use super::{Outcome, rule};
-use crate::cli::lab::panel::{Area, BOUND, GREY, GRID, INK, PALETTE, text_style};
+use crate::cli::lab::panel::{Area, Axis, BOUND, GREY, INK, PALETTE, mesh, text_style};
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
@@ -107,21 +107,19 @@ fn chart(sheet: &Area<'_>, body: &Area<'_>, curves: &[Curve]) -> Result<(), Faul
         .x_label_area_size(46)
         .y_label_area_size(64)
         .build_cartesian_2d(from..to, 0.0..108.0)?;
-    chart
-        .configure_mesh()
-        .disable_x_mesh()
-        .bold_line_style(GRID)
-        .light_line_style(TRANSPARENT)
-        .axis_style(GREY)
-        .label_style(text_style(12.0, &GREY, false))
-        .axis_desc_style(text_style(13.0, &INK, false))
-        .x_labels(10)
-        .y_labels(6)
-        .x_label_formatter(&|bounds| format!("{bounds:.2}"))
-        .y_label_formatter(&|part| format!("{part:.0} %"))
-        .x_desc("time, in multiples of the bound")
-        .y_desc("peers that have everything")
-        .draw()?;
+    mesh(
+        &mut chart,
+        &Axis {
+            name: "time, in multiples of the bound",
+            marks: 10,
+            label: &|bounds| format!("{bounds:.2}"),
+        },
+        &Axis {
+            name: "peers that have everything",
+            marks: 6,
+            label: &|part| format!("{part:.0} %"),
+        },
+    )?;
     let bound = [(1.0, 0.0), (1.0, 108.0)];
     chart.draw_series(DashedLineSeries::new(bound, 6, 4, BOUND.stroke_width(2)))?;
     for curve in curves {

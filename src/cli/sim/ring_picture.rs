@@ -4,7 +4,7 @@
 //! here: how it looks. Not here: the figures.
 
 use super::ring::Point;
-use crate::cli::lab::panel::{Area, BOUND, GREY, GRID, INK, PALETTE, text_style};
+use crate::cli::lab::panel::{Area, Axis, BOUND, GREY, INK, PALETTE, mesh, text_style};
 use plotters::prelude::*;
 
 const SIZE: (u32, u32) = (860, 560);
@@ -58,21 +58,19 @@ fn chart(sheet: &Area<'_>, body: &Area<'_>, points: &[Point]) -> Result<(), Faul
         .x_label_area_size(46)
         .y_label_area_size(64)
         .build_cartesian_2d(first..last, -1.0..top)?;
-    chart
-        .configure_mesh()
-        .disable_x_mesh()
-        .bold_line_style(GRID)
-        .light_line_style(TRANSPARENT)
-        .axis_style(GREY)
-        .label_style(text_style(12.0, &GREY, false))
-        .axis_desc_style(text_style(13.0, &INK, false))
-        .x_labels(12)
-        .y_labels(14)
-        .x_label_formatter(&|exponent| format!("{:.0}", exponent.exp2()))
-        .y_label_formatter(&|height| format!("{}", height.exp2()))
-        .x_desc("nodes")
-        .y_desc("nodes asked the way")
-        .draw()?;
+    mesh(
+        &mut chart,
+        &Axis {
+            name: "nodes",
+            marks: 12,
+            label: &|exponent| format!("{:.0}", exponent.exp2()),
+        },
+        &Axis {
+            name: "nodes asked the way",
+            marks: 14,
+            label: &|height| format!("{}", height.exp2()),
+        },
+    )?;
     let (chord, naive) = (PALETTE[0], PALETTE[1]);
     let law = points
         .iter()

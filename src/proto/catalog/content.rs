@@ -4,6 +4,7 @@
 //! is searched by the bytes of a key.
 
 use crate::id::{ContentId, RfcNumber};
+use crate::limits::MEDIA_TYPE_BYTES_MAX;
 use crate::proto::change::key_bytes;
 use crate::wire::{ContentInfo, ContentKey, ContentKind, Field, Reader};
 use core::borrow::Borrow;
@@ -75,12 +76,10 @@ impl Content {
     fn take(&self) -> Option<ContentInfo> {
         let name_bytes = self.name_bytes();
         let name = core::str::from_utf8(&self.0[..name_bytes]).ok()?;
-        let mut left = Reader::new(&self.0[name_bytes + 1..]);
-        let left = &mut left;
-        let id = Field::take(left, "id").ok()?;
+        let left = &mut Reader::new(&self.0[name_bytes + 1..]);
         Some(ContentInfo {
             name: crate::name::ContentName::new(name).ok()?,
-            id,
+            id: Field::take(left, "id").ok()?,
             kind: Field::take(left, "kind").ok()?,
             bytes: Field::take(left, "bytes").ok()?,
             modified: Field::take(left, "modified").ok()?,
@@ -102,14 +101,33 @@ impl Content {
         }
     }
 
+    /// Without reading the rest: a restart asks every content.
     pub(super) fn number(&self) -> Option<RfcNumber> {
-        self.take()?.number
+        let left = &mut Reader::new(&self.0[self.key().len()..]);
+        ContentKind::take(left, "kind").ok()?;
+        u64::take(left, "bytes").ok()?;
+        i64::take(left, "modified").ok()?;
+        left.text(MEDIA_TYPE_BYTES_MAX, "media_type").ok()?;
+        Field::take(left, "number").ok()?
     }
 }
 
 /// The same in the order of ids.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ById(pub(super) Content);
+
+impl ById {
+    /// Contents in this order. An id's first bytes nearly always tell, and lie beside each other: sorted by what the
+    /// contents point to, a million of them took two seconds.
+    pub(super) fn ordered<'c>(contents: impl Iterator<Item = &'c Content>) -> impl Iterator<Item = Self> {
+        let begin = |content: &Content| content.id().first_chunk::<8>().copied();
+        let mut all: Vec<_> = contents
+            .map(|content| (begin(content), Self(content.clone())))
+            .collect();
+        all.sort_unstable();
+        all.into_iter().map(|(_, content)| content)
+    }
+}
 
 impl Ord for ById {
     fn cmp(&self, other: &Self) -> core::cmp::Ordering {
@@ -150,6 +168,10 @@ mod tests {
                 });
             }
         }
+        let contents: Vec<Content> = infos.iter().map(Content::new).collect();
+        let mut by_id: Vec<ById> = contents.iter().cloned().map(ById).collect();
+        by_id.sort();
+        assert_eq!(ById::ordered(contents.iter()).collect::<Vec<_>>(), by_id);
         for one in &infos {
             let content = Content::new(one);
             assert_eq!(content.info(), *one);

@@ -1,6 +1,6 @@
 //! The catalog's rows in a store: what has changed, and how they come back.
 
-use super::{ById, Catalog, Change, Content, Entry, HolderRecord, HolderRow, Holders, PeerNumber, VecDeque};
+use super::{ById, Catalog, Change, Content, Entry, HolderRecord, HolderRow, PeerNumber, VecDeque};
 use std::collections::BTreeMap;
 
 /// A record on its way back.
@@ -43,14 +43,10 @@ impl Catalog {
                 uses: 0,
                 complete: row.complete,
             });
-            let entry = Entry {
-                holders: Holders::of_all(holders.collect()),
-                turns: 0,
-            };
-            (same[0].content.clone(), entry)
+            (same[0].content.clone(), Entry::of_all(holders.collect()))
         });
         self.contents = entries.collect();
-        self.by_id = self.contents.keys().cloned().map(ById).collect();
+        self.by_id = ById::ordered(self.contents.keys()).collect();
         let numbered = self
             .contents
             .keys()

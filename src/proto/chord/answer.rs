@@ -28,7 +28,7 @@ impl RingNode {
             Message::RingJoin(join) => (join.ring, Some(join.sender.address)),
             Message::RingLeave(leave) => (leave.ring, Some(leave.sender.address)),
             Message::RingMembers(members) => (members.ring, Some(members.sender.address)),
-            Message::RingStore(store) => (store.ring, store.publisher),
+            Message::RingStore(store) => (store.ring, Some(store.sender.address)),
             Message::RingFetch(fetch) => (fetch.ring, None),
             _ => return refusal(number, Refusal::NotServed, "no request of a ring"),
         };
@@ -180,7 +180,8 @@ impl RingNode {
             let nodes = self.near.before(self.settings.space, newcomer.id);
             return self.hops(request, RingVerdict::Nearer, &nodes);
         }
-        if self.is_busy() {
+        // Of a ring that has shrunk nobody becomes a member before it is young.
+        if self.is_busy() || self.whole_ring().is_some() {
             return busy(request);
         }
         self.host_is_full(request, newcomer)
@@ -201,10 +202,8 @@ impl RingNode {
 
     /// The refusal for a host of which this node knows as many nodes as it may.
     pub(super) fn host_is_full(&self, request: RequestNumber, newcomer: Member) -> Option<Message> {
-        let known = self.near.successors().iter().chain([&self.near.me]);
-        let same = known.filter(|member| member.address.ip == newcomer.address.ip);
         let max = self.settings.ids_per_host;
-        (same.count() >= max).then(|| {
+        (self.near.of_host(newcomer) >= max).then(|| {
             let text = format!(
                 "{} has {max} nodes here already, as many as a host may have",
                 newcomer.address.ip()
@@ -219,7 +218,8 @@ impl RingNode {
 
     fn answer_leave(&mut self, now: Instant, leave: &RingLeave) -> Message {
         let leaver = Member::of(self.settings.space, &leave.sender);
-        self.note_gone(now, leaver);
+        // It is looked at, not believed: another on its host may have said so.
+        self.watch_one(now, leaver);
         if self.near.successor() == Some(leaver) {
             self.settle_at = Some(now);
         }

@@ -17,6 +17,8 @@ use std::collections::BTreeMap;
 pub(super) enum Purpose {
     /// The operation that is open.
     Operation,
+    /// The same, of a node that is asked again while it is busy.
+    Patience,
     /// A lookup.
     Lookup(u64),
     /// A look whether a member of a young ring is still there.
@@ -29,6 +31,8 @@ pub(super) enum Purpose {
     Fetch(CommandNumber),
     /// The state of a node of what may be another ring.
     Mirror,
+    /// Whether a node that gives copies is there, and a member.
+    Vouch,
     /// A word that needs no answer.
     Word,
 }
@@ -81,6 +85,24 @@ impl Asks {
             due: now.after(RING_ANSWER),
         };
         self.open.insert(number, ask);
+    }
+
+    /// True if a node has yet to answer such a question.
+    pub(super) fn waits_for(&self, to: Member, purpose: Purpose) -> bool {
+        self.open
+            .values()
+            .any(|ask| ask.purpose == purpose && ask.to == to)
+    }
+
+    /// True if the open operation goes on with the answer to this question.
+    pub(super) fn is_of_operation(&self, number: RequestNumber) -> bool {
+        let ask = self.open.get(&number);
+        ask.is_some_and(|ask| matches!(ask.purpose, Purpose::Operation | Purpose::Patience))
+    }
+
+    /// How many such questions are open.
+    pub(super) fn count(&self, purpose: Purpose) -> usize {
+        self.open.values().filter(|ask| ask.purpose == purpose).count()
     }
 
     /// Forgets all questions for a purpose.

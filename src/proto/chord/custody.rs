@@ -3,6 +3,7 @@
 //! Invariant: what a node owns it owes to the nodes after it until they have said that they have it; what it owns no longer,
 //! because a node came between, it owes to that node; and what it keeps without owning it, it now and then offers to the owner.
 
+use super::answer::busy;
 use super::asks::{Purpose, Reply};
 use super::lookup::Aim;
 use super::member::Member;
@@ -37,6 +38,8 @@ pub(super) struct Custody {
     /// Whose records this node kept the copies of when it last looked.
     before: Option<Member>,
     after: Vec<Member>,
+    /// Who was owed something and could not be given it. The list says otherwise, so it is tried again in the next period.
+    unreached: Vec<Member>,
     /// It has been in no ring since.
     adrift: bool,
     /// What came back to a ring with this node and may belong to others.
@@ -49,6 +52,7 @@ impl Custody {
     pub(super) fn drift(&mut self) {
         self.owed.clear();
         self.after.clear();
+        self.unreached.clear();
         self.adrift = true;
     }
 
@@ -86,10 +90,11 @@ impl RingNode {
         if !self.is_member() {
             return;
         }
-        let (keepers, before, me) = (self.keepers(), self.near.predecessor, self.near.me);
+        let (mut keepers, before, me) = (self.keepers(), self.near.predecessor, self.near.me);
         let Some(custody) = &mut self.custody else {
             return;
         };
+        keepers.retain(|keeper| !custody.unreached.contains(keeper));
         if custody.before == before && custody.after == keepers && !custody.adrift {
             return;
         }
@@ -144,10 +149,10 @@ impl RingNode {
             let mut page =
                 Page::<RingRecord, RING_PAGE_RECORDS_MAX>::new(FRAME_BYTES_MAX - STORE_OVERHEAD_BYTES);
             while let Some(key) = owed.keys.pop_first() {
-                let Some(record) = custody.records.record(now, &key) else {
-                    continue;
-                };
-                if !page.offer(record) {
+                let parts = custody.records.parts(now, &key);
+                let fit = parts.into_iter().all(|part| page.offer(part));
+                if !fit && !owed.sent.is_empty() {
+                    // What of it is in the page already does no harm.
                     owed.keys.insert(key);
                     break;
                 }
@@ -159,12 +164,14 @@ impl RingNode {
             }
             true
         });
+        let sender = self.near.me.wire();
         for (to, records) in pages {
             self.ask(now, to, Purpose::Copy, |request, ring| {
                 RingStore {
                     request,
                     ring,
-                    publisher: None,
+                    sender,
+                    copy: true,
                     records,
                 }
                 .into()
@@ -177,15 +184,26 @@ impl RingNode {
             && let Some(owed) = custody.owed.get_mut(&to.address)
         {
             owed.sent.clear();
-            if matches!(reply, Reply::Gone) {
+            if matches!(reply, Reply::Gone | Reply::Refused(Refusal::RingBusy, _)) {
                 // If it is to have them it will be found to have come anew.
                 custody.owed.remove(&to.address);
                 custody.after.retain(|keeper| *keeper != to);
+                custody.unreached.push(to);
+                if self.leaving.is_some() {
+                    self.bequeath(now);
+                }
             }
         }
         self.send_owed(now);
         if self.leaving.is_some() && !self.owes() {
             self.depart(now);
+        }
+    }
+
+    /// A period has passed: who could not be given anything is tried again.
+    pub(super) fn try_again(&mut self) {
+        if let Some(custody) = &mut self.custody {
+            custody.unreached.clear();
         }
     }
 
@@ -196,9 +214,13 @@ impl RingNode {
             .is_some_and(|custody| !custody.owed.is_empty())
     }
 
-    /// Before it goes, everything it keeps goes to the node after it.
+    /// Before it goes, everything it keeps goes to the first after it that takes it.
     pub(super) fn bequeath(&mut self, now: Instant) {
-        if let (Some(heir), Some(custody)) = (self.near.successor(), &mut self.custody) {
+        let Some(custody) = &mut self.custody else {
+            return;
+        };
+        let mut after = self.near.successors().iter();
+        if let Some(heir) = after.find(|heir| !custody.unreached.contains(heir)).copied() {
             let keys: Vec<RecordKey> = custody.records.keys().cloned().collect();
             custody.owe(heir, keys);
         }
@@ -239,25 +261,21 @@ impl RingNode {
 
     pub(super) fn answer_store(&mut self, now: Instant, store: &RingStore) -> Message {
         let request = store.request;
-        let publisher = store
-            .publisher
-            .map(|address| HostPort::from(core::net::SocketAddr::from(address)));
+        let sender = Member::of(self.settings.space, &store.sender);
+        if store.copy && !self.vouches_for(now, sender) {
+            return busy(request);
+        }
+        let publisher =
+            (!store.copy).then(|| HostPort::from(core::net::SocketAddr::from(store.sender.address)));
+        if let Some(refused) = publisher.as_ref().and_then(|by| self.not_for_us(by, store)) {
+            return refused;
+        }
         let mut full = false;
         for record in store.records.iter() {
-            if let Some(publisher) = &publisher {
-                let of_another = record.holders.iter().any(|claim| {
-                    claim.port != publisher.port
-                        || claim.host.as_ref().is_some_and(|host| *host != publisher.host)
-                });
-                if of_another {
-                    return refusal(request, Refusal::BadCookie, "nobody speaks for another holder");
-                }
-                let key = RecordKey::of(self.settings.space, record);
-                if !self.near.owns(key.at) {
-                    return refusal(request, Refusal::NotOwner, "another node owns this key");
-                }
-            }
             full |= self.keep(now, publisher.as_ref(), record).full;
+            if store.copy {
+                self.note_stray(now, sender, record);
+            }
         }
         self.send_owed(now);
         if full {
@@ -268,6 +286,39 @@ impl RingNode {
             return refusal(request, Refusal::LimitReached, text);
         }
         self.ack(request)
+    }
+
+    /// The refusal of what a publisher may not say, or not here; nothing of it is kept.
+    fn not_for_us(&self, publisher: &HostPort, store: &RingStore) -> Option<Message> {
+        let request = store.request;
+        for record in store.records.iter() {
+            let of_another = record.holders.iter().any(|claim| {
+                claim.port != publisher.port
+                    || claim.host.as_ref().is_some_and(|host| *host != publisher.host)
+            });
+            if of_another {
+                let text = "nobody speaks for another holder";
+                return Some(refusal(request, Refusal::BadCookie, text));
+            }
+            let key = RecordKey::of(self.settings.space, record);
+            if !self.near.owns(key.at) {
+                let text = "another node owns this key";
+                return Some(refusal(request, Refusal::NotOwner, text));
+            }
+        }
+        None
+    }
+
+    /// A copy that came back from beyond the key, and is not for this node: as after a split, when several nodes have come
+    /// between at once.
+    fn note_stray(&mut self, now: Instant, from: Member, record: &RingRecord) {
+        let key = RecordKey::of(self.settings.space, record);
+        let owner_is_before = !self.near.owns(key.at) && between_or_end(key.at, self.near.me.id, from.id);
+        if owner_is_before && let Some(custody) = &mut self.custody {
+            custody.strays.insert(key);
+            let soon = now.after(RING_STRAYS);
+            self.audit_at = Some(self.audit_at.map_or(soon, |at| at.min(soon)));
+        }
     }
 
     pub(super) fn answer_fetch(&self, now: Instant, fetch: &RingFetch) -> Message {

@@ -148,7 +148,7 @@ impl RingNode {
         self.open = Some(Box::new(Operation::Join(joining)));
     }
 
-    pub(super) fn join_replied(&mut self, now: Instant, mut joining: Joining, to: Member, reply: &Reply<'_>) {
+    pub(super) fn join_replied(&mut self, now: Instant, mut joining: Joining, reply: &Reply<'_>) {
         let space = self.settings.space;
         match reply {
             Reply::Answer(Message::RingState(state)) => {
@@ -181,9 +181,7 @@ impl RingNode {
                 self.be_nowhere();
                 return;
             }
-            Reply::Gone | Reply::Answer(_) => {
-                let _ = to;
-            }
+            Reply::Gone | Reply::Answer(_) => {}
         }
         self.join_on(now, joining);
     }
@@ -206,6 +204,7 @@ impl RingNode {
             .adopt(self.settings.successors, first, list.into_iter().skip(1));
         self.near.predecessor = Some(before);
         self.standing = Standing::In;
+        self.grown_at = now;
         self.settle_at = Some(now);
         self.finger_at = Some(now);
         self.audit_at = Some(now.after(self.about_audit()));
@@ -220,6 +219,7 @@ impl RingNode {
         self.open = None;
         self.view = None;
         self.notified.clear();
+        self.givers.clear();
         self.near.clear();
         self.near.me.incarnation = self.rng.next_u64().max(1);
         self.asks.clear();

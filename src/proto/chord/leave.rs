@@ -5,7 +5,7 @@ use super::member::Member;
 use super::node::{RingEvent, RingNode, Standing};
 use crate::limits::RING_LEAVE_WAIT;
 use crate::time::Instant;
-use crate::wire::RingLeave;
+use crate::wire::{RingLeave, RingMember};
 
 impl RingNode {
     pub(super) fn leave(&mut self, now: Instant) {
@@ -36,9 +36,13 @@ impl RingNode {
                 .collect()
         };
         self.now_out();
-        // Whoever is told looks, and finds no member here.
+        self.say_goodbye(now, &told, sender);
+    }
+
+    /// Whoever is told looks, and finds no member here, or another than `sender`, which this node was.
+    pub(super) fn say_goodbye(&mut self, now: Instant, told: &[Member], sender: RingMember) {
         for member in told {
-            self.ask(now, member, Purpose::Word, |request, ring| {
+            self.ask(now, *member, Purpose::Word, |request, ring| {
                 RingLeave {
                     request,
                     ring,

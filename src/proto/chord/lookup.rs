@@ -8,7 +8,7 @@ use super::asks::{Purpose, Reply};
 use super::member::Member;
 use super::node::{CommandNumber, RingEvent, RingNode, Standing};
 use super::records::RecordKey;
-use crate::limits::{RING_LOOKUPS_MAX, RING_STEPS_MAX, RING_WALK_MAX};
+use crate::limits::{RING_HINTS_MAX, RING_LOOKUPS_MAX, RING_STEPS_MAX, RING_WALK_MAX};
 use crate::ring::{NodeAddress, RingId, between};
 use crate::time::Instant;
 use crate::wire::{Message, Refusal, RingHops, RingStep, RingVerdict};
@@ -59,8 +59,6 @@ pub enum LookupFault {
     Busy,
     /// The owner would not keep the record.
     Refused(Refusal),
-    /// Contents are found by name or id only.
-    NoKey,
 }
 
 impl fmt::Display for LookupFault {
@@ -72,7 +70,6 @@ impl fmt::Display for LookupFault {
             Self::TooMany => f.write_str("too many lookups are open at this node"),
             Self::Busy => f.write_str("the owner is changing its place in the ring: try again in a moment"),
             Self::Refused(code) => write!(f, "the owner would not keep the record ({})", code.code()),
-            Self::NoKey => f.write_str("the ring finds contents by name or id only"),
         }
     }
 }
@@ -300,6 +297,11 @@ impl Lookup {
         &self.aim
     }
 
+    #[cfg(test)]
+    pub(super) const fn hints_kept(&self) -> usize {
+        self.hints.len()
+    }
+
     /// Whom to ask now, and whether it is to confirm that the key is its own.
     fn next(&mut self) -> Option<(Member, bool)> {
         loop {
@@ -359,6 +361,8 @@ impl Lookup {
             }
         }
         self.yields = None;
+        let farthest = self.hints.len().saturating_sub(RING_HINTS_MAX);
+        self.hints.drain(..farthest);
         None
     }
 }

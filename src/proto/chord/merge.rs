@@ -11,7 +11,7 @@ use super::member::Member;
 use super::node::{Operation, RingNode, Standing};
 use crate::ring::{NodeAddress, between};
 use crate::time::Instant;
-use crate::wire::{Message, RingLeave, RingNotify, RingState};
+use crate::wire::{Message, RingState};
 
 impl RingNode {
     pub(super) fn look_for_another_ring(&mut self, now: Instant) {
@@ -43,23 +43,11 @@ impl RingNode {
                     self.open = Some(Box::new(Operation::AskBetween(next, owner)));
                     self.ask_state(now, owner, Purpose::Operation);
                 }
-                Some(next) if next != owner => self.tell(now, owner),
+                Some(next) if next != owner => self.notify(now, owner),
                 _ => {}
             },
             Standing::In | Standing::Joining | Standing::Out => {}
         }
-    }
-
-    fn tell(&mut self, now: Instant, owner: Member) {
-        let sender = self.near.me.wire();
-        self.ask(now, owner, Purpose::Word, |request, ring| {
-            RingNotify {
-                request,
-                ring,
-                sender,
-            }
-            .into()
-        });
     }
 
     /// The other ring's state, for a member of a young ring.
@@ -75,8 +63,8 @@ impl RingNode {
         };
         let ours_leads = ours.first();
         let moves = match &state.view {
-            // Grown rings do not move.
-            None => true,
+            // Grown rings do not move. One of ours that is grown is so because ours is about to be.
+            None => !ours.members.contains(&owner),
             Some(theirs) if theirs.members.iter().any(|member| *member == self.near.me.wire()) => false,
             Some(theirs) => {
                 let theirs_leads = theirs.members.first().map(|member| member.address);
@@ -84,22 +72,13 @@ impl RingNode {
             }
         };
         if !moves {
-            self.tell(now, owner);
+            self.notify(now, owner);
             return;
         }
         let sender = self.near.me.wire();
         let others = self.near.successors().to_vec();
         self.be_nowhere();
-        for other in others {
-            self.ask(now, other, Purpose::Word, |request, ring| {
-                RingLeave {
-                    request,
-                    ring,
-                    sender,
-                }
-                .into()
-            });
-        }
+        self.say_goodbye(now, &others, sender);
         self.join_anew(now, vec![owner.address]);
     }
 }

@@ -23,6 +23,8 @@ mod publish;
 mod records;
 mod repair;
 mod settle;
+mod shrink;
+mod vouch;
 mod young;
 
 pub use lookup::{LookupFault, Owner};

@@ -4,7 +4,8 @@
 //! never has more than the ring's entries. Of hints there is one at most for each power of two.
 
 use super::member::Member;
-use crate::ring::{RingId, RingSpace, between, between_or_end};
+use crate::ring::{NodeAddress, RingId, RingSpace, between, between_or_end};
+use std::collections::BTreeSet;
 
 /// The neighbours of a node.
 #[derive(Clone, Debug)]
@@ -55,6 +56,14 @@ impl Neighbours {
             list.push(member);
         }
         self.successors = list;
+    }
+
+    /// How many other nodes on a node's host this one knows, itself among them.
+    pub(super) fn of_host(&self, node: Member) -> usize {
+        let near = self.successors.iter().chain(&self.hints).chain(&self.predecessor);
+        let known: BTreeSet<NodeAddress> = near.chain([&self.me]).map(|member| member.address).collect();
+        let others = known.iter().filter(|known| **known != node.address);
+        others.filter(|other| other.ip == node.address.ip).count()
     }
 
     pub(super) fn forget_successors(&mut self) {

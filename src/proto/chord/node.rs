@@ -119,6 +119,8 @@ pub struct RingNode {
     /// Those that said they come before this node, while another operation was open.
     pub(super) notified: VecDeque<Member>,
     pub(super) view: Option<Box<View>>,
+    /// Since when its ring has not been young.
+    pub(super) grown_at: Instant,
     pub(super) contacts: VecDeque<NodeAddress>,
     pub(super) lookups: BTreeMap<u64, Box<Lookup>>,
     pub(super) next_number: u64,
@@ -128,6 +130,8 @@ pub struct RingNode {
     pub(super) audit_at: Option<Instant>,
     pub(super) leaving: Option<Instant>,
     pub(super) custody: Option<Box<Custody>>,
+    /// Nodes that give copies, and have been looked at.
+    pub(super) givers: VecDeque<Member>,
     pub(super) publishing: BTreeMap<CommandNumber, Publishing>,
     pub(super) fetching: BTreeMap<CommandNumber, Fetching>,
     pub(super) rng: Rng,
@@ -149,6 +153,7 @@ impl RingNode {
             open: None,
             notified: VecDeque::new(),
             view: None,
+            grown_at: Instant::ZERO,
             contacts: VecDeque::new(),
             lookups: BTreeMap::new(),
             next_number: 0,
@@ -158,6 +163,7 @@ impl RingNode {
             audit_at: None,
             leaving: None,
             custody: None,
+            givers: VecDeque::new(),
             publishing: BTreeMap::new(),
             fetching: BTreeMap::new(),
             rng,
@@ -223,6 +229,11 @@ impl RingNode {
     /// True while it would not tell its state.
     pub const fn is_busy(&self) -> bool {
         self.open.is_some()
+    }
+
+    /// True if the answer to this question may change its place.
+    pub fn heeds(&self, request: RequestNumber) -> bool {
+        self.asks.is_of_operation(request)
     }
 
     /// Does what is wanted; events that carry the number tell what became of it.
@@ -301,13 +312,14 @@ impl RingNode {
             self.miss(to);
         }
         match purpose {
-            Purpose::Operation => self.operation_replied(now, to, reply),
+            Purpose::Operation | Purpose::Patience => self.operation_replied(now, to, reply),
             Purpose::Lookup(number) => self.lookup_replied(now, number, to, reply),
             Purpose::Watch => self.watch_replied(now, to, reply),
             Purpose::Copy => self.copy_replied(now, to, reply),
             Purpose::Publish(number) => self.publish_replied(now, number, reply),
             Purpose::Fetch(number) => self.fetch_replied(now, number, reply),
             Purpose::Mirror => self.mirror_replied(now, to, reply),
+            Purpose::Vouch => self.vouch_replied(to, reply),
             Purpose::Word => {}
         }
         self.next_operation(now);
@@ -325,7 +337,7 @@ impl RingNode {
                 self.predecessor_replied(now, before, notifier, reply);
             }
             Operation::ProbeNotifier(notifier) => self.notifier_replied(notifier, reply),
-            Operation::Join(joining) => self.join_replied(now, joining, to, reply),
+            Operation::Join(joining) => self.join_replied(now, joining, reply),
             Operation::Change(change) => self.change_replied(now, change, to, reply),
             Operation::Takeover(takeover) => self.takeover_replied(now, takeover, to, reply),
             Operation::Repair(repair) => self.repair_replied(now, repair, reply),

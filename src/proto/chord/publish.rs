@@ -84,12 +84,13 @@ impl RingNode {
             self.published(number, (!full).then_some(()).ok_or(Refusal::LimitReached));
             return;
         }
-        let publisher = Some(self.near.me.address);
+        let sender = self.near.me.wire();
         self.ask(now, to, Purpose::Publish(number), |request, ring| {
             RingStore {
                 request,
                 ring,
-                publisher,
+                sender,
+                copy: false,
                 records: List::first_of([record]),
             }
             .into()
@@ -137,10 +138,7 @@ impl RingNode {
         wanted: Wanted,
         via: Option<NodeAddress>,
     ) {
-        let Some(key) = key_of(self.settings.space, &wanted) else {
-            self.event(RingEvent::Failed(number, LookupFault::NoKey));
-            return;
-        };
+        let key = key_of(self.settings.space, &wanted);
         let fetching = Fetching {
             wanted,
             replicas: self.settings.replicas,

@@ -5,12 +5,12 @@
 //! are never more of them than the bounds say, in all and of each holder.
 
 use super::member::RingSettings;
-use crate::limits::LEASE_SECS;
+use crate::limits::{HOLDERS_PER_LISTING_MAX, LEASE_SECS};
 use crate::name::{Host, HostPort};
 use crate::proto::claim::Claim;
 use crate::ring::{RingId, RingSpace};
 use crate::time::{Instant, Span};
-use crate::wire::{ContentInfo, ContentKey, GossipRecord, List, RingRecord, Wanted};
+use crate::wire::{ContentInfo, ContentKey, GossipRecord, List, RingKeyOf, RingRecord, Wanted};
 use core::ops::Bound;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,33 +18,44 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct RecordKey {
     pub(super) at: RingId,
-    by_id: bool,
-    content: ContentKey,
+    of: RingKeyOf,
+    /// None comes before every content, and is kept nowhere.
+    content: Option<ContentKey>,
 }
 
 impl RecordKey {
     pub(super) fn of(space: RingSpace, record: &RingRecord) -> Self {
         let content = record.content.key();
-        let at = if record.by_id {
-            space.key_of_content(&content.id)
-        } else {
-            space.key_of_name(content.name.as_str())
+        let at = match (record.key, record.content.number) {
+            (RingKeyOf::Id, _) => space.key_of_content(&content.id),
+            (RingKeyOf::Number, Some(number)) => space.key_of_number(number),
+            (RingKeyOf::Name | RingKeyOf::Number, _) => space.key_of_name(content.name.as_str()),
         };
         Self {
             at,
-            by_id: record.by_id,
-            content,
+            of: record.key,
+            content: Some(content),
+        }
+    }
+
+    /// Before all records of what is looked for.
+    fn before(space: RingSpace, wanted: &Wanted) -> Self {
+        let (at, of) = match wanted {
+            Wanted::Name(name) => (space.key_of_name(name.as_str()), RingKeyOf::Name),
+            Wanted::Id(id) => (space.key_of_content(id), RingKeyOf::Id),
+            Wanted::Number(number) => (space.key_of_number(*number), RingKeyOf::Number),
+        };
+        Self {
+            at,
+            of,
+            content: None,
         }
     }
 }
 
-/// Where on the ring something that is looked for is kept; a number has no place.
-pub(super) fn key_of(space: RingSpace, wanted: &Wanted) -> Option<RingId> {
-    match wanted {
-        Wanted::Name(name) => Some(space.key_of_name(name.as_str())),
-        Wanted::Id(id) => Some(space.key_of_content(id)),
-        Wanted::Number(_) => None,
-    }
+/// Where on the ring something that is looked for is kept.
+pub(super) fn key_of(space: RingSpace, wanted: &Wanted) -> RingId {
+    RecordKey::before(space, wanted).at
 }
 
 #[derive(Debug)]
@@ -209,10 +220,25 @@ impl Records {
         kept.claims.insert(holder, claim);
     }
 
-    /// A record as it is told on.
+    /// A record as it is told to whoever asks for it: if not all holders fit, then those that have the content.
     pub(super) fn record(&self, now: Instant, key: &RecordKey) -> Option<RingRecord> {
-        let kept = self.kept.get(key)?;
-        let claims = kept.claims.iter().map(|(holder, claim)| GossipRecord {
+        let mut claims = self.claims(now, key);
+        claims.sort_by_key(|claim| (claim.withdrawn, !claim.complete));
+        self.told(key, List::first_of(claims))
+    }
+
+    /// A record with all its holders, as it is told to nodes that are to keep it.
+    pub(super) fn parts(&self, now: Instant, key: &RecordKey) -> Vec<RingRecord> {
+        let claims = self.claims(now, key);
+        let parts = claims.chunks(HOLDERS_PER_LISTING_MAX);
+        parts
+            .filter_map(|part| self.told(key, List::first_of(part.iter().cloned())))
+            .collect()
+    }
+
+    fn claims(&self, now: Instant, key: &RecordKey) -> Vec<GossipRecord> {
+        let claims = self.kept.get(key).into_iter().flat_map(|kept| &kept.claims);
+        let claims = claims.map(|(holder, claim)| GossipRecord {
             name: claim.name.clone(),
             host: Some(holder.host.clone()),
             port: holder.port,
@@ -221,9 +247,17 @@ impl Records {
             withdrawn: claim.withdrawn,
             complete: claim.complete,
         });
-        let holders = List::first_of(claims.filter(|claim| claim.remaining_secs > 0));
-        (!holders.is_empty()).then(|| RingRecord {
-            by_id: key.by_id,
+        claims.filter(|claim| claim.remaining_secs > 0).collect()
+    }
+
+    fn told(
+        &self,
+        key: &RecordKey,
+        holders: List<GossipRecord, HOLDERS_PER_LISTING_MAX>,
+    ) -> Option<RingRecord> {
+        let kept = self.kept.get(key).filter(|_| !holders.is_empty())?;
+        Some(RingRecord {
+            key: key.of,
             place: kept.place,
             content: kept.info.clone(),
             holders,
@@ -231,25 +265,30 @@ impl Records {
     }
 
     /// The keys of what is looked for, after `after`.
-    pub(super) fn matching<'r>(
-        &'r self,
+    pub(super) fn matching(
+        &self,
         space: RingSpace,
-        wanted: &'r Wanted,
-        after: Option<&'r ContentKey>,
-    ) -> impl Iterator<Item = &'r RecordKey> {
-        let at = key_of(space, wanted);
+        wanted: &Wanted,
+        after: Option<&ContentKey>,
+    ) -> impl Iterator<Item = &RecordKey> {
+        let before = RecordKey::before(space, wanted);
+        let from = RecordKey {
+            content: after.cloned(),
+            ..before.clone()
+        };
         let keys = self
             .kept
-            .keys()
-            .skip_while(move |key| at.is_some_and(|at| key.at < at));
-        let there = keys.take_while(move |key| Some(key.at) == at);
+            .range((Bound::Excluded(from), Bound::Unbounded))
+            .map(|(key, _)| key);
+        let there = keys.take_while(move |key| (key.at, key.of) == (before.at, before.of));
+        // On a small circle others lie at the same point.
         there.filter(move |key| {
-            let is_it = match wanted {
-                Wanted::Name(name) => !key.by_id && key.content.name == *name,
-                Wanted::Id(id) => key.by_id && key.content.id == *id,
-                Wanted::Number(_) => false,
-            };
-            is_it && after.is_none_or(|after| key.content > *after)
+            let info = self.kept.get(*key).map(|kept| &kept.info);
+            info.is_some_and(|info| match wanted {
+                Wanted::Name(name) => info.name == *name,
+                Wanted::Id(id) => info.id == *id,
+                Wanted::Number(number) => info.number == Some(*number),
+            })
         })
     }
 }

@@ -65,7 +65,7 @@ impl RingNode {
 
     pub(super) fn repair_replied(&mut self, now: Instant, mut repair: Repair, reply: &Reply<'_>) {
         match reply {
-            Reply::Answer(Message::RingState(state)) => {
+            Reply::Answer(Message::RingState(state)) if !self.is_left_out(state) => {
                 let member = Member::of(self.settings.space, &state.node);
                 repair.best = Some((member, state.clone()));
                 self.repair_on(now, repair);

@@ -16,9 +16,14 @@ impl RingNode {
     pub(super) fn settle(&mut self, now: Instant) {
         let pause = self.about(self.settings.stabilize);
         self.settle_at = Some(now.after(pause));
+        self.try_again();
         match self.standing {
             Standing::Young => self.watch(now),
-            Standing::In if self.open.is_none() => self.stabilize(now),
+            Standing::In if self.open.is_none() => {
+                if !self.shrink(now) {
+                    self.stabilize(now);
+                }
+            }
             // One operation at a time: this one is next.
             Standing::In => self.settle_soon(now),
             Standing::Out | Standing::Joining => self.settle_at = None,
@@ -58,6 +63,9 @@ impl RingNode {
 
     pub(super) fn successor_replied(&mut self, now: Instant, next: Member, reply: &Reply<'_>) {
         match reply {
+            Reply::Answer(Message::RingState(state)) if self.is_left_out(state) => {
+                self.left_out(now, next, state);
+            }
             Reply::Answer(Message::RingState(state)) => {
                 let next = Member::of(self.settings.space, &state.node);
                 self.take_list(next, state);
@@ -72,21 +80,23 @@ impl RingNode {
                     self.notify(now, next);
                 }
             }
-            Reply::Gone => {
-                self.near.drop_successor(next);
-                match self.near.successor() {
-                    Some(next) => self.notify(now, next),
-                    None => self.repair(now),
-                }
-            }
+            Reply::Gone => self.lose_successor(now, next),
             // It is busy itself, or confused: nothing has happened.
             Reply::Refused(..) | Reply::Answer(_) => self.settle_soon(now),
         }
     }
 
+    pub(super) fn lose_successor(&mut self, now: Instant, next: Member) {
+        self.near.drop_successor(next);
+        match self.near.successor() {
+            Some(next) => self.notify(now, next),
+            None => self.repair(now),
+        }
+    }
+
     pub(super) fn between_replied(&mut self, now: Instant, next: Member, before: Member, reply: &Reply<'_>) {
         match reply {
-            Reply::Answer(Message::RingState(state)) => {
+            Reply::Answer(Message::RingState(state)) if !self.is_left_out(state) => {
                 self.take_list(before, state);
                 self.notify(now, before);
             }
@@ -162,7 +172,8 @@ impl RingNode {
     }
 
     pub(super) fn notifier_replied(&mut self, notifier: Member, reply: &Reply<'_>) {
-        if matches!(reply, Reply::Answer(_)) {
+        let room = self.near.of_host(notifier) < self.settings.ids_per_host;
+        if matches!(reply, Reply::Answer(_)) && room {
             self.near.predecessor = Some(notifier);
             self.near.confirmed = true;
         }

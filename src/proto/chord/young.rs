@@ -10,16 +10,16 @@ use super::node::{Operation, RingEvent, RingNode, Standing};
 use crate::id::RequestNumber;
 use crate::proto::refusal;
 use crate::time::Instant;
-use crate::wire::{List, Message, Refusal, RingAsk, RingMembers, RingView};
+use crate::wire::{List, Message, Refusal, RingMembers, RingView};
 
 /// Everybody, as of one version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct View {
-    version: u64,
+    pub(super) version: u64,
     /// By seniority; the first leads.
-    members: Vec<Member>,
+    pub(super) members: Vec<Member>,
     /// Those that this node has found dead.
-    gone: Vec<Member>,
+    pub(super) gone: Vec<Member>,
 }
 
 /// The way from one view to the next.
@@ -32,6 +32,8 @@ pub(super) struct Change {
     /// The newcomer, who is told last.
     last: Option<Member>,
     gone: Vec<Member>,
+    /// Somebody's ring is not young.
+    refused: bool,
 }
 
 /// Finding out what the others know, before leading them.
@@ -110,19 +112,24 @@ impl RingNode {
             None => self.near.forget_successors(),
         }
         self.view = Some(Box::new(view));
-        if self.standing != Standing::Young {
-            self.standing = Standing::Young;
+        if self.standing == Standing::Young {
+            return;
+        }
+        if !self.is_member() {
             self.audit_at = Some(now.after(self.about_audit()));
-            let pause = self.about(self.settings.stabilize);
-            self.settle_at = Some(now.after(pause));
             self.event(RingEvent::Joined);
         }
+        self.standing = Standing::Young;
+        let pause = self.about(self.settings.stabilize);
+        self.settle_at = Some(now.after(pause));
     }
 
     /// The ring has as many members as lists and one more: it is young no longer.
     fn grow_up(&mut self, now: Instant) {
+        self.stop_operation();
         self.view = None;
         self.standing = Standing::In;
+        self.grown_at = now;
         self.settle_at = Some(now);
         let pause = self.about(self.settings.stabilize);
         self.finger_at = Some(now.after(pause));
@@ -143,7 +150,10 @@ impl RingNode {
             _ if view.gone.contains(&newcomer) => return busy(request),
             _ if view.members.contains(&newcomer) => {
                 // It has not heard that it is a member already.
-                self.tell_view(now, newcomer);
+                if !self.asks.waits_for(newcomer, Purpose::Word) {
+                    let view = view.wire(false);
+                    self.tell_members(now, newcomer, Purpose::Word, view);
+                }
                 return self.ack(request);
             }
             _ => {}
@@ -151,8 +161,8 @@ impl RingNode {
         let same = view.members.iter().find(|member| member.id == newcomer.id);
         if let Some(same) = same.copied() {
             if same.address == newcomer.address {
-                // Whoever asks from there is no member any more.
-                self.note_gone(now, same);
+                // Whoever asks from there is perhaps no member any more.
+                self.watch_one(now, same);
             }
             return self.id_taken(request, newcomer, same);
         }
@@ -165,25 +175,23 @@ impl RingNode {
         self.ack(request)
     }
 
-    fn tell_view(&mut self, now: Instant, to: Member) {
-        if let Some(view) = &self.view {
-            let view = view.wire(false);
-            let sender = self.near.me.wire();
-            self.ask(now, to, Purpose::Word, |request, ring| {
-                RingMembers {
-                    request,
-                    ring,
-                    sender,
-                    view,
-                }
-                .into()
-            });
-        }
+    /// Tells a node who is in the ring.
+    fn tell_members(&mut self, now: Instant, to: Member, purpose: Purpose, view: RingView) {
+        let sender = self.near.me.wire();
+        self.ask(now, to, purpose, |request, ring| {
+            RingMembers {
+                request,
+                ring,
+                sender,
+                view,
+            }
+            .into()
+        });
     }
 
     /// Leads everybody to the next view; `last` comes with it.
-    fn begin_change(&mut self, now: Instant, mut next: View, last: Option<Member>, grown: bool) {
-        next.version += 1;
+    pub(super) fn begin_change(&mut self, now: Instant, mut next: View, last: Option<Member>, grown: bool) {
+        next.version = next.version.saturating_add(1);
         let me = self.near.me;
         let others = next
             .members
@@ -196,6 +204,7 @@ impl RingNode {
             waiting: waiting.clone(),
             last,
             gone: Vec::new(),
+            refused: false,
         };
         for to in waiting {
             self.ask_change(now, &change, to);
@@ -204,21 +213,19 @@ impl RingNode {
     }
 
     fn ask_change(&mut self, now: Instant, change: &Change, to: Member) {
-        let (view, sender) = (change.next.wire(change.grown), self.near.me.wire());
-        self.ask(now, to, Purpose::Operation, |request, ring| {
-            RingMembers {
-                request,
-                ring,
-                sender,
-                view,
-            }
-            .into()
-        });
+        let view = change.next.wire(change.grown);
+        self.tell_members(now, to, Purpose::Operation, view);
     }
 
     fn change_on(&mut self, now: Instant, mut change: Change) {
         if !change.waiting.is_empty() {
             self.open = Some(Box::new(Operation::Change(change)));
+            return;
+        }
+        if change.refused && !change.grown {
+            let mut next = change.next;
+            next.members.retain(|member| Some(*member) != change.last);
+            self.begin_change(now, next, None, true);
             return;
         }
         if let Some(last) = change.last.take() {
@@ -245,6 +252,7 @@ impl RingNode {
         change.waiting.retain(|member| *member != to);
         match reply {
             Reply::Gone if change.next.members.contains(&to) => change.gone.push(to),
+            Reply::Refused(Refusal::RingBusy, _) => change.refused = true,
             // It knows a later view: this node was given up meanwhile.
             Reply::Refused(Refusal::StaleNumber, _) => {
                 self.join_others(now);
@@ -293,6 +301,16 @@ impl RingNode {
             leader => leader.into_iter().collect(),
         };
         for member in watched {
+            self.watch_one(now, member);
+        }
+    }
+
+    /// Looks whether a member of a young ring is still there.
+    pub(super) fn watch_one(&mut self, now: Instant, member: Member) {
+        let view = self.view.as_ref();
+        if view.is_some_and(|view| view.members.contains(&member))
+            && !self.asks.waits_for(member, Purpose::Watch)
+        {
             self.ask_state(now, member, Purpose::Watch);
         }
     }
@@ -312,8 +330,8 @@ impl RingNode {
                     {
                         self.join_others(now);
                     }
-                    // It has grown up, and so have we.
-                    None if view.members.len() > self.settings.successors => self.grow_up(now),
+                    // It is grown, and so are we.
+                    None => self.grow_up(now),
                     _ => {}
                 }
             }
@@ -342,9 +360,7 @@ impl RingNode {
             .filter(|member| **member != me && !gone.contains(member));
         let waiting: Vec<Member> = others.copied().collect();
         for member in &waiting {
-            self.ask(now, *member, Purpose::Operation, |request, ring| {
-                RingAsk { request, ring }.into()
-            });
+            self.ask_state(now, *member, Purpose::Patience);
         }
         self.takeover_on(
             now,
@@ -375,9 +391,7 @@ impl RingNode {
             // It is changing something: ask again.
             Reply::Refused(..) | Reply::Answer(_) => {
                 takeover.waiting.push(to);
-                self.ask(now, to, Purpose::Operation, |request, ring| {
-                    RingAsk { request, ring }.into()
-                });
+                self.ask_state(now, to, Purpose::Patience);
             }
         }
         self.takeover_on(now, takeover);
@@ -411,8 +425,8 @@ impl RingNode {
         let in_it = view.members.contains(&self.near.me);
         match self.standing {
             Standing::Out => refusal(request, Refusal::NotMember, "this node is in no ring"),
-            Standing::In => self.ack(request),
-            Standing::Joining if in_it && self.may_be_taken_in() => {
+            Standing::In => self.answer_shrink(now, request, sender, view, members.view.grown),
+            Standing::Joining if in_it && view.members.contains(&sender) && self.may_be_taken_in() => {
                 self.open = None;
                 self.take_view(now, view);
                 self.ack(request)
@@ -451,9 +465,7 @@ impl RingNode {
             self.join_others(now);
             return ack;
         }
-        if self.open.take().is_some() {
-            self.asks.forget(Purpose::Operation);
-        }
+        self.stop_operation();
         self.take_view(now, view);
         if grown {
             self.grow_up(now);

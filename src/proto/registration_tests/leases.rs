@@ -169,3 +169,66 @@ fn an_operator_may_choose_another_lease() {
     stage.wait(30);
     assert_eq!(stage.seen_names(), [""; 0]);
 }
+
+#[test]
+fn stamps_from_the_future_are_pulled_back_when_the_clock_is_trusted() {
+    use crate::limits::{WALL_CLOCK_JUMP, WALL_CLOCK_TRUSTED_AFTER};
+    let trusted = WALL_CLOCK_TRUSTED_AFTER.as_secs();
+    let mut stage = Stage::new();
+    let right = stage.join("right", 10);
+    stage.wait(trusted);
+    stage.keep_alive(right);
+    // Ten years ahead for an hour: somebody joins, and nothing is forgotten.
+    stage.now.wall.0 += 3_650 * 86_400;
+    let wrong = stage.join("wrong", 11);
+    assert_eq!(told(&mut stage, wrong), (1, stage.now.wall.0));
+    assert_eq!(told(&mut stage, right).0, 0, "as it is told for the moment");
+    stage.wait(3_600);
+    stage.now.wall.0 -= 3_650 * 86_400;
+    let set = stage.now.wall.0;
+    assert_eq!(told(&mut stage, wrong), (1, set), "never later than now");
+    assert_eq!(told(&mut stage, right), (1, WALL.0));
+    // Drift is not setting.
+    stage.wait(trusted - 1);
+    stage.now.wall.0 += i64::try_from(WALL_CLOCK_JUMP.as_secs()).expect("small");
+    told(&mut stage, wrong);
+    stage.wait(1);
+    assert_eq!(told(&mut stage, wrong), (1, set), "when the clock was set right");
+    stage.wait(30 * DAY);
+    assert_eq!(told(&mut stage, wrong), (0, set), "and it ends like any other");
+}
+
+#[test]
+fn a_clock_that_begins_in_the_past_harms_no_stamp() {
+    let mut stage = Stage::new();
+    let a = stage.join("a", 10);
+    let (wall, back) = (stage.now.wall.0, stage.now.wall.0);
+    for _ in 0..3 {
+        // It is set right before the day is over.
+        stage.now.wall.0 -= back;
+        stage.wait(80_000);
+        assert_eq!(told(&mut stage, a).0, 1);
+        stage.now.wall.0 += back;
+        assert_eq!(told(&mut stage, a), (1, wall));
+    }
+}
+
+/// Registrations of 30 days and the last one, as they are told of a peer. It joins by what it joined with, so that it is there.
+fn told(stage: &mut Stage, member: Member) -> (u32, i64) {
+    let nonce = u64::from(member.ip);
+    let again = stage.join_message("told", nonce, Some(member.cookie));
+    pdu!(Ack, stage.ask(&tcp(member.ip), again));
+    let request = stage.number();
+    let answer = stage.tell(PQuery {
+        request,
+        cookie: None,
+        after: PeerNumber(0),
+    });
+    let peers = pdu!(Peers, answer).peers.into_vec();
+    let ip = member.ip;
+    let peer = peers
+        .into_iter()
+        .find(|peer| peer.host == host(ip))
+        .expect("listed");
+    (peer.registrations, peer.registered)
+}

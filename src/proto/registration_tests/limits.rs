@@ -1,7 +1,7 @@
 //! The bounds of an RS, each hit.
 
 use super::*;
-use crate::limits::REGISTRATIONS_KEPT_MAX;
+use crate::limits::{OFFLINE_PEERS_MAX, REGISTRATIONS_KEPT_MAX};
 
 fn crowded(peers_max: usize) -> Stage {
     let mut stage = Stage::new();
@@ -124,4 +124,30 @@ fn what_has_gone_leaves_nothing_in_memory() {
         most.zip(least).is_some_and(|(most, least)| most - least < 200),
         "{sizes:?}"
     );
+}
+
+#[test]
+fn so_many_of_the_offline_are_named_and_all_are_counted() {
+    let mut stage = Stage::new();
+    for number in 0..=OFFLINE_PEERS_MAX {
+        for (name, nonce) in [("gone", 0), ("here", 1_000)] {
+            let join = stage.join_message(&format!("{name}-{number}"), nonce + number as u64, None);
+            let ack = pdu!(Ack, stage.ask(&tcp(10), join));
+            let cookie = ack.cookie.expect("a cookie");
+            if name == "gone" {
+                stage.leave(Member { ip: 10, cookie });
+            }
+        }
+        stage.wait(1);
+    }
+    let known = 2 * (OFFLINE_PEERS_MAX + 1);
+    assert_eq!(stage.rs.counts(stage.now), (known, known / 2, 0));
+    let named = stage.rs.offline(stage.now);
+    assert_eq!(named.len(), OFFLINE_PEERS_MAX);
+    assert_eq!(
+        named[0].name.as_str(),
+        format!("gone-{OFFLINE_PEERS_MAX}"),
+        "the latest first"
+    );
+    assert_eq!(named[OFFLINE_PEERS_MAX - 1].name.as_str(), "gone-1");
 }

@@ -172,3 +172,36 @@ fn silence_leads_to_a_probe_and_speech_puts_it_off() {
     assert_eq!(stage.rs.deadline(), None, "nothing is left to wait for");
     assert_eq!(refusal_code(stage.keep_alive(a)), Refusal::BadCookie);
 }
+
+#[test]
+fn who_is_offline_is_named_in_the_order_of_what_an_operator_wants_to_know() {
+    let mut stage = Stage::new();
+    let left = stage.join("left", 10);
+    stage.join("silent", 11);
+    let hidden = stage.join("hidden", 12);
+    stage.leave(left);
+    stage.wait(u64::from(LEASE_SECS) - 100);
+    pdu!(Ack, stage.keep_alive(hidden));
+    // Those that silence has caused say nothing about it any more.
+    while stage.rs.poll_probe().is_some() {}
+    stage.report(12);
+    let asked = probe(&mut stage);
+    stage.rs.handle_probe(&asked, false);
+    stage.wait(100);
+    let told = |stage: &mut Stage| {
+        let offline = stage.rs.offline(stage.now).into_vec();
+        let each = offline.into_iter();
+        each.map(|peer| (peer.name.to_string(), peer.lease_secs))
+            .collect::<Vec<_>>()
+    };
+    let of = |name: &str, lease_secs| (name.to_owned(), lease_secs);
+    let all = [of("hidden", LEASE_SECS - 100), of("silent", 0), of("left", 0)];
+    assert_eq!(told(&mut stage), all);
+    assert_eq!(stage.rs.counts(stage.now), (3, 0, 0));
+    pdu!(Ack, stage.keep_alive(hidden));
+    assert_eq!(told(&mut stage), all[1..]);
+    assert_eq!(stage.rs.counts(stage.now), (3, 1, 0));
+    pdu!(Ack, stage.rejoin("left", left));
+    assert_eq!(told(&mut stage), all[1..2]);
+    assert_eq!(stage.rs.counts(stage.now), (3, 2, 0));
+}

@@ -191,6 +191,13 @@ fn the_hidden_stay_hidden_over_a_restart() {
     keep(&mut stage, &mut store);
     restart(&mut stage, &mut store, true);
     assert!(stage.seen().is_empty());
+    let offline = stage.rs.offline(stage.now);
+    assert_eq!(
+        (offline.len(), offline[0].name.as_str()),
+        (1, "a"),
+        "and are named"
+    );
+    assert_eq!(stage.rs.counts(stage.now), (1, 0, 1));
     stage.keep_alive(a);
     assert_eq!(stage.holders("x"), ["a"]);
 }

@@ -67,6 +67,9 @@ impl Registry {
             } else {
                 wakes.push((peer.wake, *number));
             }
+            if peer.activity == Activity::Hidden {
+                self.hidden.insert(*number);
+            }
         }
         if let Some((number, _)) = peers.last() {
             self.restore_number(*number);

@@ -49,9 +49,9 @@ impl Departures {
         self.promised.push_back(departure);
     }
 
-    /// Whom something is promised to.
-    pub fn promised_to(&self) -> impl Iterator<Item = Reader> + '_ {
-        self.promised.iter().map(|departure| departure.reader)
+    /// True if nothing is promised to anybody.
+    pub fn is_empty(&self) -> bool {
+        self.promised.is_empty()
     }
 
     /// The next piece to send: the first whose time has come and whose getter is not being sent to and is `free`.

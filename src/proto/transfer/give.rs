@@ -8,8 +8,8 @@
 
 use super::Pieces;
 use crate::id::PieceIndex;
-use crate::limits::{ANNOUNCED_BEFORE, RELAY_PATIENCE};
-use crate::time::Instant;
+use crate::limits::{ANNOUNCED_BEFORE, HOPE_WORD, RELAY_PATIENCE};
+use crate::time::{Instant, Span};
 use std::collections::{BTreeMap, VecDeque};
 
 /// A getter, as its holder numbers it.
@@ -43,6 +43,11 @@ pub struct Giver {
     own: Pieces,
     /// What may be sent later, by rising time.
     patient: VecDeque<(Instant, PieceIndex)>,
+    /// When we last had hope of pieces that are not here.
+    hoped: Instant,
+    /// When getters are next told that there is nothing for them, and those who are to be told now.
+    dry_due: Instant,
+    dry: Vec<(Reader, Span)>,
 }
 
 /// A piece to be sent.
@@ -68,6 +73,9 @@ impl Giver {
             ready: have.clone(),
             own: Pieces::none(have.count()),
             patient: VecDeque::new(),
+            hoped: Instant::ZERO,
+            dry_due: Instant::ZERO,
+            dry: Vec::new(),
             have,
             getters: BTreeMap::new(),
             copies: vec![0; count],
@@ -123,14 +131,37 @@ impl Giver {
 
     /// When [`Giver::handle_timeout`] wants to be called: more of what is here may be sent then.
     pub fn deadline(&self) -> Option<Instant> {
-        self.patient.front().map(|(at, _)| *at)
+        let looks = !self.have.is_all() && !self.getters.is_empty();
+        let patient = self.patient.front().map(|(at, _)| *at);
+        patient.into_iter().chain(looks.then_some(self.dry_due)).min()
     }
 
-    /// Lets go what has waited long enough.
+    /// Lets go what has waited long enough, and looks who waits for nothing.
     pub fn handle_timeout(&mut self, now: Instant) {
         while let Some((_, piece)) = self.patient.pop_front_if(|(at, _)| *at <= now) {
             self.ready.insert(piece);
         }
+        if now >= self.dry_due {
+            self.dry_due = now.after(HOPE_WORD);
+            let hoped_before = now.since(self.hoped);
+            let getters = self.getters.iter().filter(|(_, getter)| self.is_dry(getter));
+            self.dry = getters.map(|(reader, _)| (*reader, hoped_before)).collect();
+        }
+    }
+
+    /// True if a getter waits and has all that is here. Who has everything always has something for somebody else.
+    fn is_dry(&self, getter: &Getter) -> bool {
+        getter.credits > 0 && !self.have.is_all() && getter.settled.holds_all_of(&self.have)
+    }
+
+    /// We had hope of more then, as a getter ourselves.
+    pub fn hope(&mut self, hoped: Instant) {
+        self.hoped = self.hoped.max(hoped);
+    }
+
+    /// A getter to be told that there is nothing for it here, and how long ago we last had hope of more.
+    pub fn poll_dry(&mut self) -> Option<(Reader, Span)> {
+        self.dry.pop()
     }
 
     /// A getter comes, with what it has settled; false if its map is of another content.
@@ -191,11 +222,6 @@ impl Giver {
         getters
             .filter(move |(_, getter)| waits(getter))
             .map(|(reader, getter)| (*reader, getter.settled.len()))
-    }
-
-    /// True if this getter waits for pieces, whether there are any for it or not.
-    pub fn has_credit(&self, reader: Reader) -> bool {
-        self.getters.get(&reader).is_some_and(|getter| getter.credits > 0)
     }
 
     /// The piece to send this getter now, for one of its credits; none if it has no credit, or lacks nothing
@@ -304,6 +330,7 @@ mod tests {
             assert!(giver.open(reader, Pieces::none(3)));
             giver.credit(reader, 3);
         }
+        giver.handle_timeout(NOW);
         giver.gain(NOW, PieceIndex(0), false);
         giver.gain(NOW, PieceIndex(2), true);
         let first = Chosen {
@@ -346,5 +373,25 @@ mod tests {
             "ours, though another has it"
         );
         assert_eq!(chosen(&mut giver), Some(PieceIndex(0)), "then what nobody has");
+    }
+
+    #[test]
+    fn who_waits_for_nothing_is_told_so_now_and_then() {
+        let mut giver = Giver::new(Pieces::none(3), Some(7));
+        assert!(giver.open(Reader(1), Pieces::none(3)));
+        giver.handle_timeout(NOW);
+        assert_eq!(giver.poll_dry(), None, "it waits for nothing yet");
+        giver.credit(Reader(1), 1);
+        let [first, second, third] = [1, 2, 3].map(|times| NOW.after(Span(HOPE_WORD.0 * times)));
+        assert_eq!(giver.deadline(), Some(first));
+        giver.handle_timeout(first);
+        assert_eq!(giver.poll_dry(), Some((Reader(1), first.since(Instant::ZERO))));
+        assert_eq!(giver.poll_dry(), None);
+        giver.hope(second);
+        giver.handle_timeout(second);
+        assert_eq!(giver.poll_dry(), Some((Reader(1), Span::ZERO)));
+        giver.gain(second, PieceIndex(0), true);
+        giver.handle_timeout(third);
+        assert_eq!(giver.poll_dry(), None, "there is something for it");
     }
 }

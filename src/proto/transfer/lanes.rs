@@ -5,7 +5,9 @@
 //! if that moves clearly more bytes, half as many if it does not move clearly less. Belongs here: that search, and
 //! the uplink's measured rate. Invariant: the width is at least two, so that one goes out while another begins.
 
-use crate::limits::{ANNOUNCE_AHEAD, CHUNK_BYTES_MAX, LANES_TRIAL, LANES_TRIAL_AGAIN, LANES_TRIAL_BYTES};
+use crate::limits::{
+    ANNOUNCE_AHEAD, CHUNK_BYTES_MAX, LANES_TRIAL, LANES_TRIAL_AGAIN, LANES_TRIAL_BYTES, LANES_TRIAL_MAX,
+};
 use crate::time::{Instant, Span};
 
 /// What is being tried.
@@ -80,8 +82,8 @@ impl Lanes {
         }
     }
 
-    /// Bytes were taken by the network; `contended` if getters waited for a lane meanwhile.
-    pub fn sent(&mut self, now: Instant, bytes: u64, contended: bool) {
+    /// Bytes of a piece of so many were taken by the network; `contended` if getters waited for a lane meanwhile.
+    pub fn sent(&mut self, now: Instant, bytes: u64, piece_bytes: u64, contended: bool) {
         // After a pause nothing is known: the time in which nothing was sent says nothing of the uplink.
         if now.since(core::mem::replace(&mut self.last, now)) >= PAUSE {
             self.abandon(now);
@@ -99,7 +101,7 @@ impl Lanes {
         self.bytes_per_sec = u64::try_from(rate).unwrap_or(u64::MAX);
         (self.since, self.bytes) = (now, 0);
         if contended {
-            self.judge(now, enough);
+            self.judge(now, enough, piece_bytes);
         } else {
             // A pause, or nobody to send more to: what was measured compares with nothing.
             self.abandon(now);
@@ -113,8 +115,14 @@ impl Lanes {
         }
     }
 
+    /// True if what a trial of twice the lanes begins is sent before long.
+    fn is_soon_over(&self, piece_bytes: u64) -> bool {
+        let begun = u128::from(piece_bytes) * self.width as u128;
+        begun * 1_000_000 <= u128::from(self.bytes_per_sec) * u128::from(LANES_TRIAL_MAX.0)
+    }
+
     /// `enough` bytes were moved to tell what new lanes do from what they first take in.
-    fn judge(&mut self, now: Instant, enough: bool) {
+    fn judge(&mut self, now: Instant, enough: bool, piece_bytes: u64) {
         let rate = self.bytes_per_sec;
         match self.trial.take() {
             // Twice the lanes move twice the bytes, or as many as before; the line is drawn between.
@@ -135,7 +143,7 @@ impl Lanes {
         if !(self.widen && enough) && self.width > WIDTH_MIN {
             self.trial = Some(Trial::Narrower(self.width, rate));
             self.width = (self.width / 2).max(WIDTH_MIN);
-        } else if enough {
+        } else if enough && self.is_soon_over(piece_bytes) {
             self.trial = Some(Trial::Wider(self.width, rate));
             self.width *= 2;
         }
@@ -145,16 +153,21 @@ impl Lanes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::{PIECE_BYTES_MAX, PIECE_BYTES_MIN};
 
     /// The width after so many seconds at an uplink, when each getter takes so much of it at most.
     fn width(uplink: u64, getter: u64, secs: u64) -> (usize, Lanes) {
+        width_of_pieces(PIECE_BYTES_MIN, uplink, getter, secs)
+    }
+
+    fn width_of_pieces(piece_bytes: u64, uplink: u64, getter: u64, secs: u64) -> (usize, Lanes) {
         // It has been idle for a minute.
         let (mut lanes, mut now) = (Lanes::default(), Instant(60_000_000));
         let (mut widest, end) = (0, now.after(Span::from_secs(secs)));
         while now < end {
             let rate = uplink.min(getter * lanes.width() as u64);
             now = now.after(Span(65_536 * 1_000_000 / rate));
-            lanes.sent(now, 65_536, true);
+            lanes.sent(now, 65_536, piece_bytes, true);
             widest = widest.max(lanes.width());
         }
         (widest, lanes)
@@ -172,6 +185,15 @@ mod tests {
     fn a_slow_uplink_that_was_idle_stays_narrow() {
         let (widest, lanes) = width(1_200_000, 1_200_000, 60);
         assert_eq!(widest, 4, "tried, and given up: {lanes:?}");
+    }
+
+    #[test]
+    fn large_pieces_on_a_slow_uplink_are_not_begun_for_a_trial() {
+        let (slow, fast) = (1_200_000, 12_500_000);
+        let (widest, _) = width_of_pieces(PIECE_BYTES_MAX, slow, slow, 60);
+        assert_eq!(widest, WIDTH_MIN, "two more would take half a minute");
+        let (widest, _) = width_of_pieces(PIECE_BYTES_MAX, fast, fast, 60);
+        assert_eq!(widest, 4, "tried, and given up");
     }
 
     #[test]
@@ -202,7 +224,7 @@ mod tests {
         let mut now = Instant(80_000_000);
         for _ in 0..20_000 {
             now = now.after(Span(5_000));
-            lanes.sent(now, 65_536, true);
+            lanes.sent(now, 65_536, PIECE_BYTES_MIN, true);
         }
         assert!(lanes.width() <= 4, "{lanes:?}");
     }
@@ -212,7 +234,7 @@ mod tests {
         let (mut lanes, mut now) = (Lanes::default(), Instant(1));
         for _ in 0..10_000 {
             now = now.after(Span(5_000));
-            lanes.sent(now, 65_536, false);
+            lanes.sent(now, 65_536, PIECE_BYTES_MIN, false);
         }
         assert_eq!(lanes.width(), WIDTH_MIN);
     }

@@ -2,14 +2,20 @@
 //!
 //! Driving it: [`Taker::open`] for each holder that is reached; [`Taker::handle_choice`], [`Taker::handle_cancel`],
 //! [`Taker::handle_progress`], [`Taker::handle_piece`] and [`Taker::close`] as things happen;
-//! [`Taker::handle_timeout`] at [`Taker::deadline`]; after each, [`Taker::poll_output`] until there is none. Invariant: every piece is in
-//! exactly one state, and a piece is expected from one holder at a time.
+//! [`Taker::handle_timeout`] at [`Taker::deadline`], which is also when [`Taker::is_hopeless`] may have become true; after each,
+//! [`Taker::poll_output`] until there is none. Invariant: every piece is in exactly one state, and a piece is expected from one
+//! holder at a time.
 
 use super::Pieces;
 use crate::id::PieceIndex;
-use crate::limits::{SLOW_PIECE, STALL, STALL_GIVE_UP, WINDOW_PIECES_MAX, WINDOW_SPAN};
+use crate::limits::{HOPE_LOST, HOPE_WORD, SLOW_PIECE, STALL, STALL_GIVE_UP, WINDOW_PIECES_MAX, WINDOW_SPAN};
 use crate::time::{Instant, Span};
+use core::ops::Range;
 use std::collections::{BTreeMap, VecDeque};
+
+/// Hope that was told of counts as older by this, more than the word was on its way: or what goes round among many would
+/// not grow old.
+const HEARSAY: Span = Span(HOPE_WORD.0 / 5);
 
 /// A holder, as its getter numbers it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -57,9 +63,16 @@ struct Holder {
     stalled: bool,
     /// What it owes takes so long that it is wanted from others too.
     late: bool,
+    /// It has nothing for us, and so it had hope of more last then; none while it may have something.
+    dry: Option<Instant>,
 }
 
 impl Holder {
+    /// When it last gave hope of a piece: now, if it owes one or may have one.
+    fn hoped(&self, now: Instant) -> Instant {
+        self.dry.filter(|_| self.expected.is_empty()).unwrap_or(now)
+    }
+
     /// How long it may be silent; none if it owes nothing and has let nothing down.
     fn patience(&self) -> Option<Span> {
         match (self.stalled, self.expected.is_empty(), self.begun) {
@@ -78,6 +91,8 @@ pub struct Taker {
     verified: Pieces,
     holders: BTreeMap<Source, Holder>,
     outputs: VecDeque<TakeOutput>,
+    /// When a holder was last lost that could have had something for us.
+    hoped: Instant,
 }
 
 impl Taker {
@@ -96,12 +111,25 @@ impl Taker {
             verified,
             holders: BTreeMap::new(),
             outputs: VecDeque::new(),
+            hoped: Instant::ZERO,
         }
     }
 
     /// The pieces that are here.
     pub const fn verified(&self) -> &Pieces {
         &self.verified
+    }
+
+    /// The pieces that are not here, as runs by rising index.
+    pub fn missing(&self) -> Vec<Range<u32>> {
+        let mut runs: Vec<Range<u32>> = Vec::new();
+        for PieceIndex(piece) in Pieces::all(self.verified.count()).without(&self.verified) {
+            match runs.last_mut() {
+                Some(run) if run.end == piece => run.end += 1,
+                _ => runs.push(piece..piece + 1),
+            }
+        }
+        runs
     }
 
     /// What a holder is told at first: everything that is here or expected from another.
@@ -132,14 +160,16 @@ impl Taker {
             took: None,
             stalled: false,
             late: false,
+            dry: None,
         };
         self.holders.insert(source, holder);
         self.grant(source);
     }
 
     /// A holder is gone: what was expected from it is wanted from the others.
-    pub fn close(&mut self, source: Source) {
+    pub fn close(&mut self, now: Instant, source: Source) {
         if let Some(holder) = self.holders.remove(&source) {
+            self.hoped = self.hoped.max(holder.hoped(now));
             holder
                 .expected
                 .into_iter()
@@ -219,6 +249,7 @@ impl Taker {
         };
         holder.heard = now;
         holder.stalled = false;
+        holder.dry = None;
         if holder.credits == 0 {
             return false;
         }
@@ -251,6 +282,7 @@ impl Taker {
         if let Some(place) = holder.expected.iter().position(|expected| *expected == piece) {
             holder.expected.remove(place);
             holder.begun = false;
+            holder.late = false;
             self.release(piece, source);
             self.grant(source);
         }
@@ -282,10 +314,37 @@ impl Taker {
     pub fn handle_word(&mut self, now: Instant, source: Source) {
         if let Some(holder) = self.holders.get_mut(&source) {
             holder.heard = now;
+            holder.dry = None;
             if core::mem::replace(&mut holder.stalled, false) {
                 self.grant(source);
             }
         }
+    }
+
+    /// A holder says that it has nothing for us, and how long ago it last had hope of more.
+    pub fn handle_dry(&mut self, now: Instant, source: Source, hoped_before: Span) {
+        if let Some(holder) = self.holders.get_mut(&source) {
+            let before = hoped_before.0.saturating_add(HEARSAY.0);
+            holder.dry = Some(Instant(now.0.saturating_sub(before)));
+        }
+    }
+
+    /// True if a holder has nothing for us, as far as it has said.
+    pub fn is_dry(&self, source: Source) -> bool {
+        let dry = |holder: &Holder| holder.dry.is_some() && holder.expected.is_empty();
+        self.holders.get(&source).is_some_and(dry)
+    }
+
+    /// When there was last hope of a piece that is not here: somebody owed one, or could have had one. What a holder
+    /// says of its own hope is never newer than that hope, so getters that wait for each other do not keep it alive.
+    pub fn hoped(&self, now: Instant) -> Instant {
+        let holders = self.holders.values().map(|holder| holder.hoped(now));
+        holders.fold(self.hoped, Instant::max)
+    }
+
+    /// True if what is missing is nowhere: all holders have nothing for us, and have had no hope of more for long.
+    pub fn is_hopeless(&self, now: Instant) -> bool {
+        !self.verified.is_all() && now.since(self.hoped(now)) >= HOPE_LOST
     }
 
     /// True if this piece counts when it comes from this holder: it has chosen it, and no other has since.
@@ -358,7 +417,11 @@ impl Taker {
             let silent = holder.heard.after(holder.patience()?);
             Some(self.late_at(*source).map_or(silent, |late| late.min(silent)))
         });
-        silent.min()
+        // If somebody gives hope now, that has no end yet.
+        let hoped = self.hoped(Instant(u64::MAX));
+        let dry = hoped < Instant(u64::MAX) && !self.verified.is_all();
+        let hopeless = dry.then(|| hoped.after(HOPE_LOST));
+        silent.chain(hopeless).min()
     }
 
     /// When the piece that a holder is sending has taken so long that others should have it too: twice as long
@@ -418,7 +481,7 @@ impl Taker {
             }
             if dead {
                 self.outputs.push_back(TakeOutput::Drop(source));
-                self.close(source);
+                self.close(now, source);
             }
         }
     }

@@ -59,7 +59,7 @@ fn what_a_lost_holder_owed_is_wanted_from_others() {
     let mut taker = two_holders(4);
     assert!(taker.handle_choice(Instant(1), A, P0));
     outputs(&mut taker);
-    taker.close(A);
+    taker.close(Instant(2), A);
     assert_eq!(outputs(&mut taker), [TakeOutput::Want(B, P0)]);
     assert!(taker.handle_choice(Instant(2), B, P0));
 }
@@ -69,7 +69,7 @@ fn a_choice_that_crossed_with_our_word_is_asked_for_again() {
     let mut taker = two_holders(4);
     // B is told that A sends it, and takes back what it had just chosen; by then A is gone and the choice is in.
     assert!(taker.handle_choice(Instant(1), A, P0));
-    taker.close(A);
+    taker.close(Instant(2), A);
     assert!(taker.handle_choice(Instant(2), B, P0));
     taker.open(Instant(3), A);
     outputs(&mut taker);
@@ -115,7 +115,7 @@ fn a_stalled_holder_loses_its_pieces_and_then_its_place() {
 #[test]
 fn who_has_only_announced_a_piece_may_let_it_wait() {
     let mut taker = two_holders(4);
-    taker.close(B);
+    taker.close(Instant(2), B);
     assert!(taker.handle_choice(Instant(0), A, P0));
     outputs(&mut taker);
     let due = Instant::ZERO.after(SLOW_PIECE);
@@ -170,7 +170,7 @@ fn what_is_overdue_counts_until_another_has_chosen_it() {
     assert!(told.contains(&TakeOutput::Settled(B, P0)), "{told:?}");
     // Who is gone brings nothing more.
     taker.handle_timeout(stall.after(SLOW_PIECE));
-    taker.close(B);
+    taker.close(Instant(2), B);
     outputs(&mut taker);
     assert!(!taker.expects(B, P1) && taker.handle_choice(stall, A, P1));
 }
@@ -269,4 +269,36 @@ fn a_fast_holder_gets_a_wider_window() {
         (2..=WINDOW_PIECES_MAX).contains(&window) && window > 4,
         "{window}"
     );
+}
+
+#[test]
+fn what_nobody_has_or_hopes_for_is_given_up() {
+    let mut taker = two_holders(4);
+    let at = |millis| Instant::ZERO.after(Span::from_millis(millis));
+    assert_eq!(taker.deadline(), None, "either may have something");
+    taker.handle_dry(at(1_000), A, Span::from_millis(900));
+    assert_eq!(taker.hoped(at(1_100)), at(1_100), "the other may");
+    taker.handle_dry(at(1_200), B, Span(Span::from_millis(200).0 - HEARSAY.0));
+    assert_eq!(taker.hoped(at(5_000)), at(1_000));
+    let lost = at(1_000).after(HOPE_LOST);
+    assert_eq!(taker.deadline(), Some(lost));
+    assert!(!taker.is_hopeless(Instant(lost.0 - 1)) && taker.is_hopeless(lost));
+    // What each has heard of the other's hope is no hope.
+    taker.handle_dry(lost, A, lost.since(at(1_000)));
+    assert!(taker.is_hopeless(lost));
+    // Somebody chooses, or owes, or comes: there is hope.
+    assert!(taker.handle_choice(lost, A, P0));
+    assert!(!taker.is_hopeless(lost));
+    taker.handle_dry(lost, A, HOPE_LOST);
+    assert!(!taker.is_hopeless(lost), "it owes a piece");
+    taker.close(lost, A);
+    assert_eq!(
+        taker.hoped(lost.after(HOPE_LOST)),
+        lost,
+        "it was there until then"
+    );
+    assert!(taker.is_hopeless(lost.after(HOPE_LOST)));
+    assert_eq!(taker.missing().as_slice(), core::slice::from_ref(&(0..4)));
+    taker.open(lost.after(HOPE_LOST), A);
+    assert!(!taker.is_hopeless(lost.after(HOPE_LOST)), "a newcomer");
 }

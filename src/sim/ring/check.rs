@@ -7,7 +7,7 @@ use super::world::{Event, NodeIndex, RingWorld};
 use crate::proto::chord::{Member, RingNode, Standing};
 use crate::ring::{RingId, between};
 use crate::time::Instant;
-use crate::wire::{Message, RingState};
+use crate::wire::{Message, RingView};
 use core::fmt;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -62,8 +62,10 @@ pub struct RingCheck {
     /// How many principals a grown ring must have.
     principals_min: usize,
     seen: BTreeMap<NodeIndex, Seen>,
-    /// Since when each has been a principal without a break.
-    principal_since: BTreeMap<RingId, Instant>,
+    /// The principals, and since when each has been one without a break.
+    principal_since: BTreeMap<RingId, (Member, Instant)>,
+    /// The ring has been grown, with as many principals as it takes.
+    has_had_enough: bool,
     looks: u64,
 }
 
@@ -74,6 +76,7 @@ impl RingCheck {
             principals_min: successors + 1,
             seen: BTreeMap::new(),
             principal_since: BTreeMap::new(),
+            has_had_enough: false,
             looks: 0,
         }
     }
@@ -107,34 +110,70 @@ impl RingCheck {
         let lists: Vec<Listed> = members.iter().map(|seen| listed(seen)).collect();
         let circle = Circle::of(members.iter().map(|seen| seen.me));
         every_member_has_a_live_one(&circle, &lists)?;
-        let principals = circle.principals(&lists);
-        if members.iter().any(|seen| seen.standing == Standing::In) {
-            if principals.len() < self.principals_min {
-                let few = principals.len();
-                return Err(RingBroken(format!(
-                    "{few} principals, and {} are needed: {lists:#?}",
-                    self.principals_min
-                )));
-            }
+        let asking = world.under_way();
+        let pending: Vec<Listed> = asking
+            .filter_map(|event| pending(world, event, &|to| self.seen.get(&to)))
+            .collect();
+        let principals = circle.principals(lists.iter().chain(&pending));
+        // A newcomer that a ring did not count in when it became young makes it no grown one.
+        let (young, rest): (Vec<&Seen>, Vec<&Seen>) =
+            members.iter().partition(|seen| seen.standing == Standing::Young);
+        let counted_in = |seen: &&Seen| young.iter().any(|other| other.list.contains(&seen.me));
+        let enough = self.has_had_enough || principals.len() >= self.principals_min;
+        let grown = young.is_empty() || enough && rest.iter().any(counted_in);
+        if grown {
+            self.enough_principals(&circle, &principals, &lists)?;
         } else {
+            let circle = Circle::of(young.iter().map(|seen| seen.me));
+            let lists: Vec<Listed> = young.iter().map(|seen| listed(seen)).collect();
             everybody_lists_everybody(&circle, &lists)?;
         }
         one_ordered_ring(&circle, &lists)?;
+        self.has_had_enough |= grown && principals.len() >= self.principals_min;
         self.note_principals(world.now(), &principals);
         Ok(())
     }
 
+    /// A ring grows up with as many as it takes, and loses them by death only. Of one that has shrunk somebody is left; it may
+    /// grow again before newcomers from earlier have settled.
+    fn enough_principals(
+        &self,
+        circle: &Circle,
+        principals: &[Member],
+        lists: &[Listed],
+    ) -> Result<(), RingBroken> {
+        let needed = if self.has_had_enough {
+            1
+        } else {
+            self.principals_min
+        };
+        if principals.len() < needed {
+            let few = principals.len();
+            return Err(RingBroken(format!(
+                "{few} principals, and {needed} are needed: {lists:#?}"
+            )));
+        }
+        let before = self.principal_since.values().map(|(member, _)| member);
+        let mut alive = before.filter(|member| circle.has(member));
+        match alive.find(|member| !principals.contains(member)) {
+            Some(lost) => Err(RingBroken(format!(
+                "{lost:?} was a principal, and is skipped: {lists:#?}"
+            ))),
+            None => Ok(()),
+        }
+    }
+
     fn note_principals(&mut self, now: Instant, principals: &[Member]) {
-        let ids: BTreeSet<RingId> = principals.iter().map(|member| member.id).collect();
-        self.principal_since.retain(|id, _| ids.contains(id));
-        for id in ids {
-            self.principal_since.entry(id).or_insert(now);
+        self.principal_since
+            .retain(|_, (member, _)| principals.contains(member));
+        for member in principals {
+            self.principal_since.entry(member.id).or_insert((*member, now));
         }
     }
 
     /// A principal that came before `owner` after `key` ever since `since`: then the answer `owner` is wrong.
     pub fn better(&self, key: RingId, owner: RingId, since: Instant) -> Option<RingId> {
-        let mut steady = self.principal_since.iter().filter(|(_, at)| **at <= since);
+        let mut steady = self.principal_since.iter().filter(|(_, (_, at))| *at <= since);
         steady
             .find(|(id, _)| **id != owner && (**id == key || between(key, **id, owner)) && owner != key)
             .map(|(id, _)| *id)
@@ -152,30 +191,36 @@ impl RingCheck {
         let mut lists: Vec<Listed> = members.iter().map(|seen| listed(seen)).collect();
         // A young ring that is complete is about to call itself grown.
         let complete = |members: usize| members >= self.principals_min;
-        let all = self.seen.values().filter(|seen| seen.is_member());
-        let mut grown = all
-            .into_iter()
-            .any(|seen| seen.standing == Standing::In || complete(seen.list.len() + 1));
+        let mut all = self.seen.values().filter(|seen| seen.is_member());
+        let mut grows = all.any(|seen| complete(seen.list.len() + 1));
         for event in world.under_way() {
-            match event {
-                Event::Answer {
-                    to,
-                    message: Message::RingState(state),
-                    ..
-                } if left.contains_key(to) => lists.extend(pending(world, left[to], state)),
-                Event::Request {
-                    message: Message::RingMembers(members),
-                    ..
-                } => grown |= complete(members.view.members.len()),
-                _ => {}
+            if let Event::Request {
+                message: Message::RingMembers(members),
+                ..
+            } = event
+            {
+                grows |= complete(members.view.members.len());
             }
+            lists.extend(pending(world, event, &|to| left.get(&to).copied()));
         }
         let circle = Circle::of(members.iter().map(|seen| seen.me));
-        let alive = every_member_has_a_live_one(&circle, &lists).is_ok();
-        alive && (!grown || circle.principals(&lists).len() >= self.principals_min)
+        // The last of a grown ring may be asked for a place before it knows that it is alone, and has nobody to name.
+        if self.has_had_enough && members.len() < 2 {
+            return false;
+        }
+        // Half-way to being grown it must not lose what it takes.
+        let is_young = self.seen.values().any(|seen| seen.standing == Standing::Young);
+        let needed = match () {
+            () if self.has_had_enough && !(grows && is_young) => 1,
+            () if grows || members.iter().any(|seen| seen.standing == Standing::In) => self.principals_min,
+            () => 0,
+        };
+        every_member_has_a_live_one(&circle, &lists).is_ok()
+            && circle.principals(lists.iter()).len() >= needed
     }
 
-    /// True if everybody is where they belong: all nodes members, all lists as long as they can be and right.
+    /// True if everybody is where they belong: all nodes members, all lists as long as they can be and right, and the ring
+    /// young if it is small.
     pub fn is_ideal(world: &RingWorld) -> bool {
         let nodes: Vec<&RingNode> = world.nodes().map(|(_, node)| node).collect();
         let circle = Circle::of(nodes.iter().map(|node| node.me()));
@@ -185,9 +230,12 @@ impl RingCheck {
             let after = (1..count).map(|step| circle.members[(at + step) % count]);
             let list: Vec<Member> = after.take(node.settings().successors).collect();
             let before = (count > 1).then(|| circle.members[(at + count - 1) % count]);
-            matches!(node.standing(), Standing::In | Standing::Young)
-                && node.successors() == list
-                && node.predecessor() == before
+            let standing = if count > node.settings().successors {
+                Standing::In
+            } else {
+                Standing::Young
+            };
+            node.standing() == standing && node.successors() == list && node.predecessor() == before
         })
     }
 }
@@ -200,15 +248,35 @@ fn listed(seen: &Seen) -> Listed {
 }
 
 /// The list that an answer under way will give a node.
-fn pending(world: &RingWorld, to: &Seen, state: &RingState) -> Option<Listed> {
-    let space = world.any_settings()?.space;
-    let node = Member::of(space, &state.node);
-    let theirs = state.successors.iter().map(|member| Member::of(space, member));
+fn pending<'s>(
+    world: &RingWorld,
+    event: &Event,
+    seen: &dyn Fn(NodeIndex) -> Option<&'s Seen>,
+) -> Option<Listed> {
+    let Event::Answer {
+        to,
+        message: Message::RingState(state),
+        ..
+    } = event
+    else {
+        return None;
+    };
+    // Other answers change nobody's place.
+    let heeds = |node: &RingNode| node.heeds(state.request);
+    world.node(*to).is_some_and(heeds).then_some(())?;
+    let to = seen(*to)?;
+    let left_out = |view: &RingView| view.members.iter().all(|member| *member != to.me.wire());
+    if state.view.as_ref().is_some_and(left_out) {
+        return None;
+    }
+    let settings = world.any_settings()?;
+    let member = |member| Member::of(settings.space, member);
+    let theirs = state.successors.iter().map(member);
     let list = match to.standing {
         Standing::Joining => theirs.collect(),
-        Standing::In => core::iter::once(node)
+        Standing::In => core::iter::once(member(&state.node))
             .chain(theirs)
-            .take(world.any_settings()?.successors)
+            .take(settings.successors)
             .collect(),
         Standing::Young | Standing::Out => return None,
     };
@@ -236,7 +304,7 @@ impl Circle {
     }
 
     /// The members that no list skips.
-    fn principals(&self, lists: &[Listed]) -> Vec<Member> {
+    fn principals<'l>(&self, lists: impl Iterator<Item = &'l Listed>) -> Vec<Member> {
         let count = self.members.len();
         let mut skipped = vec![false; count];
         for Listed { owner, list } in lists {

@@ -193,11 +193,7 @@ impl Life {
     }
 
     fn come(&mut self) {
-        let young = self
-            .world
-            .nodes()
-            .any(|(_, node)| node.standing() == Standing::Young);
-        if young && !self.leaving.is_empty() {
+        if self.is_small() && !self.leaving.is_empty() {
             return;
         }
         let contacts = self.some_members();
@@ -263,10 +259,21 @@ impl Life {
         self.check.look(&mut self.world)
     }
 
+    fn count(&self, standing: Standing) -> usize {
+        let nodes = self.world.nodes();
+        nodes.filter(|(_, node)| node.standing() == standing).count()
+    }
+
+    /// Young, or about to be.
+    fn is_small(&self) -> bool {
+        let members = self.count(Standing::Young) + self.count(Standing::In);
+        self.count(Standing::Young) > 0 || members <= self.schedule.successors + 1
+    }
+
     /// A young ring must not grow up with a member that is about to leave: who leads cannot know.
     fn may_grow_up(&self) -> bool {
-        let standing = |wanted| self.world.nodes().any(|(_, node)| node.standing() == wanted);
-        standing(Standing::Young) && standing(Standing::Joining)
+        let left_out = self.count(Standing::Young) > 0 && self.count(Standing::In) > 0;
+        left_out || self.is_small() && self.count(Standing::Joining) > 0
     }
 
     fn depart(&mut self, index: NodeIndex) {
@@ -290,7 +297,7 @@ impl Life {
 
     fn come_to_rest(&mut self) -> Result<(), RingBroken> {
         let quiet = self.world.now();
-        let periods = 60 + 4 * self.world.nodes().count();
+        let periods = 60 + 8 * self.world.nodes().count();
         for _ in 0..periods {
             if RingCheck::is_ideal(&self.world) {
                 self.life.settled = Some(self.world.now().since(quiet));

@@ -5,14 +5,14 @@
 use super::check::RingCheck;
 use super::ideal::IdealRing;
 use super::measure::{Lookups, pick};
+use super::sample::sample_record;
 use super::world::{NodeIndex, RingNetwork, RingWorld};
-use crate::id::ContentId;
-use crate::name::{ContentName, PeerName};
+use crate::name::ContentName;
 use crate::proto::chord::{CommandNumber, RingCommand, RingEvent, RingNode, RingSettings, Standing};
 use crate::ring::{NodeAddress, RingId};
 use crate::rng::Rng;
 use crate::time::{Instant, Span};
-use crate::wire::{ContentInfo, ContentKind, GossipRecord, List, RingRecord, Text, Wanted};
+use crate::wire::Wanted;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What lookups came to while nodes come and die.
@@ -221,43 +221,10 @@ fn is_ring_of(world: &RingWorld, half: &[NodeIndex]) -> bool {
     })
 }
 
-fn name_of(number: usize) -> Option<ContentName> {
-    ContentName::new(format!("file {number}")).ok()
-}
-
 fn publish(world: &mut RingWorld, index: NodeIndex, number: usize) {
-    let Some((name, holder, port)) = world.node(index).and_then(|node| {
-        let peer = PeerName::new(format!("peer {}", index.0)).ok()?;
-        Some((name_of(number)?, peer, node.me().address.port))
-    }) else {
-        return;
-    };
-    let content = ContentInfo {
-        kind: ContentKind::File,
-        id: ContentId(*blake3::hash(name.as_str().as_bytes()).as_bytes()),
-        name,
-        bytes: 1,
-        modified: 0,
-        media_type: Text::cut("text/plain"),
-        number: None,
-        title: None,
-    };
-    let claim = GossipRecord {
-        name: holder,
-        host: None,
-        port,
-        sequence: 1,
-        remaining_secs: crate::limits::LEASE_SECS,
-        withdrawn: false,
-        complete: true,
-    };
-    let record = RingRecord {
-        by_id: false,
-        place: false,
-        content,
-        holders: List::first_of([claim]),
-    };
-    world.command(index, RingCommand::Publish(Box::new(record)));
+    if let Some(record) = world.node(index).and_then(|node| sample_record(number, node)) {
+        world.command(index, RingCommand::Publish(Box::new(record)));
+    }
 }
 
 /// Looks for every record from some node.
@@ -266,7 +233,8 @@ fn count_found(world: &mut RingWorld, nodes: usize, records: usize) -> usize {
     let mut open = BTreeSet::new();
     for number in 0..records {
         let asker = NodeIndex(number * 7 % nodes);
-        let wanted = name_of(number).map(Wanted::Name);
+        let name = ContentName::new(format!("file {number}"));
+        let wanted = name.ok().map(Wanted::Name);
         let command = wanted.and_then(|wanted| world.command(asker, RingCommand::Fetch(wanted, None)));
         open.extend(command.map(|command| (asker, command)));
     }

@@ -220,6 +220,13 @@ impl RingWorld {
         Some(number)
     }
 
+    /// Asks one node something from the host of another, as whoever is there might; nobody waits for the answer.
+    pub fn ask(&mut self, from: NodeIndex, to: NodeIndex, message: Message) {
+        if let Some(to) = self.places.get(to.0).map(|place| place.address) {
+            self.send(from, to, message);
+        }
+    }
+
     /// From now on something is done wrong.
     pub const fn plant(&mut self, fault: PlantedRingFault) {
         self.planted.plant(fault);

@@ -7,7 +7,7 @@ use super::setup::Setup;
 use super::world::World;
 use crate::id::PieceIndex;
 use crate::proto::transfer::{Pieces, Source};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Peers times pieces up to which a peer's pieces are gone through after every step.
 const THOROUGH_MAX: usize = 1_000;
@@ -119,6 +119,27 @@ impl World {
                 states <= 1,
                 "peer {number}, piece {}: in {states} states",
                 piece.0
+            );
+        }
+    }
+
+    /// Whoever concludes that what it lacks is nowhere is right: nobody from whom it could come has anything of it.
+    pub(super) fn check_hopeless(&self, number: PeerNumber) {
+        let mut upstream = BTreeSet::from([number]);
+        let mut next = vec![number];
+        while let Some(one) = next.pop() {
+            let sends = |other: &PeerNumber| {
+                let peer = &self.peers[*other as usize];
+                peer.here && peer.plan.gives && !peer.plan.lies
+            };
+            let holders = self.peers[one as usize].holders.keys().copied();
+            next.extend(holders.filter(sends).filter(|other| upstream.insert(*other)));
+        }
+        let have = &self.ledger.have[number as usize];
+        for other in upstream {
+            assert!(
+                have.holds_all_of(&self.ledger.have[other as usize]),
+                "peer {number} has given up, and peer {other} has what it lacks"
             );
         }
     }

@@ -4,7 +4,7 @@
 
 use crate::id::PieceIndex;
 use crate::proto::transfer::Pieces;
-use crate::time::Instant;
+use crate::time::{Instant, Span};
 use core::cmp::Ordering;
 use std::collections::BinaryHeap;
 
@@ -51,6 +51,8 @@ pub(super) enum Tell {
     },
     /// It does not follow, or no more of it.
     Cancel(PieceIndex),
+    /// There is nothing for it, and so long ago there was last hope of more.
+    Dry(Span),
     /// The last bit of a chunk arrives; it was so long on the holder's line.
     Chunk {
         chunk: Chunk,
@@ -136,6 +138,7 @@ impl Event {
                 Tell::Choice { piece, .. } => (3 << 32) + u64::from(piece.0),
                 Tell::Cancel(piece) => (7 << 32) + u64::from(piece.0),
                 Tell::Chunk { chunk, .. } => (4 << 32) + u64::from(chunk.piece.0),
+                Tell::Dry(hoped_before) => (8 << 32) + hoped_before.0,
                 Tell::Close => 9,
             },
             Self::Received { chunk, .. } => (5 << 32) + u64::from(chunk.piece.0),

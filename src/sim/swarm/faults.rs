@@ -72,9 +72,10 @@ impl World {
 
     /// A getter takes nothing more from a holder in this exchange; false if there is none.
     fn drop_holder(&mut self, getter: PeerNumber, holder: PeerNumber) -> bool {
+        let now = self.now.instant();
         let peer = self.peer(getter);
         let open = peer.holders.remove(&holder).is_some();
-        peer.taker.close(Source(u64::from(holder)));
+        peer.taker.close(now, Source(u64::from(holder)));
         peer.incoming.retain(|_, incoming| incoming.holder != holder);
         open
     }

@@ -6,6 +6,9 @@ use super::world::World;
 impl World {
     /// A peer looks for others. Whoever knows one is known by it: each takes from the other.
     pub(super) fn meet(&mut self, number: PeerNumber) {
+        if self.setup.in_line {
+            return self.introduce(number, number.saturating_sub(1));
+        }
         let count = PeerNumber::try_from(self.peers.len()).unwrap_or(PeerNumber::MAX);
         if self.peers.len() <= self.setup.mesh_peers_max + 1 {
             for other in 0..count {

@@ -10,6 +10,8 @@ pub struct PeerReport {
     pub joined: Instant,
     /// When it had everything.
     pub done: Option<Instant>,
+    /// When it concluded that nobody has what it lacks.
+    pub gave_up: Option<Instant>,
     /// It went before the end, or when it was done.
     pub left: bool,
     /// Bytes of content it sent.

@@ -98,7 +98,7 @@ impl World {
         true
     }
 
-    fn exchange_of(&self, number: PeerNumber, reader: Reader) -> Option<(PeerNumber, Exchange)> {
+    pub(super) fn exchange_of(&self, number: PeerNumber, reader: Reader) -> Option<(PeerNumber, Exchange)> {
         let to = PeerNumber::try_from(reader.0).unwrap_or(PeerNumber::MAX);
         let exchange = self.peers[number as usize].getters.get(&to)?;
         Some((to, *exchange))

@@ -63,7 +63,7 @@ pub struct Setup {
     pub latency: Span,
     /// By how much the latency of a pair of peers may exceed [`Setup::latency`].
     pub latency_spread: Span,
-    /// The one that has everything at the beginning. It stays.
+    /// The one that has everything at the beginning.
     pub source: PeerPlan,
     /// The others, which have nothing.
     pub peers: Vec<PeerPlan>,
@@ -77,6 +77,8 @@ pub struct Setup {
     pub mesh_peers_max: usize,
     /// In a larger swarm, how many others a peer looks for besides the source.
     pub acquaintances: usize,
+    /// Each peer knows only the one before it, and the first one the source.
+    pub in_line: bool,
     /// A peer that has everything leaves at once, as `get` without `--linger` does.
     pub leaves_when_done: bool,
 }
@@ -98,6 +100,7 @@ impl Setup {
             turns: Turns::GiversFirst,
             mesh_peers_max: 40,
             acquaintances: 16,
+            in_line: false,
             leaves_when_done: false,
         }
     }

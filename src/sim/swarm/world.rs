@@ -158,8 +158,8 @@ impl World {
             self.lose(&event);
         }
         self.check_all();
-        let everybody = self.waiting == 0;
-        let peers = self.peers.into_iter().map(|peer| peer.report).collect();
+        let peers: Vec<PeerReport> = self.peers.into_iter().map(|peer| peer.report).collect();
+        let everybody = self.waiting == 0 && peers.iter().all(|peer| peer.gave_up.is_none());
         Report::new(&self.setup, peers, everybody, trace, steps)
     }
 
@@ -178,8 +178,22 @@ impl World {
                 self.peer(number).up.stalled = stops;
                 self.pump(number);
             }
-            _ if !self.peer(number).here => self.lose(&event),
-            Event::Meet => self.meet(number),
+            _ if !self.peer(number).here => {
+                // Nobody listens there any more.
+                if let Event::Ask {
+                    from,
+                    exchange,
+                    ask: Ask::Open(_),
+                } = &event
+                {
+                    self.tell(number, *from, *exchange, Tell::Close);
+                }
+                self.lose(&event);
+            }
+            Event::Meet => {
+                self.meet(number);
+                self.schedule(number);
+            }
             Event::Leave => self.leave(number),
             Event::Cut => self.cut(number),
             Event::Sent => self.sent(number),
@@ -223,7 +237,8 @@ impl World {
     /// A getter opens an exchange with a holder.
     pub(super) fn connect(&mut self, getter: PeerNumber, holder: PeerNumber) {
         let serves = self.peers[holder as usize].plan.gives;
-        if getter == holder || !serves || self.peer(getter).taker.verified().is_all() {
+        let here = self.peers[holder as usize].here;
+        if getter == holder || !serves || !here || self.peer(getter).taker.verified().is_all() {
             return;
         }
         self.exchanges += 1;
@@ -325,9 +340,10 @@ impl World {
                 peer.incoming
                     .retain(|_, incoming| (incoming.holder, incoming.piece) != (holder, piece));
             }
+            Tell::Dry(hoped_before) => peer.taker.handle_dry(now.instant(), source, hoped_before),
             Tell::Chunk { .. } => {}
             Tell::Close => {
-                peer.taker.close(source);
+                peer.taker.close(now.instant(), source);
                 peer.holders.remove(&holder);
                 peer.incoming.retain(|_, incoming| incoming.holder != holder);
                 self.events.put(now, getter, Event::Meet);
@@ -373,11 +389,26 @@ impl World {
     fn wake(&mut self, number: PeerNumber) {
         let now = self.now;
         let peer = self.peer(number);
+        if peer.wake != Some(now) {
+            // It was put off or done earlier.
+            return;
+        }
         peer.wake = None;
         if peer.taker.deadline().is_some_and(|due| due <= now.instant()) {
             peer.taker.handle_timeout(now.instant());
         }
+        if number != 0 {
+            peer.giver.hope(peer.taker.hoped(now.instant()));
+        }
         peer.giver.handle_timeout(now.instant());
+        while let Some((reader, hoped_before)) = self.peer(number).giver.poll_dry() {
+            if let Some((getter, exchange)) = self.exchange_of(number, reader) {
+                self.tell(number, getter, exchange, Tell::Dry(hoped_before));
+            }
+        }
+        if number != 0 && self.peer(number).taker.is_hopeless(now.instant()) {
+            return self.give_up(number);
+        }
         self.follow(number);
         self.pump(number);
     }
@@ -426,6 +457,18 @@ impl World {
         }
     }
 
+    /// A getter concludes that what it lacks is nowhere, and goes.
+    fn give_up(&mut self, number: PeerNumber) {
+        self.check_hopeless(number);
+        let now = self.now.instant();
+        let peer = self.peer(number);
+        peer.report.gave_up = Some(now);
+        if peer.plan.leaves.is_none() {
+            self.waiting -= 1;
+        }
+        self.leave(number);
+    }
+
     /// A getter has everything: it needs no holder any more.
     fn finished(&mut self, number: PeerNumber) {
         let now = self.now.instant();
@@ -434,7 +477,7 @@ impl World {
         peer.incoming.clear();
         let stays = peer.plan.leaves.is_none();
         for (holder, exchange) in core::mem::take(&mut peer.holders) {
-            self.peer(number).taker.close(Source(u64::from(holder)));
+            self.peer(number).taker.close(now, Source(u64::from(holder)));
             self.ask(number, holder, exchange, Ask::Close);
         }
         if stays {
