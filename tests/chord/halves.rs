@@ -160,5 +160,8 @@ fn halves_that_were_cut_from_each_other_become_one_ring() {
         found.as_secs_f64(),
         joined.elapsed().as_secs_f64()
     );
-    assert!(one_ring < JOINED_WITHIN && found < JOINED_WITHIN, "later than {JOINED_WITHIN:?}");
+    assert!(
+        one_ring < JOINED_WITHIN && found < JOINED_WITHIN,
+        "later than {JOINED_WITHIN:?}"
+    );
 }
