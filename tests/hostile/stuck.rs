@@ -1,7 +1,7 @@
 //! Those who stop in the middle, or never read: dropped in bounded time, and nobody else waits for them.
 
 use super::liar::Liar;
-use super::process::{Words, peer, rs, run, until_listed, write_random};
+use super::process::{Words, eventually, peer, rs, run, until_listed, write_random};
 use super::raw::{Raw, frame, own_kib, resident_kib, threads};
 use p2pdi::id::RequestNumber;
 use p2pdi::limits::{ANSWER_TIMEOUT, FRAME_DEADLINE, HELLO_DEADLINE};
@@ -231,7 +231,8 @@ fn who_never_reads_costs_a_peer_one_thread() {
     assert_eq!(got.code, 0, "{}", got.stderr);
     assert!(std::fs::read(out.join("doc.bin")).expect("read") == document);
     let most = threads_before + stuck.len() as u64 + 2;
-    assert!(threads(holder.id()) <= most, "{} threads", threads(holder.id()));
+    // The lanes that served the honest one end when they have been idle for a while.
+    eventually("a thread each", || (threads(holder.id()) <= most).then_some(()));
     let after = own_kib(holder.id());
     println!(
         "memory: {before} KiB before, {after} KiB with {} who never read",
