@@ -340,3 +340,13 @@ fn documents_are_found_by_their_number() {
         assert_eq!(found, names);
     }
 }
+
+#[test]
+fn small_halves_become_one_ring() {
+    // Seeds in which the last member of a young half had become the predecessor of a node of the other, and found itself.
+    for (nodes, successors, seed) in [(10, 5, 97), (14, 8, 97), (16, 8, 1)] {
+        let cut = partition(settings(successors), nodes, 20, seed);
+        assert!(cut.halves && cut.healed.is_some(), "{nodes}: {cut:?}");
+        assert_eq!((cut.records, cut.found), (20, 20), "{nodes}");
+    }
+}

@@ -1,9 +1,10 @@
 //! Split rings: noticing that there is another ring, and becoming one with it.
 //!
 //! A node remembers addresses of others and now and then lets one of them look up its own id. In one ring that leads
-//! back to the node itself. If it does not, there are two, and they grow together where they touch: a node takes the other
-//! ring's successor of its id if that is nearer than its own, or tells it that there is a node before it; the rest is
-//! stabilizing. A young ring cannot grow together with another; its members move over, one by one.
+//! back to the node itself. (A member of a young ring asks for the id after its own, which in one ring leads to the next.)
+//! If it does not, there are two, and they grow together where they touch: a node takes the other ring's successor of its
+//! id if that is nearer than its own, or tells it that there is a node before it; the rest is stabilizing. A young ring
+//! cannot grow together with another; its members move over, one by one.
 
 use super::asks::{Purpose, Reply};
 use super::lookup::Aim;
@@ -25,11 +26,18 @@ impl RingNode {
             .collect();
         let at = usize::try_from(self.rng.below(far.len() as u64)).unwrap_or(0);
         if let Some(contact) = far.get(at) {
-            self.begin_lookup(now, self.near.me.id, Aim::Mirror, Some(*contact));
+            // A member of a young ring may be the predecessor of a node of the other ring, which then takes it for the owner
+            // of its own id: it asks for what comes after it.
+            let me = self.near.me.id;
+            let key = match self.standing {
+                Standing::Young => self.settings.space.finger_start(me, 0),
+                Standing::In | Standing::Joining | Standing::Out => me,
+            };
+            self.begin_lookup(now, key, Aim::Mirror, Some(*contact));
         }
     }
 
-    /// Somebody else's way to this node's id ended at `owner`.
+    /// Somebody else's way to this node's id, or of a young ring to the one after it, ended at `owner`.
     pub(super) fn mirrored(&mut self, now: Instant, owner: Member) {
         let me = self.near.me;
         // Itself, or its ghost in the eyes of others.

@@ -13,6 +13,7 @@ use crate::ring::{NodeAddress, RingId};
 use crate::rng::Rng;
 use crate::time::{Instant, Span};
 use crate::wire::Wanted;
+use core::ops::Range;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What lookups came to while nodes come and die.
@@ -161,7 +162,7 @@ pub struct Partition {
     pub halves: bool,
     /// How long after the cut was mended there was one ring; none if it was not within ten minutes.
     pub healed: Option<Span>,
-    /// Records published, before and in both halves.
+    /// Records that the ring acknowledged, before and in both halves.
     pub records: usize,
     /// Records found when there was one ring.
     pub found: usize,
@@ -176,24 +177,18 @@ pub fn partition(settings: RingSettings, nodes: usize, records: usize, seed: u64
         let end = world.now().after(Span::from_secs(secs));
         world.run(end);
     };
-    for number in 0..records / 2 {
-        publish(&mut world, NodeIndex(number % nodes), number);
-    }
-    pass(&mut world, 60);
+    let mut kept = publish(&mut world, nodes, 0..records / 2, 60);
     for at in (0..nodes).step_by(2) {
         world.part(NodeIndex(at), 1);
     }
     pass(&mut world, 100);
-    for number in records / 2..records {
-        publish(&mut world, NodeIndex(number % nodes), number);
-    }
-    pass(&mut world, 20);
+    kept.append(&mut publish(&mut world, nodes, records / 2..records, 20));
     let (one, other): (Vec<NodeIndex>, Vec<NodeIndex>) =
         (0..nodes).map(NodeIndex).partition(|at| at.0 % 2 == 0);
     let mut partition = Partition {
         nodes,
         halves: [one, other].iter().all(|half| is_ring_of(&world, half)),
-        records,
+        records: kept.len(),
         ..Partition::default()
     };
     for at in 0..nodes {
@@ -207,7 +202,7 @@ pub fn partition(settings: RingSettings, nodes: usize, records: usize, seed: u64
         }
     }
     pass(&mut world, 5);
-    partition.found = count_found(&mut world, nodes, records);
+    partition.found = count_found(&mut world, nodes, &kept);
     partition
 }
 
@@ -221,17 +216,31 @@ fn is_ring_of(world: &RingWorld, half: &[NodeIndex]) -> bool {
     })
 }
 
-fn publish(world: &mut RingWorld, index: NodeIndex, number: usize) {
-    if let Some(record) = world.node(index).and_then(|node| sample_record(number, node)) {
-        world.command(index, RingCommand::Publish(Box::new(record)));
+/// Publishes records, each from some node, and tells those that the ring has acknowledged some seconds later.
+fn publish(world: &mut RingWorld, nodes: usize, numbers: Range<usize>, wait_secs: u64) -> Vec<usize> {
+    world.take_events();
+    let mut open = BTreeMap::new();
+    for number in numbers {
+        let by = NodeIndex(number % nodes);
+        let record = world.node(by).and_then(|node| sample_record(number, node));
+        let command = record.and_then(|record| world.command(by, RingCommand::Publish(Box::new(record))));
+        open.extend(command.map(|command| ((by, command), number)));
     }
+    let end = world.now().after(Span::from_secs(wait_secs));
+    world.run(end);
+    let events = world.take_events().into_iter();
+    let stored = events.filter_map(|(by, event)| match event {
+        RingEvent::Stored(command, _) => open.remove(&(by, command)),
+        _ => None,
+    });
+    stored.collect()
 }
 
 /// Looks for every record from some node.
-fn count_found(world: &mut RingWorld, nodes: usize, records: usize) -> usize {
+fn count_found(world: &mut RingWorld, nodes: usize, numbers: &[usize]) -> usize {
     world.take_events();
     let mut open = BTreeSet::new();
-    for number in 0..records {
+    for number in numbers {
         let asker = NodeIndex(number * 7 % nodes);
         let name = ContentName::new(format!("file {number}"));
         let wanted = name.ok().map(Wanted::Name);
