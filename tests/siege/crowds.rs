@@ -1,6 +1,6 @@
 //! Connections that say nothing, or a byte now and then.
 
-use super::process::rs;
+use super::process::{eventually, rs};
 use super::raw::{Raw, frame};
 use super::{amount, fresh_join_us, load, status, total};
 use p2pdi::net::connections_within;
@@ -31,22 +31,33 @@ fn p99_us(server: &super::Running) -> u64 {
     report["all"]["p99_us"].as_u64().expect("a latency")
 }
 
+/// The middle one.
+fn median(mut of: Vec<u64>) -> u64 {
+    of.sort_unstable();
+    of[of.len() / 2]
+}
+
 #[test]
 fn the_silent_cost_the_others_little() {
     let count = amount(1_000, 10_000);
     assert_eq!(connections_within(count, 1, 0), count, "raise ulimit -n");
     let server = rs(&["--workers", "8"]);
-    let idle = p99_us(&server);
-    // Greeted, for whoever is not is gone in seconds.
-    let silent: Vec<Raw> = (0..count).map(|_| Raw::greeted(&server.address)).collect();
-    let crowded = p99_us(&server);
-    let open = status(&server)["connections"].as_u64().expect("a count");
-    println!(
-        "p99 of a search: {idle} us alone, {crowded} us beside {} silent connections",
-        silent.len()
-    );
-    assert!(open >= count as u64, "{open} of {count} are open");
-    assert!(crowded <= amount(400_000, idle * 2), "{crowded} us");
+    let open = || status(&server)["connections"].as_u64().expect("a count");
+    let (mut alone, mut crowded) = (Vec::new(), Vec::new());
+    // In turns, for what else the machine does changes from second to second.
+    for _ in 0..amount(1, 5) {
+        alone.push(p99_us(&server));
+        // Greeted, for whoever is not is gone in seconds.
+        let silent: Vec<Raw> = (0..count).map(|_| Raw::greeted(&server.address)).collect();
+        crowded.push(p99_us(&server));
+        assert!(open() >= count as u64, "{} of {count} are open", open());
+        drop(silent);
+        eventually("the end of the silent", || (open() < 10).then_some(()));
+    }
+    println!("p99 of a search: {alone:?} us alone, {crowded:?} us beside {count} silent connections");
+    let (alone, crowded) = (median(alone), median(crowded));
+    println!("medians: {alone} us and {crowded} us");
+    assert!(crowded <= amount(400_000, alone * 2), "{crowded} us");
 }
 
 #[test]
