@@ -220,6 +220,8 @@ pub const PIECES_PER_GIVEN: u64 = 2;
 /// How long a relay leaves a piece to the one that got it first: a choice travels behind what its link has queued,
 /// so relays that do not wait send what another has just begun to. Longer makes large swarms slower.
 pub const RELAY_PATIENCE: Span = Span::from_millis(20);
+/// And how long at most, when much of its help comes twice.
+pub const RELAY_PATIENCE_MAX: Span = Span::from_millis(200);
 /// Pieces are announced so far ahead of their bytes: two holders that choose the same one hear of it in time. More
 /// would be choosing blindly.
 pub const ANNOUNCE_AHEAD: Span = Span::from_millis(40);
@@ -234,13 +236,21 @@ pub const TURN_WAIT_MAX: Span = Span::from_secs(600);
 pub const WORD_TO_WAITING: Span = Span::from_secs(2);
 /// How long an uplink is watched before and after it is tried with another number of lanes.
 pub const LANES_TRIAL: Span = Span::from_millis(100);
-/// After a trial that did not help, so long until the next.
+/// After a trial that did not help, so long until the next; twice as long after each that follows.
 pub const LANES_TRIAL_AGAIN: Span = Span::from_secs(1);
+/// And no longer than this: an uplink may change.
+pub const LANES_TRIAL_AGAIN_MAX: Span = Span::from_secs(16);
 /// More lanes are not tried where the pieces they begin would take the uplink longer than this: what is begun goes to its
 /// end, and all of it would come late.
 pub const LANES_TRIAL_MAX: Span = Span::from_secs(8);
 /// Bytes a lane must have moved before they tell of the link, and not of its socket's buffer.
 pub const LANES_TRIAL_BYTES: u64 = 256 * 1024;
+/// Where others wait for a lane, it is free when what is left on the way takes the uplink no longer than this: what waits in
+/// an uplink's own queue holds up what others say against it.
+pub const LANE_TAIL: Span = Span::from_millis(1);
+/// Lanes that are waited for hold together what the uplink takes in this time: less, and it is idle between two pieces;
+/// more, and small queues drop some of it.
+pub const LANES_SPAN: Span = Span::from_millis(25);
 /// A lane whose getter takes nothing for so long does not count: another may be sent to.
 pub const LANE_STUCK: Span = Span::from_millis(250);
 /// Lanes of one uplink: each is a thread while it sends.

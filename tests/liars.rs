@@ -134,8 +134,7 @@ fn a_piece_that_comes_late_from_a_partial_holder_is_waited_for() {
     });
     let begun = Instant::now();
     let got = get(&place.path().join("out"), &[&late.address]).run();
-    assert_eq!(got.code, 3, "{}", got.stderr);
-    assert!(got.stderr.contains("nobody has piece 2 of big"), "{}", got.stderr);
+    got.must_fail(3, "nobody has piece 2 of big");
     let took = begun.elapsed();
     assert!(took < STALL_GIVE_UP.to_std(), "{took:?}");
 }
@@ -166,12 +165,7 @@ fn who_chooses_more_than_it_was_asked_for_is_a_liar() {
         _ => Ok(()),
     });
     let got = get(&place.path().join("out"), &[&liar.address]).run();
-    assert_eq!(got.code, 5, "{}", got.stderr);
-    assert!(
-        got.stderr.contains("more than it was asked for"),
-        "{}",
-        got.stderr
-    );
+    got.must_fail(5, "more than it was asked for");
 }
 
 /// A holder may break off what another has brought. Whoever breaks off everything brings nothing.
@@ -192,12 +186,7 @@ fn who_takes_back_all_that_it_begins_is_given_up() {
     });
     let out = place.path().join("out");
     let got = get(&out, &[&liar.address]).run();
-    assert_eq!(got.code, 3, "{}", got.stderr);
-    assert!(
-        got.stderr.contains("sent much that was not needed"),
-        "{}",
-        got.stderr
-    );
+    got.must_fail(3, "sent much that was not needed");
 }
 
 /// Each choice of what is here is refused and its credit given again; whoever never begins what it announces has no end.

@@ -29,7 +29,7 @@ use crate::limits::SMALL_BYTES_MAX;
 use crate::name::HostPort;
 use crate::net::{Offer, Pacer, Stop, Uplink};
 use crate::proto::transfer::Manifest;
-use crate::storage::{Group, HashOrder, Hashers, Landing};
+use crate::storage::{Group, Landing};
 use crate::wire::ContentInfo;
 use account::Accounts;
 use core::fmt;
@@ -242,16 +242,12 @@ impl<'a> Fetcher<'a> {
         else {
             return Ok(None);
         };
-        let path = group.path(&content.name);
-        let (hashers, results) = Hashers::new(HashOrder::AsGiven);
-        hashers.hash([(path.clone(), stamp)])?;
-        while !self.stop.is_set() {
-            if let Ok(hashed) = results.recv_timeout(LOOK) {
-                let right = hashed.result.ok().filter(|manifest| manifest.id() == content.id);
-                return Ok(right.map(|manifest| (path, Arc::new(manifest))));
-            }
-        }
-        Ok(None)
+        let mut here = None;
+        self.hash_here(vec![(group.path(&content.name), stamp)], |hashed| {
+            let right = hashed.result.ok().filter(|manifest| manifest.id() == content.id);
+            here = right.map(|manifest| (hashed.path, Arc::new(manifest)));
+        })?;
+        Ok(here)
     }
 
     /// Fetches one small content.

@@ -6,10 +6,67 @@
 use super::account::{Account, Accounts};
 use super::many::{Order, Receiving};
 use super::{FetchFault, Fetched, Fetcher, LOOK};
-use crate::storage::{Group, HashOrder, Hashers};
+use crate::proto::transfer::Manifest;
+use crate::storage::{Group, HashOrder, Hashed, Hashers, Stamp};
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
+
+/// A look at what was ordered, and who is told what comes of it.
+struct Presence<'a> {
+    orders: &'a [Order],
+    group: &'a Group,
+    begun: Instant,
+    receiving: &'a mut dyn Receiving,
+}
+
+impl Presence<'_> {
+    fn ended(&mut self, order: usize, ended: io::Result<Fetched>) {
+        let took = self.begun.elapsed();
+        let ended = ended.map_err(|error| Accounts::default().unfetched(FetchFault::Disk(error), took));
+        self.receiving.ended(order, ended);
+    }
+
+    /// What lies there with the right size, and the orders whose content is not here.
+    fn of_the_size(&mut self) -> (BTreeMap<PathBuf, (usize, Stamp)>, BTreeSet<usize>) {
+        let (mut here, mut missing) = (BTreeMap::new(), BTreeSet::new());
+        for (order, wanted) in self.orders.iter().enumerate() {
+            match self.group.find(&wanted.info.name) {
+                Err(error) => self.ended(order, Err(error)),
+                Ok(Some(stamp)) if stamp.bytes == wanted.info.bytes => {
+                    here.insert(self.group.path(&wanted.info.name), (order, stamp));
+                }
+                Ok(_) => drop(missing.insert(order)),
+            }
+        }
+        (here, missing)
+    }
+
+    /// A content is here: it is made executable or not, as it was ordered.
+    fn found(&mut self, order: usize, stamp: Stamp, path: PathBuf, manifest: Manifest) {
+        let wanted = &self.orders[order];
+        let other = wanted
+            .executable
+            .filter(|executable| *executable != stamp.executable);
+        let mended = other.map_or(Ok(()), |executable| {
+            self.group.set_executable(&wanted.info.name, executable)
+        });
+        let fetched = mended.map(|()| Fetched {
+            path,
+            manifest: Arc::new(manifest),
+            account: Account::of(Vec::new(), self.begun.elapsed()),
+        });
+        self.ended(order, fetched);
+    }
+
+    /// True unless something lies in the way of this order.
+    fn has_place(&mut self, order: usize) -> bool {
+        let refused = self.group.refuse_to_replace(&self.orders[order].info.name);
+        refused.map_err(|error| self.ended(order, Err(error))).is_ok()
+    }
+}
 
 impl Fetcher<'_> {
     /// Tells of what is here already, or cannot be; the orders that are left.
@@ -20,82 +77,59 @@ impl Fetcher<'_> {
         begun: Instant,
         receiving: &mut dyn Receiving,
     ) -> Vec<usize> {
-        let mut missing = self.not_here(orders, group, begun, receiving);
-        missing.retain(|order| {
-            let refused = group.refuse_to_replace(&orders[*order].info.name);
-            let had = refused
-                .map_err(|error| Accounts::default().unfetched(FetchFault::Disk(error), begun.elapsed()));
-            had.map_err(|unfetched| receiving.ended(*order, Err(unfetched)))
-                .is_ok()
-        });
-        missing
-    }
-
-    /// Tells of what is here already, or has a directory in its way; the orders that are left.
-    fn not_here(
-        &self,
-        orders: &[Order],
-        group: &Group,
-        begun: Instant,
-        receiving: &mut dyn Receiving,
-    ) -> Vec<usize> {
-        let mut missing = BTreeSet::new();
-        let mut here = BTreeMap::new();
-        for (order, wanted) in orders.iter().enumerate() {
-            match group.find(&wanted.info.name) {
-                Err(error) => {
-                    let unfetched = Accounts::default().unfetched(FetchFault::Disk(error), begun.elapsed());
-                    receiving.ended(order, Err(unfetched));
-                }
-                Ok(Some(stamp)) if stamp.bytes == wanted.info.bytes => {
-                    here.insert(group.path(&wanted.info.name), (order, stamp));
-                }
-                Ok(_) => drop(missing.insert(order)),
-            }
-        }
-        let (hashers, results) = Hashers::new(HashOrder::AsGiven);
-        let files = here.iter().map(|(path, (_, stamp))| (path.clone(), *stamp));
-        if here.is_empty() || hashers.hash(files).is_err() {
-            missing.extend(here.into_values().map(|(order, _)| order));
-            return missing.into_iter().collect();
-        }
-        let total: u64 = here.values().map(|(_, stamp)| stamp.bytes).sum();
+        let mut presence = Presence {
+            orders,
+            group,
+            begun,
+            receiving,
+        };
+        let (mut here, mut missing) = presence.of_the_size();
+        let files: Vec<_> = here
+            .iter()
+            .map(|(path, (_, stamp))| (path.clone(), *stamp))
+            .collect();
+        let total: u64 = files.iter().map(|(_, stamp)| stamp.bytes).sum();
         let mut bytes = 0;
-        while !here.is_empty() && !self.stop.is_set() {
-            let Ok(hashed) = results.recv_timeout(LOOK) else {
-                continue;
-            };
+        let looked = self.hash_here(files, |hashed| {
             let Some((order, stamp)) = here.remove(&hashed.path) else {
-                continue;
+                return;
             };
             bytes += stamp.bytes;
-            let wanted = &orders[order];
-            let right = hashed
-                .result
-                .ok()
-                .filter(|manifest| manifest.id() == wanted.info.id);
-            let Some(manifest) = right else {
-                missing.insert(order);
-                continue;
-            };
-            receiving.advanced(bytes.min(total));
-            let mended = wanted
-                .executable
-                .filter(|executable| *executable != stamp.executable)
-                .map_or(Ok(()), |executable| {
-                    group.set_executable(&wanted.info.name, executable)
-                });
-            let result = match mended {
-                Ok(()) => Ok(Fetched {
-                    path: hashed.path,
-                    manifest: Arc::new(manifest),
-                    account: Account::of(Vec::new(), begun.elapsed()),
-                }),
-                Err(error) => Err(Accounts::default().unfetched(FetchFault::Disk(error), begun.elapsed())),
-            };
-            receiving.ended(order, result);
+            let manifest = hashed.result.ok();
+            match manifest.filter(|manifest| manifest.id() == orders[order].info.id) {
+                Some(manifest) => {
+                    presence.receiving.advanced(bytes.min(total));
+                    presence.found(order, stamp, hashed.path, manifest);
+                }
+                None => drop(missing.insert(order)),
+            }
+        });
+        if let Err(error) = looked {
+            log::warn!("what is here is not looked at: {error}");
         }
         missing.extend(here.into_values().map(|(order, _)| order));
-        missing.into_iter().collect()
+        let missing = missing.into_iter();
+        missing.filter(|order| presence.has_place(*order)).collect()
+    }
+
+    /// Hashes files that are here, and hands each over when it is done; some are left out if we are stopped.
+    pub(super) fn hash_here(
+        &self,
+        files: Vec<(PathBuf, Stamp)>,
+        mut each: impl FnMut(Hashed),
+    ) -> io::Result<()> {
+        let mut left = files.len();
+        if left == 0 {
+            return Ok(());
+        }
+        let (hashers, results) = Hashers::new(HashOrder::AsGiven);
+        hashers.hash(files)?;
+        while left > 0 && !self.stop.is_set() {
+            if let Ok(hashed) = results.recv_timeout(LOOK) {
+                left -= 1;
+                each(hashed);
+            }
+        }
+        Ok(())
     }
 }

@@ -6,13 +6,13 @@
 use super::swarm::{State, Swarm};
 use crate::limits::PEER_IDLE;
 use crate::proto::transfer::{Source, TakeOutput, Taker};
-use crate::time::Span;
+use crate::time::{Instant, Span};
 use crate::wire::{Credit, List, Message, Settled, Want};
 use std::collections::BTreeMap;
 
-/// A settled piece is told at once with others, but waits no longer for them than this: until a holder knows, it
-/// may send it.
-pub(super) const SETTLED_WAIT: Span = Span::from_millis(3);
+/// A settled piece is told with others, but waits no longer for them than this: until a holder knows, it may choose it.
+/// One that has chosen it is told at once.
+pub(super) const SETTLED_WAIT: Span = Span::from_millis(20);
 /// A holder that has been told nothing for so long is told that we are here: after [`PEER_IDLE`] it would think that we are
 /// not.
 const STILL_HERE: Span = Span(PEER_IDLE.0 / 3);
@@ -52,6 +52,12 @@ impl Swarm<'_> {
                         if line.settled.is_empty() {
                             line.settled_at = now;
                         }
+                        line.settled.push(piece);
+                    }
+                }
+                TakeOutput::Refuse(source, piece) => {
+                    if let Some(line) = state.lines.get_mut(&source) {
+                        line.settled_at = Instant::ZERO;
                         line.settled.push(piece);
                     }
                 }

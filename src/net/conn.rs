@@ -1,6 +1,7 @@
 //! A blocking connection between two peers, or a peer and an RS: frames in, frames out, each in bounded time.
 
 use super::socket::{connect, tune};
+use super::unacked::unacked_bytes;
 use super::{Stop, StopGuard};
 use crate::id::RequestNumber;
 use crate::limits::{
@@ -259,6 +260,14 @@ impl ConnWriter {
                 ended => return Ok(ended.map(drop)?),
             }
         }
+    }
+
+    /// Bytes that the other side has not acknowledged.
+    ///
+    /// # Errors
+    /// The system does not say.
+    pub fn unacked_bytes(&self) -> io::Result<u64> {
+        unacked_bytes(self.stream.as_fd())
     }
 
     /// Ends the connection: whoever waits for it wakes.

@@ -22,6 +22,7 @@ mod rs_pool;
 mod rs_session;
 mod socket;
 mod stop;
+mod unacked;
 mod uplink;
 
 pub use account::{Account, Dropped, Kept};

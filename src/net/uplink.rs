@@ -7,7 +7,7 @@
 use super::getter::{Getter, OfferNumber, Work};
 use super::{Clock, Pacer, Stop};
 use crate::id::{PieceIndex, piece_bytes};
-use crate::limits::{LANE_STUCK, LANES_MAX, WORD_TO_WAITING};
+use crate::limits::{LANE_STUCK, LANES_MAX, SEND_DEADLINE, WORD_TO_WAITING};
 use crate::name::HostPort;
 use crate::proto::chunks;
 use crate::proto::transfer::{
@@ -219,7 +219,7 @@ impl Uplink {
         let mut prefix = Vec::new();
         let step_bytes = self.pacer.step_bytes().min(self.state.lock().lanes.step_bytes());
         let span = piece_span(bytes, piece);
-        let end = span.end;
+        let (end, span_bytes) = (span.end, span.end - span.start);
         for chunk in chunks(bytes, span, step_bytes) {
             if self.pacer.wait(chunk.bytes, &self.stop) {
                 return Err(io::ErrorKind::Interrupted.into());
@@ -243,8 +243,32 @@ impl Uplink {
         }
         // Only then is this lane free: a piece that waits in a socket was chosen early, and blindly.
         writer.wait_until_low()?;
+        self.wait_until_taken(work, span_bytes)?;
         // What went out after the file had changed is void: the getter's hash says so, and the cut that follows.
         mapped.check()
+    }
+
+    /// Waits until the network has taken most of this piece, as long as others wait for a lane.
+    fn wait_until_taken(&self, work: &Work, piece_bytes: u64) -> io::Result<()> {
+        let begun = self.clock.at();
+        // What a fast uplink has taken at once need not be asked for.
+        let mut bytes = piece_bytes;
+        loop {
+            let now = self.clock.at();
+            let state = self.state.lock();
+            let wait = state.lanes.until_free(bytes);
+            let Some(wait) = wait.filter(|_| state.departures.has_others(work.reader)) else {
+                return Ok(());
+            };
+            drop(state);
+            if now.since(begun) >= SEND_DEADLINE {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            if self.stop.wait_until(self.clock.std_instant(now.after(wait))) {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
+            bytes = work.writer.unacked_bytes()?;
+        }
     }
 
     /// True if the piece is still wanted; and what its getter has to be told meanwhile.
@@ -433,6 +457,9 @@ impl State {
         let free = |reader: Reader| getters.get(&reader).is_some_and(|getter| !getter.busy);
         let Departure { reader, piece, .. } = self.departures.begin(now, free)?;
         let getter = self.getters.get_mut(&reader)?;
+        if let Some(giver) = self.givers.get_mut(&getter.offer) {
+            giver.depart(reader, piece);
+        }
         self.sending.insert(reader, Lane { since: now });
         Some(getter.work(reader, Some(piece)))
     }

@@ -84,6 +84,21 @@ fn notify(from: Member) -> Message {
     .into()
 }
 
+/// A view of a young ring, as `by` tells it.
+fn view(by: Member, version: u64, members: &[Member]) -> Message {
+    RingMembers {
+        request: RequestNumber(6),
+        ring: shape(),
+        sender: by.wire(),
+        view: RingView {
+            version,
+            grown: false,
+            members: List::first_of(members.iter().map(|member| member.wire())),
+        },
+    }
+    .into()
+}
+
 fn is(answer: &Message, code: Refusal) -> bool {
     matches!(answer, Message::Error(error) if error.code == code)
 }
@@ -358,32 +373,19 @@ fn views_come_from_members_and_grow() {
     let mut node = RingNode::new(settings(), address(1), Rng::from_seed(1));
     node.command(Instant(0), RingCommand::Found);
     let me = node.me();
-    let told = |by: Member, version: u64, members: &[Member]| -> Message {
-        RingMembers {
-            request: RequestNumber(6),
-            ring: shape(),
-            sender: by.wire(),
-            view: RingView {
-                version,
-                grown: false,
-                members: List::first_of(members.iter().map(|member| member.wire())),
-            },
-        }
-        .into()
-    };
     let before = place(&node);
-    let lie = told(member(2), 9, &[member(2), me]);
+    let lie = view(member(2), 9, &[member(2), me]);
     assert!(is(
         &node.handle_request(Instant(1), address(2).ip(), &lie),
         Refusal::NotMember
     ));
-    let old = told(me, 0, &[member(2), me]);
+    let old = view(me, 0, &[member(2), me]);
     node.handle_request(Instant(1), address(1).ip(), &old);
     assert_eq!(place(&node), before);
     let many: Vec<Member> = (0..=u8::try_from(RING_VIEW_MAX).expect("few"))
         .map(member)
         .collect();
-    let Message::RingMembers(most) = told(me, 2, &many) else {
+    let Message::RingMembers(most) = view(me, 2, &many) else {
         panic!("it is one");
     };
     assert_eq!(most.view.members.len(), RING_VIEW_MAX);

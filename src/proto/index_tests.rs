@@ -1,9 +1,9 @@
 //! The rules of a peer's index, in virtual time. Here: the stage they are played on.
 
 use super::*;
-use crate::id::{ContentId, RequestNumber, RfcNumber};
+use crate::id::{RequestNumber, RfcNumber};
 use crate::name::{ContentName, Host};
-use crate::wire::{ContentKind, Text};
+use crate::wire::samples::sample_file as content;
 
 #[path = "index_tests/gossip.rs"]
 mod gossip;
@@ -37,19 +37,6 @@ fn tcp() -> Asker {
 
 fn peer_name(name: &str) -> PeerName {
     PeerName::new(name).expect("a name")
-}
-
-fn content(name: &str) -> ContentInfo {
-    ContentInfo {
-        kind: ContentKind::File,
-        name: ContentName::new(name).expect("a name"),
-        id: ContentId(*blake3::hash(name.as_bytes()).as_bytes()),
-        bytes: 10,
-        modified: 7,
-        media_type: Text::cut("text/plain"),
-        number: RfcNumber::of_name(name),
-        title: None,
-    }
 }
 
 /// A claim about the holder at 192.0.2.`ip`.

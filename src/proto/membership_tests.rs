@@ -1,10 +1,9 @@
 //! A peer's side of its registration, against a scripted RS and against the real one.
 
 use super::*;
-use crate::id::ContentId;
-use crate::name::ContentName;
 use crate::proto::{Asker, Registration, RegistrationSettings, refusal};
 use crate::time::{Now, WallTime};
+use crate::wire::samples::sample_file as content;
 use crate::wire::{ContentKind, ListContents};
 
 fn identity(cookie: Option<Cookie>) -> Identity {
@@ -15,19 +14,6 @@ fn identity(cookie: Option<Cookie>) -> Identity {
         os: "Linux".to_owned(),
         cookie,
         incarnation: Incarnation(1),
-    }
-}
-
-fn content(name: &str) -> ContentInfo {
-    ContentInfo {
-        kind: ContentKind::File,
-        name: ContentName::new(name).expect("a name"),
-        id: ContentId(*blake3::hash(name.as_bytes()).as_bytes()),
-        bytes: 10,
-        modified: 7,
-        media_type: Text::cut("text/plain"),
-        number: None,
-        title: None,
     }
 }
 

@@ -5,6 +5,7 @@ use crate::id::{ContentId, RfcNumber};
 use crate::limits::{DATAGRAM_BYTES_MAX, HOLDERS_PER_LISTING_MAX, PAGE_ENTRIES_MAX};
 use crate::name::{ContentName, PeerName};
 use crate::time::WallTime;
+use crate::wire::samples::sample_file as content;
 use crate::wire::{
     ContentInfo, ContentKind, Deregister, Error, KeepAlive, Leave, PeerAddress, PeerInfo, ReportHolder, Text,
     Wanted, encode_frame,
@@ -259,18 +260,4 @@ fn peer_name(name: &str) -> PeerName {
 
 fn content_name(name: &str) -> ContentName {
     some(ContentName::new(name))
-}
-
-/// A content whose id follows from its name, and whose number from `rfc<number>.txt`.
-fn content(name: &str) -> ContentInfo {
-    ContentInfo {
-        kind: ContentKind::File,
-        name: content_name(name),
-        id: ContentId(*blake3::hash(name.as_bytes()).as_bytes()),
-        bytes: 10,
-        modified: 7,
-        media_type: Text::cut("text/plain"),
-        number: RfcNumber::of_name(name),
-        title: None,
-    }
 }

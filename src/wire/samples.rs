@@ -26,6 +26,20 @@ fn content() -> ContentInfo {
     }
 }
 
+/// A small file of this name, whose id is made of the name.
+pub fn sample_file(name: &str) -> ContentInfo {
+    ContentInfo {
+        kind: ContentKind::File,
+        name: some(ContentName::new(name)),
+        id: ContentId(*blake3::hash(name.as_bytes()).as_bytes()),
+        bytes: 10,
+        modified: 7,
+        media_type: Text::cut("text/plain"),
+        number: RfcNumber::of_name(name),
+        title: None,
+    }
+}
+
 fn listings() -> List<Listing, { crate::limits::PAGE_ENTRIES_MAX }> {
     let holder = Holder {
         name: some(PeerName::new("b")),

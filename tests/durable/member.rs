@@ -2,9 +2,10 @@
 
 use super::process::run;
 use super::raw::{Raw, frame};
-use p2pdi::id::{ContentId, Cookie, RequestNumber};
-use p2pdi::name::{ContentName, PeerName};
-use p2pdi::wire::{Ack, ContentInfo, ContentKind, Deregister, Join, Leave, Message, Register, Text};
+use p2pdi::id::{Cookie, RequestNumber};
+use p2pdi::name::PeerName;
+pub(crate) use p2pdi::wire::samples::sample_file as content;
+use p2pdi::wire::{Ack, Deregister, Join, Leave, Message, Register, Text};
 use serde_json::Value;
 
 pub(crate) struct Member {
@@ -15,19 +16,6 @@ pub(crate) struct Member {
     nonce: u64,
     last: Option<(Message, Message)>,
     open: Option<Message>,
-}
-
-pub(crate) fn content(name: &str) -> ContentInfo {
-    ContentInfo {
-        kind: ContentKind::File,
-        name: ContentName::new(name).expect("a name"),
-        id: ContentId(*blake3::hash(name.as_bytes()).as_bytes()),
-        bytes: 10,
-        modified: 7,
-        media_type: Text::cut("text/plain"),
-        number: None,
-        title: None,
-    }
 }
 
 impl Member {

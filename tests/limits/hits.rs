@@ -236,6 +236,13 @@ pub(crate) const HITS: &[(&str, Hit)] = &[
         ),
     ),
     (
+        "RELAY_PATIENCE_MAX",
+        By(
+            "src/proto/transfer/give.rs",
+            "a_relay_whose_help_is_wasted_waits_longer",
+        ),
+    ),
+    (
         "ANNOUNCE_AHEAD",
         By(LANES, "an_uplink_that_is_full_is_not_shared_by_more"),
     ),
@@ -249,6 +256,15 @@ pub(crate) const HITS: &[(&str, Hit)] = &[
     ),
     ("LANES_TRIAL", By(LANES, "slow_getters_are_sent_to_together")),
     ("LANES_TRIAL_AGAIN", By(LANES, "what_was_wide_gets_narrow_again")),
+    (
+        "LANES_TRIAL_AGAIN_MAX",
+        By(LANES, "trials_that_do_not_help_become_rare"),
+    ),
+    ("LANE_TAIL", By(LANES, "what_waits_in_the_queue_keeps_its_lane")),
+    (
+        "LANES_SPAN",
+        By(LANES, "lanes_hold_together_what_a_small_queue_takes"),
+    ),
     (
         "LANES_TRIAL_MAX",
         By(LANES, "large_pieces_on_a_slow_uplink_are_not_begun_for_a_trial"),

@@ -50,6 +50,12 @@ impl Ended {
             .map(|line| serde_json::from_str(line).expect("a line of JSON"))
             .collect()
     }
+
+    /// It ended with this code, and said this among other things.
+    pub fn must_fail(&self, code: i32, words: &str) {
+        assert_eq!(self.code, code, "{}", self.stderr);
+        assert!(self.stderr.contains(words), "{}", self.stderr);
+    }
 }
 
 /// Runs a command to its end.

@@ -22,6 +22,7 @@ pub(crate) fn timers() -> String {
         ("HEADWAY", millis(HEADWAY)),
         ("SLOW_PIECE", millis(SLOW_PIECE)),
         ("RELAY_PATIENCE", millis(RELAY_PATIENCE)),
+        ("RELAY_PATIENCE_MAX", millis(RELAY_PATIENCE_MAX)),
         ("WINDOW_SPAN", millis(WINDOW_SPAN)),
         ("WINDOW_PIECES_MAX", WINDOW_PIECES_MAX.to_string()),
         ("TURN_FOR_ALL", TURN_FOR_ALL.to_string()),

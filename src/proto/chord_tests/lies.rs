@@ -7,20 +7,6 @@ use crate::name::{ContentName, HostPort, PeerName};
 
 const REQUEST: RequestNumber = RequestNumber(6);
 
-fn view(by: Member, version: u64, members: &[Member]) -> Message {
-    RingMembers {
-        request: REQUEST,
-        ring: shape(),
-        sender: by.wire(),
-        view: RingView {
-            version,
-            grown: false,
-            members: List::first_of(members.iter().map(|member| member.wire())),
-        },
-    }
-    .into()
-}
-
 fn tell(node: &mut RingNode, now: u64, from: Member, message: &Message) -> Message {
     node.handle_request(Instant(now), from.address.ip(), message)
 }

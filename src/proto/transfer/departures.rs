@@ -75,6 +75,11 @@ impl Departures {
         self.promised.iter().any(may)
     }
 
+    /// True if a piece is promised to another getter than this.
+    pub fn has_others(&self, reader: Reader) -> bool {
+        self.promised.iter().any(|departure| departure.reader != reader)
+    }
+
     /// When the next of those that wait for their time may go.
     pub fn deadline(&self, now: Instant) -> Option<Instant> {
         let times = self.promised.iter().map(|departure| departure.not_before);

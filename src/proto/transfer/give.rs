@@ -8,9 +8,9 @@
 
 use super::Pieces;
 use crate::id::PieceIndex;
-use crate::limits::{ANNOUNCED_BEFORE, HOPE_WORD, RELAY_PATIENCE};
+use crate::limits::{ANNOUNCED_BEFORE, HOPE_WORD, RELAY_PATIENCE, RELAY_PATIENCE_MAX};
 use crate::time::{Instant, Span};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A getter, as its holder numbers it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,6 +19,8 @@ pub struct Reader(pub u64);
 #[derive(Debug)]
 struct Getter {
     settled: Pieces,
+    /// What went out to it from here.
+    departed: Pieces,
     credits: u32,
 }
 
@@ -41,8 +43,10 @@ pub struct Giver {
     ready: Pieces,
     /// What a relay got before others, and passes on before all else.
     own: Pieces,
-    /// What may be sent later, by rising time.
-    patient: VecDeque<(Instant, PieceIndex)>,
+    /// What may be sent later, and when.
+    patient: BTreeSet<(Instant, PieceIndex)>,
+    /// How long what others got first is left to them.
+    patience: Span,
     /// When we last had hope of pieces that are not here.
     hoped: Instant,
     /// When getters are next told that there is nothing for them, and those who are to be told now.
@@ -72,7 +76,8 @@ impl Giver {
         Self {
             ready: have.clone(),
             own: Pieces::none(have.count()),
-            patient: VecDeque::new(),
+            patient: BTreeSet::new(),
+            patience: RELAY_PATIENCE,
             hoped: Instant::ZERO,
             dry_due: Instant::ZERO,
             dry: Vec::new(),
@@ -125,21 +130,22 @@ impl Giver {
             self.own.insert(piece);
             self.ready.insert(piece);
         } else {
-            self.patient.push_back((now.after(RELAY_PATIENCE), piece));
+            self.patient.insert((now.after(self.patience), piece));
         }
     }
 
     /// When [`Giver::handle_timeout`] wants to be called: more of what is here may be sent then.
     pub fn deadline(&self) -> Option<Instant> {
         let looks = !self.have.is_all() && !self.getters.is_empty();
-        let patient = self.patient.front().map(|(at, _)| *at);
+        let patient = self.patient.first().map(|(at, _)| *at);
         patient.into_iter().chain(looks.then_some(self.dry_due)).min()
     }
 
     /// Lets go what has waited long enough, and looks who waits for nothing.
     pub fn handle_timeout(&mut self, now: Instant) {
-        while let Some((_, piece)) = self.patient.pop_front_if(|(at, _)| *at <= now) {
-            self.ready.insert(piece);
+        while let Some(first) = self.patient.first().filter(|(at, _)| *at <= now).copied() {
+            self.patient.remove(&first);
+            self.ready.insert(first.1);
         }
         if now >= self.dry_due {
             self.dry_due = now.after(HOPE_WORD);
@@ -173,7 +179,12 @@ impl Giver {
         settled
             .iter()
             .for_each(|piece| self.copies[piece.0 as usize] += 1);
-        self.getters.insert(reader, Getter { settled, credits: 0 });
+        let getter = Getter {
+            settled,
+            departed: Pieces::none(self.have.count()),
+            credits: 0,
+        };
+        self.getters.insert(reader, getter);
         true
     }
 
@@ -199,10 +210,28 @@ impl Giver {
     pub fn settle(&mut self, reader: Reader, piece: PieceIndex) -> Option<Reader> {
         let getter = self.getters.get_mut(&reader)?;
         if !getter.settled.insert(piece) {
+            if getter.departed.remove(piece) {
+                self.wasted(piece);
+            }
             return None;
         }
         self.copies[piece.0 as usize] += 1;
         self.alone[piece.0 as usize].filter(|giver| *giver != reader)
+    }
+
+    /// A piece goes out to a getter: from now on it costs something if another sends it as well.
+    pub fn depart(&mut self, reader: Reader, piece: PieceIndex) {
+        if let Some(getter) = self.getters.get_mut(&reader) {
+            getter.departed.insert(piece);
+        }
+    }
+
+    /// What went out from here came from another holder as well: of help that is wasted too often less is given.
+    fn wasted(&mut self, piece: PieceIndex) {
+        if !self.own.contains(piece) {
+            let longer = Span(self.patience.0 + self.patience.0 / 2);
+            self.patience = longer.min(RELAY_PATIENCE_MAX);
+        }
     }
 
     /// A getter wants this piece after all.
@@ -235,9 +264,14 @@ impl Giver {
         };
         let piece = self.ready.without(&getter.settled).min_by_key(rank)?;
         let at = piece.0 as usize;
-        let first = self.copies[at] == 0 && self.sent[at] == 0;
+        // What is ours to pass on is nobody else's.
+        let first = self.copies[at] == 0 && self.sent[at] == 0 && !self.own.contains(piece);
         self.sent[at] += 1;
         self.settle(reader, piece);
+        if !self.own.contains(piece) {
+            let shorter = Span(self.patience.0 - self.patience.0 / 32);
+            self.patience = shorter.max(RELAY_PATIENCE);
+        }
         self.alone[at] = first.then_some(reader);
         if let Some(getter) = self.getters.get_mut(&reader) {
             getter.credits -= 1;
@@ -333,19 +367,17 @@ mod tests {
         giver.handle_timeout(NOW);
         giver.gain(NOW, PieceIndex(0), false);
         giver.gain(NOW, PieceIndex(2), true);
-        let first = Chosen {
+        let ours = Chosen {
             piece: PieceIndex(2),
-            first: true,
+            first: false,
         };
-        assert_eq!(giver.choose(Reader(1)), Some(first), "ours to pass on");
-        assert_eq!(giver.choose(Reader(1)), None, "somebody else's, for now");
         assert_eq!(
-            giver.choose(Reader(2)),
-            Some(Chosen {
-                first: false,
-                ..first
-            })
+            giver.choose(Reader(1)),
+            Some(ours),
+            "ours to pass on, and nobody else's"
         );
+        assert_eq!(giver.choose(Reader(1)), None, "somebody else's, for now");
+        assert_eq!(giver.choose(Reader(2)), Some(ours));
         let later = NOW.after(RELAY_PATIENCE);
         assert_eq!(giver.deadline(), Some(later));
         giver.handle_timeout(later);
@@ -353,6 +385,51 @@ mod tests {
             giver.choose(Reader(1)).map(|chosen| chosen.piece),
             Some(PieceIndex(0))
         );
+    }
+
+    #[test]
+    fn what_a_partial_holder_had_from_the_start_is_passed_on_by_whoever_gets_it_first() {
+        let mut have = Pieces::none(3);
+        have.insert(PieceIndex(1));
+        let mut giver = Giver::new(have, Some(7));
+        for (reader, first) in [(Reader(1), true), (Reader(2), false)] {
+            assert!(giver.open(reader, Pieces::none(3)));
+            giver.credit(reader, 3);
+            assert_eq!(giver.choose(reader).map(|chosen| chosen.first), Some(first));
+        }
+    }
+
+    #[test]
+    fn a_relay_whose_help_is_wasted_waits_longer() {
+        let count = 400;
+        let mut giver = Giver::new(Pieces::none(count), Some(7));
+        let reader = Reader(1);
+        assert!(giver.open(reader, Pieces::none(count)));
+        giver.credit(reader, count);
+        let mut now = NOW;
+        // How long each piece waits of which another holder tells, and which comes twice or does not.
+        let mut helps = |pieces: core::ops::Range<u32>, wasted: bool| {
+            let mut waited = Span::ZERO;
+            for piece in pieces.map(PieceIndex) {
+                giver.handle_timeout(now);
+                giver.gain(now, piece, false);
+                let due = *giver.patient.first().map(|(at, _)| at).expect("it waits");
+                waited = due.since(now);
+                now = due;
+                giver.handle_timeout(now);
+                assert_eq!(giver.choose(reader).map(|chosen| chosen.piece), Some(piece));
+                if wasted {
+                    giver.depart(reader, piece);
+                }
+                assert_eq!(giver.settle(reader, piece), None);
+            }
+            waited
+        };
+        assert_eq!(helps(0..1, true), RELAY_PATIENCE);
+        assert!(helps(1..3, true) > RELAY_PATIENCE);
+        assert_eq!(helps(3..50, true), RELAY_PATIENCE_MAX);
+        assert!(helps(50..60, false) < RELAY_PATIENCE_MAX);
+        assert_eq!(helps(60..300, false), RELAY_PATIENCE);
     }
 
     #[test]

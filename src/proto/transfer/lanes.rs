@@ -6,7 +6,8 @@
 //! the uplink's measured rate. Invariant: the width is at least two, so that one goes out while another begins.
 
 use crate::limits::{
-    ANNOUNCE_AHEAD, CHUNK_BYTES_MAX, LANES_TRIAL, LANES_TRIAL_AGAIN, LANES_TRIAL_BYTES, LANES_TRIAL_MAX,
+    ANNOUNCE_AHEAD, CHUNK_BYTES_MAX, LANE_TAIL, LANES_SPAN, LANES_TRIAL, LANES_TRIAL_AGAIN,
+    LANES_TRIAL_AGAIN_MAX, LANES_TRIAL_BYTES, LANES_TRIAL_MAX,
 };
 use crate::time::{Instant, Span};
 
@@ -23,19 +24,26 @@ enum Trial {
 #[derive(Debug)]
 pub struct Lanes {
     width: usize,
+    /// What the width does not go below.
+    floor: usize,
     trial: Option<Trial>,
     /// Which way the next trial goes.
     widen: bool,
     next_trial: Instant,
+    /// How long after a trial that does not help.
+    again: Span,
     /// Since when the bytes below were sent, always with getters waiting for a lane.
     since: Instant,
     bytes: u64,
     /// When bytes were last sent.
     last: Instant,
+    /// The most that was seen of late: a relay has not always enough to send.
     bytes_per_sec: u64,
 }
 
 const WIDTH_MIN: usize = 2;
+/// More is for trials to find.
+const FLOOR_MAX: usize = 8;
 /// Nothing sent for so long is a pause.
 const PAUSE: Span = Span::from_secs(1);
 /// What is sent in one go takes an uplink about so long.
@@ -44,14 +52,18 @@ const STEP_SPAN: Span = Span::from_millis(30);
 const STEP_BYTES_FIRST: usize = 64 * 1024;
 /// Less would be more labels than bytes.
 const STEP_BYTES_MIN: usize = 16 * 1024;
+/// A lane is looked at no more and no less often than this.
+const LOOK_SPANS: (Span, Span) = (Span::from_millis(1), Span::from_millis(5));
 
 impl Default for Lanes {
     fn default() -> Self {
         Self {
             width: WIDTH_MIN,
+            floor: WIDTH_MIN,
             trial: None,
             widen: true,
             next_trial: Instant::ZERO,
+            again: LANES_TRIAL_AGAIN,
             since: Instant::ZERO,
             bytes: 0,
             last: Instant::ZERO,
@@ -68,15 +80,42 @@ impl Lanes {
 
     /// How many bytes to announce ahead of those that are being sent.
     pub fn lead_bytes(&self) -> u64 {
-        let lead = u128::from(self.bytes_per_sec) * u128::from(ANNOUNCE_AHEAD.0) / 1_000_000;
-        u64::try_from(lead).unwrap_or(u64::MAX)
+        self.bytes_in(ANNOUNCE_AHEAD)
+    }
+
+    /// What the uplink takes in this time.
+    fn bytes_in(&self, span: Span) -> u64 {
+        let bytes = u128::from(self.bytes_per_sec) * u128::from(span.0) / 1_000_000;
+        u64::try_from(bytes).unwrap_or(u64::MAX)
+    }
+
+    /// When to look again at a lane with so many bytes on the way; none if it is free.
+    pub fn until_free(&self, bytes: u64) -> Option<Span> {
+        let rate = Some(self.bytes_per_sec).filter(|rate| *rate > 0)?;
+        let over = bytes
+            .checked_sub(self.bytes_in(LANE_TAIL))
+            .filter(|over| *over > 0)?;
+        let (soon, late) = LOOK_SPANS;
+        let micros = u128::from(over) * 1_000_000 / u128::from(rate);
+        let wait = Span(u64::try_from(micros).unwrap_or(u64::MAX));
+        Some(wait.clamp(soon, late))
+    }
+
+    /// How many pieces an uplink of this rate sends at once at least: more than two if each is waited for.
+    fn floor_of(&self, piece_bytes: u64) -> usize {
+        if piece_bytes <= self.bytes_in(LANE_TAIL) {
+            return WIDTH_MIN;
+        }
+        let pieces = self.bytes_in(LANES_SPAN).div_ceil(piece_bytes.max(1));
+        usize::try_from(pieces)
+            .unwrap_or(FLOOR_MAX)
+            .clamp(WIDTH_MIN, FLOOR_MAX)
     }
 
     /// How many bytes to send in one go: few enough that the network takes them before the lane looks stuck, and
     /// that control is heard in between.
     pub fn step_bytes(&self) -> usize {
-        let in_span = u128::from(self.bytes_per_sec) * u128::from(STEP_SPAN.0) / 1_000_000;
-        match usize::try_from(in_span).unwrap_or(usize::MAX) {
+        match usize::try_from(self.bytes_in(STEP_SPAN)).unwrap_or(usize::MAX) {
             0 => STEP_BYTES_FIRST,
             step => step.clamp(STEP_BYTES_MIN, CHUNK_BYTES_MAX),
         }
@@ -98,10 +137,16 @@ impl Lanes {
             return;
         }
         let rate = u128::from(self.bytes) * 1_000_000 / u128::from(span.0.max(1));
-        self.bytes_per_sec = u64::try_from(rate).unwrap_or(u64::MAX);
+        let rate = u64::try_from(rate).unwrap_or(u64::MAX);
+        // An uplink that had too little to send is no slower for that.
+        let before = self.bytes_per_sec;
+        let faded = if contended { before - before / 16 } else { before };
+        self.bytes_per_sec = rate.max(faded);
         (self.since, self.bytes) = (now, 0);
+        self.floor = self.floor_of(piece_bytes);
+        self.width = self.width.max(self.floor);
         if contended {
-            self.judge(now, enough, piece_bytes);
+            self.judge(now, rate, enough, piece_bytes);
         } else {
             // A pause, or nobody to send more to: what was measured compares with nothing.
             self.abandon(now);
@@ -115,6 +160,12 @@ impl Lanes {
         }
     }
 
+    /// A trial did not help: lanes beyond what fills the uplink cost a swarm something each time.
+    fn put_off(&mut self, now: Instant) {
+        self.next_trial = now.after(self.again);
+        self.again = Span(self.again.0 * 2).min(LANES_TRIAL_AGAIN_MAX);
+    }
+
     /// True if what a trial of twice the lanes begins is sent before long.
     fn is_soon_over(&self, piece_bytes: u64) -> bool {
         let begun = u128::from(piece_bytes) * self.width as u128;
@@ -122,29 +173,28 @@ impl Lanes {
     }
 
     /// `enough` bytes were moved to tell what new lanes do from what they first take in.
-    fn judge(&mut self, now: Instant, enough: bool, piece_bytes: u64) {
-        let rate = self.bytes_per_sec;
+    fn judge(&mut self, now: Instant, rate: u64, enough: bool, piece_bytes: u64) {
         match self.trial.take() {
             // Twice the lanes move twice the bytes, or as many as before; the line is drawn between.
             Some(Trial::Wider(before, was)) if !enough || rate < was.saturating_add(was / 3) => {
                 (self.width, self.widen) = (before, false);
-                self.next_trial = now.after(LANES_TRIAL_AGAIN);
+                self.put_off(now);
             }
             Some(Trial::Narrower(before, was)) if rate < was - was / 5 => {
                 (self.width, self.widen) = (before, true);
-                self.next_trial = now.after(LANES_TRIAL_AGAIN);
+                self.put_off(now);
             }
-            Some(_) => self.next_trial = now,
+            Some(_) => (self.next_trial, self.again) = (now, LANES_TRIAL_AGAIN),
             None => {}
         }
         if now < self.next_trial {
             return;
         }
-        if !(self.widen && enough) && self.width > WIDTH_MIN {
+        if !(self.widen && enough) && self.width > self.floor {
             self.trial = Some(Trial::Narrower(self.width, rate));
-            self.width = (self.width / 2).max(WIDTH_MIN);
+            self.width = (self.width / 2).max(self.floor);
         } else if enough && self.is_soon_over(piece_bytes) {
-            self.trial = Some(Trial::Wider(self.width, rate));
+            self.trial = Some(Trial::Wider(self.width, self.bytes_per_sec));
             self.width *= 2;
         }
     }
@@ -155,7 +205,7 @@ mod tests {
     use super::*;
     use crate::limits::{PIECE_BYTES_MAX, PIECE_BYTES_MIN};
 
-    /// The width after so many seconds at an uplink, when each getter takes so much of it at most.
+    /// The greatest width within so many seconds at an uplink, when each getter takes so much of it at most.
     fn width(uplink: u64, getter: u64, secs: u64) -> (usize, Lanes) {
         width_of_pieces(PIECE_BYTES_MIN, uplink, getter, secs)
     }
@@ -176,7 +226,7 @@ mod tests {
     #[test]
     fn an_uplink_that_is_full_is_not_shared_by_more() {
         let (widest, lanes) = width(12_500_000, 12_500_000, 20);
-        assert_eq!(widest, 4, "tried, and given up");
+        assert_eq!(widest, 10, "five, and twice that tried and given up");
         let ahead = lanes.lead_bytes() / 1_000;
         assert_eq!(ahead / 10, 50, "{ahead} kB: 40 ms of 12.5 MB/s");
     }
@@ -226,7 +276,61 @@ mod tests {
             now = now.after(Span(5_000));
             lanes.sent(now, 65_536, PIECE_BYTES_MIN, true);
         }
-        assert!(lanes.width() <= 4, "{lanes:?}");
+        assert!(lanes.width() <= 10, "five, or twice that: {lanes:?}");
+    }
+
+    #[test]
+    fn what_waits_in_the_queue_keeps_its_lane() {
+        assert_eq!(Lanes::default().until_free(1_000_000), None, "no rate is known");
+        let (_, lanes) = width(12_500_000, 12_500_000, 20);
+        let tail = lanes.bytes_in(LANE_TAIL);
+        assert_eq!((tail / 1_000, lanes.until_free(tail)), (12, None));
+        let wait = lanes.until_free(tail + 25_000).expect("two more milliseconds");
+        assert!(wait.0.abs_diff(2_000) < 100, "{wait:?}");
+        assert_eq!(lanes.until_free(tail + 1), Some(LOOK_SPANS.0));
+        assert_eq!(lanes.until_free(u64::MAX), Some(LOOK_SPANS.1));
+    }
+
+    #[test]
+    fn lanes_hold_together_what_a_small_queue_takes() {
+        let floor = |uplink, piece_bytes| {
+            let (_, lanes) = width_of_pieces(piece_bytes, uplink, uplink, 20);
+            lanes.floor
+        };
+        assert_eq!(floor(12_500_000, PIECE_BYTES_MIN), 5, "of 5 ms each");
+        assert_eq!(floor(12_500_000, PIECE_BYTES_MAX), WIDTH_MIN);
+        assert_eq!(floor(2_500_000, PIECE_BYTES_MIN), WIDTH_MIN);
+        assert_eq!(floor(50_000_000, PIECE_BYTES_MIN), FLOOR_MAX);
+        assert_eq!(
+            floor(500_000_000, PIECE_BYTES_MIN),
+            WIDTH_MIN,
+            "nothing is waited for"
+        );
+    }
+
+    #[test]
+    fn trials_that_do_not_help_become_rare() {
+        let uplink = 12_500_000;
+        let (mut lanes, mut now) = (Lanes::default(), Instant(60_000_000));
+        let mut trials = Vec::new();
+        while now < Instant(240_000_000) {
+            now = now.after(Span(65_536 * 1_000_000 / uplink));
+            let tried = lanes.trial.is_some();
+            lanes.sent(now, 65_536, PIECE_BYTES_MIN, true);
+            if lanes.trial.is_some() && !tried {
+                trials.push(now);
+            }
+        }
+        let between: Vec<u64> = trials
+            .windows(2)
+            .map(|pair| pair[1].since(pair[0]).as_secs())
+            .collect();
+        assert!(between.is_sorted() && between.first() <= Some(&1), "{between:?}");
+        let most = LANES_TRIAL_AGAIN_MAX.as_secs();
+        assert!(
+            between.last().is_some_and(|last| (most..most + 2).contains(last)),
+            "{between:?}"
+        );
     }
 
     #[test]
@@ -236,6 +340,6 @@ mod tests {
             now = now.after(Span(5_000));
             lanes.sent(now, 65_536, PIECE_BYTES_MIN, false);
         }
-        assert_eq!(lanes.width(), WIDTH_MIN);
+        assert_eq!((lanes.width(), lanes.trial), (lanes.floor, None));
     }
 }

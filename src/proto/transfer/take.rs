@@ -28,6 +28,8 @@ pub enum TakeOutput {
     Credit(Source, u16),
     /// Tell this holder that the piece is settled: not to be sent, or not any more.
     Settled(Source, PieceIndex),
+    /// Tell this holder the same of the piece that it has just chosen.
+    Refuse(Source, PieceIndex),
     /// Tell this holder that the piece is wanted after all.
     Want(Source, PieceIndex),
     /// Give this holder up: it has been silent for too long.
@@ -259,7 +261,7 @@ impl Taker {
         };
         if matches!(state, State::Expected(_) | State::Verified) {
             // Two holders chose it at once, or this one had not heard yet. The later one is told again.
-            self.outputs.push_back(TakeOutput::Settled(source, piece));
+            self.outputs.push_back(TakeOutput::Refuse(source, piece));
             self.grant(source);
             return false;
         }

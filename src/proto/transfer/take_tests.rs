@@ -34,7 +34,7 @@ fn a_choice_is_told_to_the_others() {
     );
     assert_eq!(
         outputs(&mut taker),
-        [TakeOutput::Settled(B, P0), TakeOutput::Credit(B, 1)]
+        [TakeOutput::Refuse(B, P0), TakeOutput::Credit(B, 1)]
     );
     assert!(taker.handle_piece(Instant(3), A, P0));
     assert!(taker.verified().contains(P0) && taker.settled().len() == 1);

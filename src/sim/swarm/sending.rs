@@ -87,6 +87,7 @@ impl World {
         if let Some((to, exchange)) = to_and_exchange
             && let Some(transfer) = peer.promised.remove(&(to, piece))
         {
+            peer.giver.depart(reader, piece);
             peer.up.queue.push_back(Transfer {
                 number: transfer,
                 to,

@@ -418,7 +418,9 @@ impl World {
         while let Some(output) = self.peer(number).taker.poll_output() {
             let (source, ask) = match output {
                 TakeOutput::Credit(source, more) => (source, Ask::Credit(more)),
-                TakeOutput::Settled(source, piece) => (source, Ask::Settled(piece)),
+                TakeOutput::Settled(source, piece) | TakeOutput::Refuse(source, piece) => {
+                    (source, Ask::Settled(piece))
+                }
                 TakeOutput::Want(source, piece) => (source, Ask::Want(piece)),
                 TakeOutput::Drop(source) => (source, Ask::Close),
                 TakeOutput::Finished => {
