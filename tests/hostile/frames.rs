@@ -11,7 +11,6 @@ use p2pdi::wire::{
     FrameHeader, HEADER_BYTES, MAGIC, Message, PQuery, Refusal, TABLE, Version, datagram,
     decode_datagram_answer, decode_datagram_request, features, hello,
 };
-use std::collections::VecDeque;
 use std::net::UdpSocket;
 use std::time::Duration;
 
@@ -346,8 +345,16 @@ fn datagram_attack(rng: &mut Rng, number: u64) -> Vec<u8> {
     bytes
 }
 
-/// So many attacks may be answered late.
-const UNANSWERED_MAX: usize = 2;
+/// Takes the first attack off the list that this answer fits: no longer than its question, and of the right kind.
+fn answers_one_of(unanswered: &mut Vec<Vec<u8>>, answer: &Message, bytes: usize) {
+    let well_formed = matches!(answer, Message::Challenge(_));
+    let fits =
+        |attack: &Vec<u8>| bytes <= attack.len() && decode_datagram_request(attack).is_ok() == well_formed;
+    let Some(attack) = unanswered.iter().position(fits) else {
+        panic!("{bytes} bytes that answer no attack: {answer:?}")
+    };
+    unanswered.remove(attack);
+}
 
 #[test]
 fn a_thousand_malformed_datagrams_at_the_rs() {
@@ -359,18 +366,14 @@ fn a_thousand_malformed_datagrams_at_the_rs() {
         .expect("a timeout");
     let mut rng = Rng::from_seed(13);
     let mut before = 0;
-    let mut unanswered: VecDeque<Vec<u8>> = VecDeque::new();
+    let mut unanswered: Vec<Vec<u8>> = Vec::new();
     for number in 0..ATTACKS {
         if number == ATTACKS / 5 {
             before = resident_kib(lab.server.id());
         }
         let question = datagram_attack(&mut rng, number);
         socket.send(&question).expect("sent");
-        // Two threads answer, and one may be held up: what comes before the answer to this answers one of the last attacks.
-        if unanswered.len() == UNANSWERED_MAX {
-            unanswered.pop_front();
-        }
-        unanswered.push_back(question);
+        unanswered.push(question);
         let mark = RequestNumber(u64::MAX - number);
         let ping = datagram(
             &PQuery {
@@ -389,16 +392,17 @@ fn a_thousand_malformed_datagrams_at_the_rs() {
             if answer.request() == Some(mark) {
                 break;
             }
-            let well_formed = matches!(answer, Message::Challenge(_));
-            let fits = |attack: &Vec<u8>| {
-                bytes <= attack.len() && decode_datagram_request(attack).is_ok() == well_formed
-            };
-            // One answer to an attack at most.
-            let Some(attack) = unanswered.iter().position(fits) else {
-                panic!("{bytes} bytes that answer no attack: {answer:?}")
-            };
-            unanswered.remove(attack);
+            // Two threads answer, and one may be held up: what comes before the answer to this is one to an attack.
+            answers_one_of(&mut unanswered, &answer, bytes);
         }
+    }
+    // Whatever is well-formed is answered once, and so nothing else could have been answered in its place.
+    let is_question = |attack: &Vec<u8>| decode_datagram_request(attack).is_ok();
+    let mut buffer = vec![0; 65_536];
+    while unanswered.iter().any(is_question) {
+        let bytes = socket.recv(&mut buffer).expect("an answer to each question");
+        let answer = decode_datagram_answer(&buffer[..bytes]).expect("an answer");
+        answers_one_of(&mut unanswered, &answer, bytes);
     }
     let after = resident_kib(lab.server.id());
     assert!(
