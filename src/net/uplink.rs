@@ -250,24 +250,26 @@ impl Uplink {
 
     /// Waits until the network has taken most of this piece, as long as others wait for a lane.
     fn wait_until_taken(&self, work: &Work, piece_bytes: u64) -> io::Result<()> {
-        let begun = self.clock.at();
         // What a fast uplink has taken at once need not be asked for.
-        let mut bytes = piece_bytes;
+        if self.state.lock().lanes.until_free(piece_bytes).is_none() {
+            return Ok(());
+        }
+        let begun = self.clock.at();
         loop {
-            let now = self.clock.at();
+            let bytes = work.writer.unacked_bytes()?;
             let state = self.state.lock();
             let wait = state.lanes.until_free(bytes);
             let Some(wait) = wait.filter(|_| state.departures.has_others(work.reader)) else {
                 return Ok(());
             };
             drop(state);
+            let now = self.clock.at();
             if now.since(begun) >= SEND_DEADLINE {
                 return Err(io::ErrorKind::TimedOut.into());
             }
             if self.stop.wait_until(self.clock.std_instant(now.after(wait))) {
                 return Err(io::ErrorKind::Interrupted.into());
             }
-            bytes = work.writer.unacked_bytes()?;
         }
     }
 
