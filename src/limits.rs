@@ -251,6 +251,8 @@ pub const LANE_TAIL: Span = Span::from_millis(1);
 /// Lanes that are waited for hold together what the uplink takes in this time: less, and it is idle between two pieces;
 /// more, and small queues drop some of it.
 pub const LANES_SPAN: Span = Span::from_millis(25);
+/// And are no more than this: more are for trials to find.
+pub const LANES_FLOOR_MAX: usize = 8;
 /// A lane whose getter takes nothing for so long does not count: another may be sent to.
 pub const LANE_STUCK: Span = Span::from_millis(250);
 /// Lanes of one uplink: each is a thread while it sends.

@@ -262,6 +262,10 @@ pub(crate) const HITS: &[(&str, Hit)] = &[
     ),
     ("LANE_TAIL", By(LANES, "what_waits_in_the_queue_keeps_its_lane")),
     (
+        "LANES_FLOOR_MAX",
+        By(LANES, "lanes_hold_together_what_a_small_queue_takes"),
+    ),
+    (
         "LANES_SPAN",
         By(LANES, "lanes_hold_together_what_a_small_queue_takes"),
     ),
