@@ -237,14 +237,14 @@ pub const WORD_TO_WAITING: Span = Span::from_secs(2);
 /// How long an uplink is watched before and after it is tried with another number of lanes.
 pub const LANES_TRIAL: Span = Span::from_millis(100);
 /// After a trial that did not help, so long until the next; twice as long after each that follows.
-pub const LANES_TRIAL_AGAIN: Span = Span::from_secs(1);
+pub const LANES_TRIAL_AGAIN: Span = Span::from_secs(2);
 /// And no longer than this: an uplink may change.
 pub const LANES_TRIAL_AGAIN_MAX: Span = Span::from_secs(16);
 /// More lanes are not tried where the pieces they begin would take the uplink longer than this: what is begun goes to its
 /// end, and all of it would come late.
 pub const LANES_TRIAL_MAX: Span = Span::from_secs(8);
-/// Bytes a lane must have moved before they tell of the link, and not of its socket's buffer.
-pub const LANES_TRIAL_BYTES: u64 = 256 * 1024;
+/// Bytes a lane must have moved before they tell of the link, and not of how a lane begins.
+pub const LANES_TRIAL_BYTES: u64 = 128 * 1024;
 /// Where others wait for a lane, it is free when what is left on the way takes the uplink no longer than this: what waits in
 /// an uplink's own queue holds up what others say against it.
 pub const LANE_TAIL: Span = Span::from_millis(1);

@@ -222,7 +222,7 @@ impl<'a> Swarm<'a> {
             port,
             map: Rest(taker.settled().to_map()),
         };
-        conn.writer().send_promptly(&map.into())?;
+        conn.writer().send_promptly(&[map.into()])?;
         let now = self.clock.at();
         state.lines.insert(
             source,

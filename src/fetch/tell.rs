@@ -78,7 +78,9 @@ impl Swarm<'_> {
         }
         let mut untold = false;
         for (source, line) in &mut state.lines {
-            let due = !line.settled.is_empty() && now.since(line.settled_at) >= SETTLED_WAIT;
+            // Beside another word it costs nothing.
+            let waited = now.since(line.settled_at) >= SETTLED_WAIT || frames.contains_key(source);
+            let due = !line.settled.is_empty() && waited;
             untold |= !line.settled.is_empty();
             if due || line.settled.len() >= settled_together.max(1) {
                 let pieces = List::first_of(line.settled.drain(..));
@@ -106,10 +108,7 @@ impl Swarm<'_> {
             if let Some(line) = state.lines.get_mut(&source) {
                 line.told = now;
                 // A line that takes no more is noticed by its own thread.
-                let sent = messages
-                    .iter()
-                    .try_for_each(|message| line.writer.send_promptly(message));
-                if sent.is_err() {
+                if line.writer.send_promptly(&messages).is_err() {
                     line.writer.shut();
                 }
             }

@@ -22,7 +22,7 @@ use std::io::{self, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// Why a connection is of no more use.
@@ -143,8 +143,8 @@ pub fn is_silence(error: &io::Error) -> bool {
 pub struct ConnWriter {
     stream: Arc<TcpStream>,
     out: Mutex<Vec<u8>>,
-    /// The socket's limit is not that of a frame's first write.
-    limited: AtomicBool,
+    /// What the socket's own limit is set to.
+    limit_millis: AtomicU64,
 }
 
 impl ConnWriter {
@@ -153,17 +153,15 @@ impl ConnWriter {
     /// # Errors
     /// The network's, or the other side does not read.
     pub fn send(&self, message: &Message) -> io::Result<()> {
-        self.send_by_deadline(message, SEND_DEADLINE)
+        self.send_all(core::slice::from_ref(message))
     }
 
-    /// Sends one short frame to a side that should have room for it.
+    /// Sends a few short frames in one go to a side that should have room for it.
     ///
     /// # Errors
     /// The network's, or there is no room for too long.
-    pub fn send_promptly(&self, message: &Message) -> io::Result<()> {
-        // The limit has to hold from the first write on.
-        self.limited.store(true, Ordering::Relaxed);
-        self.send_by_deadline(message, CONTROL_DEADLINE)
+    pub fn send_promptly(&self, messages: &[Message]) -> io::Result<()> {
+        self.send_frames(messages, CONTROL_DEADLINE)
     }
 
     /// Sends several frames in one go.
@@ -172,10 +170,6 @@ impl ConnWriter {
     /// As [`ConnWriter::send`].
     pub fn send_all(&self, messages: &[Message]) -> io::Result<()> {
         self.send_frames(messages, SEND_DEADLINE)
-    }
-
-    fn send_by_deadline(&self, message: &Message, within: Span) -> io::Result<()> {
-        self.send_frames(core::slice::from_ref(message), within)
     }
 
     fn send_frames(&self, messages: &[Message], within: Span) -> io::Result<()> {
@@ -198,9 +192,8 @@ impl ConnWriter {
 
     fn write(&self, mut left: &[u8], within: Span) -> io::Result<()> {
         let deadline = Instant::now() + within.to_std();
-        let mut calls = 0;
         while !left.is_empty() {
-            self.limit_write(deadline, &mut calls)?;
+            self.limit_write(deadline)?;
             match (&*self.stream).write(left) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(sent) => left = &left[sent..],
@@ -211,15 +204,16 @@ impl ConnWriter {
         Ok(())
     }
 
-    /// Bounds the next write. The first of a frame has the limit set with the connection; the others what is left.
-    fn limit_write(&self, deadline: Instant, calls: &mut u32) -> io::Result<()> {
-        *calls += 1;
-        let again = *calls > 1;
-        if again || self.limited.swap(false, Ordering::Relaxed) {
-            let limit = left_until(deadline)?;
-            self.stream.set_write_timeout(Some(limit))?;
-            self.limited
-                .store(again || limit < SEND_DEADLINE.to_std() / 2, Ordering::Relaxed);
+    /// Bounds the next write by what is left until the deadline, or nearly: setting the socket's limit anew for each write
+    /// would cost as much as writing.
+    fn limit_write(&self, deadline: Instant) -> io::Result<()> {
+        let left = left_until(deadline)?;
+        let limit = Duration::from_millis(self.limit_millis.load(Ordering::Relaxed));
+        if limit.abs_diff(left) > left / 4 {
+            let left = left.max(Duration::from_millis(1));
+            self.stream.set_write_timeout(Some(left))?;
+            let millis = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
+            self.limit_millis.store(millis, Ordering::Relaxed);
         }
         Ok(())
     }
@@ -235,10 +229,7 @@ impl ConnWriter {
     ) -> io::Result<()> {
         let _turn = self.out.lock();
         let deadline = Instant::now() + SEND_DEADLINE.to_std();
-        let mut calls = 0;
-        send(self.stream.as_fd(), &mut || {
-            self.limit_write(deadline, &mut calls)
-        })
+        send(self.stream.as_fd(), &mut || self.limit_write(deadline))
     }
 
     /// Keeps what waits in the socket small: it is chosen only when the link is about to take it.
@@ -341,7 +332,7 @@ impl Conn {
         let writer = Arc::new(ConnWriter {
             stream: Arc::clone(&stream),
             out: Mutex::default(),
-            limited: AtomicBool::new(true),
+            limit_millis: AtomicU64::new(0),
         });
         let stream = DeadlineStream {
             stream: Stream::Plain(stream),

@@ -11,7 +11,7 @@ use crate::limits::{LANE_STUCK, LANES_MAX, SEND_DEADLINE, WORD_TO_WAITING};
 use crate::name::HostPort;
 use crate::proto::chunks;
 use crate::proto::transfer::{
-    Departure, Departures, Giver, Lanes, Pieces, Reader, Turns, Uplink as Turn, piece_span,
+    Departure, Departures, Giver, Lanes, Pieces, Reader, Taken, Turns, Uplink as Turn, piece_span,
 };
 use crate::time::{Instant, Span};
 use crate::wire::{Choice, ContentLabel, Message, content_prefix};
@@ -297,9 +297,15 @@ impl Uplink {
             return;
         };
         getter.told = now;
-        let piece_bytes = piece_bytes(getter.mapped.bytes());
-        let contended = !state.departures.is_empty();
-        state.lanes.sent(now, bytes as u64, piece_bytes, contended);
+        let taken = Taken {
+            bytes: bytes as u64,
+            piece_bytes: piece_bytes(getter.mapped.bytes()),
+            sending: state.sending.len() - state.stuck(now),
+            contended: !state.departures.is_empty(),
+        };
+        let State { lanes, getters, .. } = &mut *state;
+        let unacked = |getter: &Getter| getter.writer.unacked_bytes().unwrap_or(0);
+        lanes.sent(now, taken, || getters.values().map(unacked).sum());
     }
 }
 

@@ -1,11 +1,12 @@
 //! To how many getters an uplink sends at once: as few as fill it.
 //!
 //! One after another is best for a swarm: whoever has a piece early passes it on early. But one slow getter does
-//! not fill a fast uplink, and nobody tells a sender what limits it. So it tries: twice as many at once are kept
-//! if that moves clearly more bytes, half as many if it does not move clearly less. What an uplink has queued is
-//! before every word of its peer, so a lane is not free before the network has most of its piece, and there are a few
-//! more where that is waited for. Belongs here: that search, when a lane is free, and the uplink's measured rate.
-//! Invariant: the width is at least two, so that one goes out while another begins.
+//! not fill a fast uplink, and nobody tells a sender what limits it. So it tries, and first with half as many: a full
+//! uplink moves as much, and nothing is lost. Only if that moves clearly less are twice as many tried, and kept if they
+//! move clearly more. What an uplink has queued is before every word of its peer, so a lane is not free before the network
+//! has most of its piece, and there are a few more where that is waited for. Belongs here: that search, when a lane is
+//! free, and the uplink's measured rate. Invariant: between trials the width is at least two, so that one goes out while
+//! another begins.
 
 use crate::limits::{
     ANNOUNCE_AHEAD, CHUNK_BYTES_MAX, LANE_TAIL, LANES_FLOOR_MAX, LANES_SPAN, LANES_TRIAL, LANES_TRIAL_AGAIN,
@@ -22,19 +23,31 @@ enum Trial {
     Narrower(usize, u64),
 }
 
+/// Bytes of a piece that the network took.
+#[derive(Clone, Copy, Debug)]
+pub struct Taken {
+    /// How many.
+    pub bytes: u64,
+    /// How long the pieces are.
+    pub piece_bytes: u64,
+    /// How many getters are being sent to.
+    pub sending: usize,
+    /// Others wait for a lane.
+    pub contended: bool,
+}
+
 /// The width of one uplink.
 #[derive(Debug)]
 pub struct Lanes {
     width: usize,
     trial: Option<Trial>,
-    /// Which way the next trial goes.
-    widen: bool,
     next_trial: Instant,
     /// How long after a trial that does not help.
     again: Span,
-    /// Since when the bytes below were sent, always with getters waiting for a lane.
+    /// Since when the bytes below were taken, always with getters waiting for a lane, and how many were on the way then.
     since: Instant,
     bytes: u64,
+    unacked: u64,
     /// When bytes were last sent.
     last: Instant,
     /// The most that was seen of late: a relay has not always enough to send.
@@ -48,21 +61,24 @@ const PAUSE: Span = Span::from_secs(1);
 const STEP_SPAN: Span = Span::from_millis(30);
 /// Until its rate is known, so much.
 const STEP_BYTES_FIRST: usize = 64 * 1024;
+/// And so much is announced ahead: a relay waits before it sends what it has announced, and one piece after another would be
+/// slow.
+const LEAD_BYTES_FIRST: u64 = 256 * 1024;
 /// Less would be more labels than bytes.
 const STEP_BYTES_MIN: usize = 16 * 1024;
 /// A lane is looked at no more and no less often than this.
-const LOOK_SPANS: (Span, Span) = (Span::from_millis(1), Span::from_millis(5));
+const LOOK_SPANS: (Span, Span) = (Span::from_millis(1), Span::from_millis(10));
 
 impl Default for Lanes {
     fn default() -> Self {
         Self {
             width: WIDTH_MIN,
             trial: None,
-            widen: true,
             next_trial: Instant::ZERO,
             again: LANES_TRIAL_AGAIN,
             since: Instant::ZERO,
             bytes: 0,
+            unacked: 0,
             last: Instant::ZERO,
             bytes_per_sec: 0,
         }
@@ -77,7 +93,10 @@ impl Lanes {
 
     /// How many bytes to announce ahead of those that are being sent.
     pub fn lead_bytes(&self) -> u64 {
-        self.bytes_in(ANNOUNCE_AHEAD)
+        match self.bytes_in(ANNOUNCE_AHEAD) {
+            0 => LEAD_BYTES_FIRST,
+            lead => lead,
+        }
     }
 
     /// What the uplink takes in this time.
@@ -93,7 +112,8 @@ impl Lanes {
             .checked_sub(self.bytes_in(LANE_TAIL))
             .filter(|over| *over > 0)?;
         let (soon, late) = LOOK_SPANS;
-        let micros = u128::from(over) * 1_000_000 / u128::from(rate);
+        // The uplink is shared by all lanes.
+        let micros = u128::from(over) * self.width as u128 * 1_000_000 / u128::from(rate);
         let wait = Span(u64::try_from(micros).unwrap_or(u64::MAX));
         Some(wait.clamp(soon, late))
     }
@@ -118,35 +138,59 @@ impl Lanes {
         }
     }
 
-    /// Bytes of a piece of so many were taken by the network; `contended` if getters waited for a lane meanwhile.
-    pub fn sent(&mut self, now: Instant, bytes: u64, piece_bytes: u64, contended: bool) {
-        // After a pause nothing is known: the time in which nothing was sent says nothing of the uplink.
-        if now.since(core::mem::replace(&mut self.last, now)) >= PAUSE {
+    /// Bytes went out; `unacked` says how many are on the way now, in all lanes together.
+    pub fn sent(&mut self, now: Instant, taken: Taken, unacked: impl FnOnce() -> u64) {
+        let Taken {
+            bytes,
+            piece_bytes,
+            sending,
+            contended,
+        } = taken;
+        let pause = now.since(core::mem::replace(&mut self.last, now)) >= PAUSE;
+        if pause {
+            // The time in which nothing was sent says nothing of the uplink.
             self.abandon(now);
-            (self.since, self.bytes) = (now, 0);
+        }
+        // What was begun before a trial of fewer goes to its end first.
+        if pause || matches!(self.trial, Some(Trial::Narrower(..))) && sending > self.width {
+            self.watch(now, unacked());
             return;
         }
         self.bytes += bytes;
         let span = now.since(self.since);
-        // Every new lane first fills its socket: that says nothing of the uplink.
-        let enough = self.bytes >= LANES_TRIAL_BYTES.saturating_mul(self.width as u64);
-        if span < LANES_TRIAL || !(enough || span >= Span(LANES_TRIAL.0 * 10)) {
+        if span < LANES_TRIAL {
             return;
         }
-        let rate = u128::from(self.bytes) * 1_000_000 / u128::from(span.0.max(1));
+        let unacked = unacked();
+        let acked = (self.bytes + self.unacked).saturating_sub(unacked);
+        let enough = acked >= LANES_TRIAL_BYTES.saturating_mul(self.width as u64);
+        if !enough && span < Span(LANES_TRIAL.0 * 10) {
+            return;
+        }
+        self.watch(now, unacked);
+        let rate = u128::from(acked) * 1_000_000 / u128::from(span.0.max(1));
         let rate = u64::try_from(rate).unwrap_or(u64::MAX);
-        // An uplink that had too little to send is no slower for that.
+        // An uplink that had too little to send, or too few lanes, is no slower for that.
         let before = self.bytes_per_sec;
-        let faded = if contended { before - before / 16 } else { before };
+        let fades = contended && !matches!(self.trial, Some(Trial::Narrower(..)));
+        let faded = if fades { before - before / 16 } else { before };
         self.bytes_per_sec = rate.max(faded);
-        (self.since, self.bytes) = (now, 0);
-        self.width = self.width.max(self.floor_of(piece_bytes));
         if contended {
             self.judge(now, rate, enough, piece_bytes);
         } else {
             // A pause, or nobody to send more to: what was measured compares with nothing.
             self.abandon(now);
         }
+        let floor = self.floor_of(piece_bytes);
+        if self.trial.is_none() && self.width < floor {
+            self.width = floor;
+            self.next_trial = self.next_trial.max(now.after(LANES_TRIAL));
+        }
+    }
+
+    /// From now on counts what goes out.
+    const fn watch(&mut self, now: Instant, unacked: u64) {
+        (self.since, self.bytes, self.unacked) = (now, 0, unacked);
     }
 
     fn abandon(&mut self, now: Instant) {
@@ -171,28 +215,48 @@ impl Lanes {
     /// `enough` bytes were moved to tell what new lanes do from what they first take in.
     fn judge(&mut self, now: Instant, rate: u64, enough: bool, piece_bytes: u64) {
         match self.trial.take() {
-            // Twice the lanes move twice the bytes, or as many as before; the line is drawn between.
-            Some(Trial::Wider(before, was)) if !enough || rate < was.saturating_add(was / 3) => {
-                (self.width, self.widen) = (before, false);
+            Some(Trial::Wider(before, was)) if !enough || rate < was.saturating_add(was / 4) => {
+                self.width = before;
                 self.put_off(now);
             }
-            Some(Trial::Narrower(before, was)) if rate < was - was / 5 => {
-                (self.width, self.widen) = (before, true);
-                self.put_off(now);
+            Some(Trial::Wider(..)) => {
+                self.again = LANES_TRIAL_AGAIN;
+                self.try_wider(now, piece_bytes);
             }
-            Some(_) => (self.next_trial, self.again) = (now, LANES_TRIAL_AGAIN),
+            Some(Trial::Narrower(before, was)) if self.limit_themselves(rate, before, was) => {
+                self.width = before;
+                self.try_wider(now, piece_bytes);
+            }
+            Some(Trial::Narrower(before, _)) => {
+                self.width = self.width.max(self.floor_of(piece_bytes));
+                if self.width < before {
+                    (self.next_trial, self.again) = (now.after(LANES_TRIAL), LANES_TRIAL_AGAIN);
+                } else {
+                    self.put_off(now);
+                }
+            }
+            None if now >= self.next_trial => {
+                self.trial = Some(Trial::Narrower(self.width, rate));
+                self.width /= 2;
+            }
             None => {}
         }
-        if now < self.next_trial {
-            return;
-        }
-        let floor = self.floor_of(piece_bytes);
-        if !(self.widen && enough) && self.width > floor {
-            self.trial = Some(Trial::Narrower(self.width, rate));
-            self.width = (self.width / 2).max(floor);
-        } else if enough && self.is_soon_over(piece_bytes) {
+    }
+
+    /// True if each of fewer lanes moves hardly more than each of those before: then it is not the uplink that limits
+    /// them, and more of them may fill it.
+    fn limit_themselves(&self, rate: u64, before: usize, was: u64) -> bool {
+        let (each, each_before) = (rate / self.width as u64, was / before as u64);
+        each <= each_before + each_before / 4
+    }
+
+    /// Half as many more, unless what that begins would hold up the rest for long.
+    fn try_wider(&mut self, now: Instant, piece_bytes: u64) {
+        if self.is_soon_over(piece_bytes) {
             self.trial = Some(Trial::Wider(self.width, self.bytes_per_sec));
-            self.width *= 2;
+            self.width += self.width.div_ceil(2);
+        } else {
+            self.put_off(now);
         }
     }
 }
@@ -207,6 +271,17 @@ mod tests {
         width_of_pieces(PIECE_BYTES_MIN, uplink, getter, secs)
     }
 
+    /// All lanes go on, and what they take is on the way no longer.
+    fn sent(lanes: &mut Lanes, now: Instant, piece_bytes: u64, contended: bool) {
+        let taken = Taken {
+            bytes: 65_536,
+            piece_bytes,
+            sending: lanes.width(),
+            contended,
+        };
+        lanes.sent(now, taken, || 0);
+    }
+
     fn width_of_pieces(piece_bytes: u64, uplink: u64, getter: u64, secs: u64) -> (usize, Lanes) {
         // It has been idle for a minute.
         let (mut lanes, mut now) = (Lanes::default(), Instant(60_000_000));
@@ -214,7 +289,7 @@ mod tests {
         while now < end {
             let rate = uplink.min(getter * lanes.width() as u64);
             now = now.after(Span(65_536 * 1_000_000 / rate));
-            lanes.sent(now, 65_536, piece_bytes, true);
+            sent(&mut lanes, now, piece_bytes, true);
             widest = widest.max(lanes.width());
         }
         (widest, lanes)
@@ -223,9 +298,10 @@ mod tests {
     #[test]
     fn an_uplink_that_is_full_is_not_shared_by_more() {
         let (widest, lanes) = width(12_500_000, 12_500_000, 20);
-        assert_eq!(widest, 10, "five, and twice that tried and given up");
-        let tries = matches!(lanes.trial, Some(Trial::Wider(5, _)));
+        assert_eq!(widest, 5, "fewer move as much: no more are tried");
+        let tries = matches!(lanes.trial, Some(Trial::Narrower(5, _)));
         assert!(lanes.width() == 5 || tries, "{lanes:?}");
+        assert_eq!(Lanes::default().lead_bytes(), LEAD_BYTES_FIRST);
         let ahead = lanes.lead_bytes() / 1_000;
         assert_eq!(ahead / 10, 50, "{ahead} kB: 40 ms of 12.5 MB/s");
     }
@@ -233,16 +309,14 @@ mod tests {
     #[test]
     fn a_slow_uplink_that_was_idle_stays_narrow() {
         let (widest, lanes) = width(1_200_000, 1_200_000, 60);
-        assert_eq!(widest, 4, "tried, and given up: {lanes:?}");
+        assert_eq!(widest, WIDTH_MIN, "{lanes:?}");
     }
 
     #[test]
     fn large_pieces_on_a_slow_uplink_are_not_begun_for_a_trial() {
-        let (slow, fast) = (1_200_000, 12_500_000);
-        let (widest, _) = width_of_pieces(PIECE_BYTES_MAX, slow, slow, 60);
-        assert_eq!(widest, WIDTH_MIN, "two more would take half a minute");
-        let (widest, _) = width_of_pieces(PIECE_BYTES_MAX, fast, fast, 60);
-        assert_eq!(widest, 4, "tried, and given up");
+        let widest = |getter| width_of_pieces(PIECE_BYTES_MAX, 1_000_000_000, getter, 60).0;
+        assert_eq!(widest(600_000), WIDTH_MIN, "one more would take half a minute");
+        assert!(widest(6_000_000) > WIDTH_MIN);
     }
 
     #[test]
@@ -273,10 +347,10 @@ mod tests {
         let mut now = Instant(80_000_000);
         for _ in 0..20_000 {
             now = now.after(Span(5_000));
-            lanes.sent(now, 65_536, PIECE_BYTES_MIN, true);
+            sent(&mut lanes, now, PIECE_BYTES_MIN, true);
         }
         let floor = lanes.floor_of(PIECE_BYTES_MIN);
-        let tries = matches!(lanes.trial, Some(Trial::Wider(before, _)) if before == floor);
+        let tries = matches!(lanes.trial, Some(Trial::Narrower(before, _)) if before == floor);
         assert!(floor <= 6 && (lanes.width() == floor || tries), "{lanes:?}");
     }
 
@@ -286,8 +360,11 @@ mod tests {
         let (_, lanes) = width(12_500_000, 12_500_000, 20);
         let tail = lanes.bytes_in(LANE_TAIL);
         assert_eq!((tail / 1_000, lanes.until_free(tail)), (12, None));
-        let wait = lanes.until_free(tail + 25_000).expect("two more milliseconds");
-        assert!(wait.0.abs_diff(2_000) < 100, "{wait:?}");
+        let wait = lanes
+            .until_free(tail + 12_500)
+            .expect("a millisecond, if it were alone");
+        let shared = lanes.width() as u64 * 1_000;
+        assert!(wait.0.abs_diff(shared) < 100, "{wait:?}");
         assert_eq!(lanes.until_free(tail + 1), Some(LOOK_SPANS.0));
         assert_eq!(lanes.until_free(u64::MAX), Some(LOOK_SPANS.1));
     }
@@ -317,7 +394,7 @@ mod tests {
         while now < Instant(240_000_000) {
             now = now.after(Span(65_536 * 1_000_000 / uplink));
             let tried = lanes.trial.is_some();
-            lanes.sent(now, 65_536, PIECE_BYTES_MIN, true);
+            sent(&mut lanes, now, PIECE_BYTES_MIN, true);
             if lanes.trial.is_some() && !tried {
                 trials.push(now);
             }
@@ -326,7 +403,11 @@ mod tests {
             .windows(2)
             .map(|pair| pair[1].since(pair[0]).as_secs())
             .collect();
-        assert!(between.is_sorted() && between.first() <= Some(&1), "{between:?}");
+        let first = LANES_TRIAL_AGAIN.as_secs();
+        assert!(
+            between.is_sorted() && between.first() <= Some(&first),
+            "{between:?}"
+        );
         let most = LANES_TRIAL_AGAIN_MAX.as_secs();
         assert!(
             between.last().is_some_and(|last| (most..most + 2).contains(last)),
@@ -339,8 +420,51 @@ mod tests {
         let (mut lanes, mut now) = (Lanes::default(), Instant(1));
         for _ in 0..10_000 {
             now = now.after(Span(5_000));
-            lanes.sent(now, 65_536, PIECE_BYTES_MIN, false);
+            sent(&mut lanes, now, PIECE_BYTES_MIN, false);
         }
         assert_eq!((lanes.width(), lanes.trial), (5, None));
+    }
+
+    #[test]
+    fn what_sockets_take_in_has_not_gone_out() {
+        let mut lanes = Lanes::default();
+        let (begun, mut taken_bytes) = (Instant(60_000_000), 0);
+        for millis in 0..2_000 {
+            // So much is taken, and a quarter of it acknowledged.
+            taken_bytes += 4_000;
+            let taken = Taken {
+                bytes: 4_000,
+                piece_bytes: PIECE_BYTES_MIN,
+                sending: WIDTH_MIN,
+                contended: true,
+            };
+            lanes.sent(begun.after(Span::from_millis(millis)), taken, || {
+                taken_bytes / 4 * 3
+            });
+        }
+        assert_eq!(lanes.bytes_per_sec / 10_000, 100, "{lanes:?}");
+    }
+
+    #[test]
+    fn what_was_begun_before_a_trial_of_fewer_is_not_counted() {
+        let (_, mut lanes) = width(12_500_000, 12_500_000, 2);
+        let mut now = Instant(70_000_000);
+        while lanes.trial.is_none() {
+            now = now.after(Span(5_000));
+            sent(&mut lanes, now, PIECE_BYTES_MIN, true);
+        }
+        let trial = lanes.trial;
+        assert!(matches!(trial, Some(Trial::Narrower(5, _))), "{lanes:?}");
+        for _ in 0..1_000 {
+            now = now.after(Span(5_000));
+            let taken = Taken {
+                bytes: 65_536,
+                piece_bytes: PIECE_BYTES_MIN,
+                sending: lanes.width() + 1,
+                contended: true,
+            };
+            lanes.sent(now, taken, || 0);
+        }
+        assert_eq!(lanes.trial, trial);
     }
 }
