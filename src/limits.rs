@@ -265,8 +265,10 @@ pub const HEARD_HOLDERS_MAX: usize = 256;
 pub const TWO_STREAMS_BYTES: u64 = 64 * 1024 * 1024;
 /// Contents a holder keeps mapped when nobody takes them any more: each is an open file.
 pub const OFFERS_KEPT_MAX: usize = 8;
-/// Bytes of content a socket may hold unsent: what waits there was chosen early, and blindly.
-pub const UNSENT_BYTES_MAX: u32 = 16 * 1024;
+/// Bytes of content a socket may hold unsent, on a slow uplink: what waits there was chosen early, and blindly.
+pub const UNSENT_BYTES_MIN: u32 = 16 * 1024;
+/// And on a fast one, where [`LANE_TAIL`] is so much: with less, a sender is woken as often as it sends.
+pub const UNSENT_BYTES_MAX: u32 = 2 * 1024 * 1024;
 
 /// Contents up to this size come whole and in numbers, each verified in memory before it is written: two smallest
 /// pieces, so that a liar costs no more than elsewhere and nothing is worth resuming.

@@ -5,7 +5,7 @@ use crate::line::{Buffers, pair};
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion};
 use p2pdi::id::{PieceIndex, RequestNumber};
-use p2pdi::limits::{CHUNK_BYTES_MAX, UNSENT_BYTES_MAX};
+use p2pdi::limits::{CHUNK_BYTES_MAX, UNSENT_BYTES_MAX, UNSENT_BYTES_MIN};
 use p2pdi::proto::chunks;
 use p2pdi::storage::{Mapped, Stamp};
 use p2pdi::wire::{ContentLabel, content_prefix};
@@ -187,12 +187,14 @@ pub(crate) fn buffers(c: &mut Criterion) {
     let mut group = c.benchmark_group("send, socket buffers");
     group.throughput(throughput());
     let default = Buffers::default();
-    let unsent = Buffers {
-        unsent: Some(UNSENT_BYTES_MAX),
-        ..default
-    };
     let mut all = vec![("as the kernel tunes it".to_owned(), default)];
-    all.push((format!("{} KiB unsent", UNSENT_BYTES_MAX >> 10), unsent));
+    for bytes in [UNSENT_BYTES_MIN, 128 << 10, UNSENT_BYTES_MAX] {
+        let unsent = Buffers {
+            unsent: Some(bytes),
+            ..default
+        };
+        all.push((format!("{} KiB unsent", bytes >> 10), unsent));
+    }
     for bytes in [256 << 10, 1 << 20, 4 << 20] {
         let send = Buffers {
             send: Some(bytes),

@@ -6,7 +6,6 @@ use super::{Stop, StopGuard};
 use crate::id::RequestNumber;
 use crate::limits::{
     ANSWER_TIMEOUT, CHUNK_BYTES_MAX, CONTROL_DEADLINE, FRAME_DEADLINE, HELLO_DEADLINE, SEND_DEADLINE,
-    UNSENT_BYTES_MAX,
 };
 use crate::name::HostPort;
 use crate::proto::{bad_bytes, refusal};
@@ -22,7 +21,7 @@ use std::io::{self, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// Why a connection is of no more use.
@@ -145,6 +144,8 @@ pub struct ConnWriter {
     out: Mutex<Vec<u8>>,
     /// What the socket's own limit is set to.
     limit_millis: AtomicU64,
+    /// What it may hold unsent; 0 as long as nobody has said.
+    unsent_bytes: AtomicU32,
 }
 
 impl ConnWriter {
@@ -232,9 +233,11 @@ impl ConnWriter {
         send(self.stream.as_fd(), &mut || self.limit_write(deadline))
     }
 
-    /// Keeps what waits in the socket small: it is chosen only when the link is about to take it.
-    pub fn keep_unsent_low(&self) {
-        let _ = socket2::SockRef::from(&*self.stream).set_tcp_notsent_lowat(UNSENT_BYTES_MAX);
+    /// Lets no more than so much wait in the socket: what is sent is chosen only when the link is about to take it.
+    pub fn keep_unsent_low(&self, bytes: u32) {
+        if self.unsent_bytes.swap(bytes, Ordering::Relaxed) != bytes {
+            let _ = socket2::SockRef::from(&*self.stream).set_tcp_notsent_lowat(bytes);
+        }
     }
 
     /// Waits until the network has taken most of what was sent.
@@ -333,6 +336,7 @@ impl Conn {
             stream: Arc::clone(&stream),
             out: Mutex::default(),
             limit_millis: AtomicU64::new(0),
+            unsent_bytes: AtomicU32::new(0),
         });
         let stream = DeadlineStream {
             stream: Stream::Plain(stream),

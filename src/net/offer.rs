@@ -84,7 +84,6 @@ impl Offer {
     ) -> Option<OfferReader> {
         let count = u32::try_from(self.manifest.values().len()).unwrap_or(u32::MAX);
         let settled = Pieces::from_map(settled, count)?;
-        writer.keep_unsent_low();
         let (mapped, newcomer) = (Arc::clone(&self.mapped), address.clone());
         let getter = Getter::new(self.number, mapped, Arc::clone(writer), request, address, lost);
         let reader = self.uplink.open(getter, settled)?;

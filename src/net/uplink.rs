@@ -217,7 +217,9 @@ impl Uplink {
         let (mapped, writer) = (&work.mapped, &work.writer);
         let bytes = mapped.bytes();
         let mut prefix = Vec::new();
-        let step_bytes = self.pacer.step_bytes().min(self.state.lock().lanes.step_bytes());
+        let (step_bytes, unsent_bytes) = self.state.lock().lanes.step_and_unsent_bytes();
+        let step_bytes = self.pacer.step_bytes().min(step_bytes);
+        writer.keep_unsent_low(unsent_bytes);
         let span = piece_span(bytes, piece);
         let (end, span_bytes) = (span.end, span.end - span.start);
         for chunk in chunks(bytes, span, step_bytes) {

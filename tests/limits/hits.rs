@@ -303,7 +303,11 @@ pub(crate) const HITS: &[(&str, Hit)] = &[
     ),
     (
         "UNSENT_BYTES_MAX",
-        Not("it changes only how early a piece is chosen"),
+        By(LANES, "what_is_sent_in_one_go_is_taken_before_a_lane_looks_stuck"),
+    ),
+    (
+        "UNSENT_BYTES_MIN",
+        By(LANES, "what_is_sent_in_one_go_is_taken_before_a_lane_looks_stuck"),
     ),
     (
         "SMALL_BYTES_MAX",

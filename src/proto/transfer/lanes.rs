@@ -10,7 +10,7 @@
 
 use crate::limits::{
     ANNOUNCE_AHEAD, CHUNK_BYTES_MAX, LANE_TAIL, LANES_FLOOR_MAX, LANES_SPAN, LANES_TRIAL, LANES_TRIAL_AGAIN,
-    LANES_TRIAL_AGAIN_MAX, LANES_TRIAL_BYTES, LANES_TRIAL_MAX,
+    LANES_TRIAL_AGAIN_MAX, LANES_TRIAL_BYTES, LANES_TRIAL_MAX, UNSENT_BYTES_MAX, UNSENT_BYTES_MIN,
 };
 use crate::time::{Instant, Span};
 
@@ -130,12 +130,18 @@ impl Lanes {
     }
 
     /// How many bytes to send in one go: few enough that the network takes them before the lane looks stuck, and
-    /// that control is heard in between.
-    pub fn step_bytes(&self) -> usize {
-        match usize::try_from(self.bytes_in(STEP_SPAN)).unwrap_or(usize::MAX) {
+    /// that control is heard in between. And how many may wait in a socket: it has sent them when the lane is free.
+    pub fn step_and_unsent_bytes(&self) -> (usize, u32) {
+        let step = match usize::try_from(self.bytes_in(STEP_SPAN)).unwrap_or(usize::MAX) {
             0 => STEP_BYTES_FIRST,
             step => step.clamp(STEP_BYTES_MIN, CHUNK_BYTES_MAX),
-        }
+        };
+        // In powers of two, so that it seldom changes.
+        let unsent = u32::try_from(self.bytes_in(LANE_TAIL)).unwrap_or(u32::MAX);
+        let unsent = unsent
+            .clamp(UNSENT_BYTES_MIN, UNSENT_BYTES_MAX)
+            .next_power_of_two();
+        (step, unsent)
     }
 
     /// Bytes went out; `unacked` says how many are on the way now, in all lanes together.
@@ -321,17 +327,18 @@ mod tests {
 
     #[test]
     fn what_is_sent_in_one_go_is_taken_before_a_lane_looks_stuck() {
-        assert_eq!(Lanes::default().step_bytes(), STEP_BYTES_FIRST);
-        for (uplink, step) in [
-            (100_000, STEP_BYTES_MIN),
-            (2_000_000, 60_000),
-            (100_000_000, CHUNK_BYTES_MAX),
+        let first = (STEP_BYTES_FIRST, UNSENT_BYTES_MIN);
+        assert_eq!(Lanes::default().step_and_unsent_bytes(), first);
+        for (uplink, step, unsent) in [
+            (100_000, STEP_BYTES_MIN, UNSENT_BYTES_MIN),
+            (2_000_000, 60_000, UNSENT_BYTES_MIN),
+            (100_000_000, CHUNK_BYTES_MAX, 128 * 1024),
+            (10_000_000_000, CHUNK_BYTES_MAX, UNSENT_BYTES_MAX),
         ] {
             let (_, lanes) = width(uplink, uplink, 20);
-            assert!(
-                lanes.step_bytes().abs_diff(step) < step / 20,
-                "{uplink}: {lanes:?}"
-            );
+            let found = lanes.step_and_unsent_bytes();
+            assert!(found.0.abs_diff(step) < step / 20, "{uplink}: {lanes:?}");
+            assert_eq!(found.1, unsent, "{uplink}: {lanes:?}");
         }
     }
 
