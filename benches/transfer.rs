@@ -13,7 +13,7 @@ use p2pdi::name::{HostPort, PeerName};
 use p2pdi::net::{Clock, LinkTransport, Pacer, Stop};
 use p2pdi::peer::{Peer, PeerSettings};
 use p2pdi::proto::chunks;
-use p2pdi::storage::{Mapped, Stamp, State};
+use p2pdi::storage::{Conduit, Mapped, Stamp, State};
 use p2pdi::wire::{ContentInfo, ContentKind, ContentLabel, content_prefix};
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -64,12 +64,20 @@ fn send_256_mib(c: &mut Criterion) {
     group.bench_function("from the map", |b| {
         let mapped = Mapped::open(&path, stamp).expect("mapped");
         let (near, thread) = drain();
+        let mut conduit = Conduit::default();
         b.iter(|| {
             for chunk in chunks(BIG_BYTES, 0..BIG_BYTES, CHUNK_BYTES_MAX) {
                 let mut prefix = Vec::new();
                 content_prefix(label(chunk), chunk.bytes, &mut prefix);
                 mapped
-                    .send(near.as_fd(), &prefix, chunk.offset, chunk.bytes, || Ok(()))
+                    .send(
+                        near.as_fd(),
+                        Some(&mut conduit),
+                        &prefix,
+                        chunk.offset,
+                        chunk.bytes,
+                        || Ok(()),
+                    )
                     .expect("sent");
             }
         });

@@ -265,6 +265,10 @@ pub const HEARD_HOLDERS_MAX: usize = 256;
 pub const TWO_STREAMS_BYTES: u64 = 64 * 1024 * 1024;
 /// Contents a holder keeps mapped when nobody takes them any more: each is an open file.
 pub const OFFERS_KEPT_MAX: usize = 8;
+/// So many bytes of a map and more are sent as pages; below, copying them is cheaper than the calls it takes.
+pub const SPLICE_BYTES_MIN: usize = 64 * 1024;
+/// What the pipe for that holds: as much as anybody may ask for.
+pub const CONDUIT_BYTES: usize = 1024 * 1024;
 /// Bytes of content a socket may hold unsent, on a slow uplink: what waits there was chosen early, and blindly.
 pub const UNSENT_BYTES_MIN: u32 = 16 * 1024;
 /// And on a fast one, where [`LANE_TAIL`] is so much: with less, a sender is woken as often as it sends.

@@ -6,8 +6,8 @@ use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion};
 use p2pdi::id::{PieceIndex, RequestNumber};
 use p2pdi::limits::{CHUNK_BYTES_MAX, UNSENT_BYTES_MAX, UNSENT_BYTES_MIN};
-use p2pdi::proto::chunks;
-use p2pdi::storage::{Mapped, Stamp};
+use p2pdi::proto::{Chunk, chunks};
+use p2pdi::storage::{Conduit, Mapped, Stamp};
 use p2pdi::wire::{ContentLabel, content_prefix};
 use rustix::net::{SendFlags, send};
 use rustix::pipe::{SpliceFlags, fcntl_setpipe_size, pipe, splice};
@@ -21,18 +21,21 @@ use std::path::Path;
 /// How the bytes get from the file to the socket.
 #[derive(Clone, Copy, Debug)]
 enum Way {
-    /// `sendmsg` of label and mapped bytes: what a peer does.
+    /// `sendmsg` of the label, `vmsplice` and `splice` of mapped pages through a pipe: what a peer does.
+    Pages,
+    /// `sendmsg` of label and mapped bytes, which are copied: what a peer does with a few.
     Map,
     /// `pread` into a buffer, `write` of label and bytes.
     Read,
     /// `send` of the label, to be continued; `sendfile` of the bytes.
     Sendfile,
-    /// The same with `splice` through a pipe.
+    /// The same with `splice` from the file through a pipe.
     Splice,
 }
 
 struct Sender {
     mapped: Mapped,
+    conduit: Conduit,
     file: File,
     pipe: (OwnedFd, OwnedFd),
     socket: TcpStream,
@@ -47,6 +50,7 @@ impl Sender {
         fcntl_setpipe_size(&pipe.1, 1 << 20).expect("a large pipe");
         Self {
             mapped: Mapped::open(path, stamp).expect("mapped"),
+            conduit: Conduit::default(),
             file: File::open(path).expect("open"),
             pipe,
             socket,
@@ -67,21 +71,22 @@ impl Sender {
             // As a peer does before each chunk, whatever way it goes.
             self.mapped.check().expect("unchanged");
             match way {
-                Way::Map => self
-                    .mapped
-                    .send(
-                        self.socket.as_fd(),
-                        &self.prefix,
-                        chunk.offset,
-                        chunk.bytes,
-                        || Ok(()),
-                    )
-                    .expect("sent"),
+                Way::Pages => self.send_mapped(chunk, true),
+                Way::Map => self.send_mapped(chunk, false),
                 Way::Read => self.read_and_write(chunk.offset, chunk.bytes),
                 Way::Sendfile => self.sendfile(chunk.offset, chunk.bytes),
                 Way::Splice => self.splice(chunk.offset, chunk.bytes),
             }
         }
+    }
+
+    fn send_mapped(&mut self, chunk: Chunk, as_pages: bool) {
+        let conduit = Some(&mut self.conduit).filter(|_| as_pages);
+        let (socket, prefix) = (self.socket.as_fd(), &self.prefix);
+        let sent = self
+            .mapped
+            .send(socket, conduit, prefix, chunk.offset, chunk.bytes, || Ok(()));
+        sent.expect("sent");
     }
 
     fn read_and_write(&mut self, offset: u64, bytes: usize) {
@@ -168,7 +173,7 @@ pub(crate) fn ways(c: &mut Criterion) {
     let source = source();
     let mut group = c.benchmark_group("send");
     group.throughput(throughput());
-    for way in [Way::Map, Way::Read, Way::Sendfile, Way::Splice] {
+    for way in [Way::Pages, Way::Map, Way::Read, Way::Sendfile, Way::Splice] {
         for chunk_bytes in [64 << 10, 256 << 10, 1 << 20] {
             let id = BenchmarkId::new(format!("{way:?}"), format!("{} KiB chunks", chunk_bytes >> 10));
             bench(
@@ -202,7 +207,7 @@ pub(crate) fn buffers(c: &mut Criterion) {
         };
         all.push((format!("SO_SNDBUF {} KiB", bytes >> 10), send));
     }
-    for way in [Way::Map, Way::Sendfile] {
+    for way in [Way::Pages, Way::Map, Way::Sendfile] {
         for (name, buffers) in &all {
             let id = BenchmarkId::new(format!("{way:?}"), name);
             bench(&mut group, id, source.path(), (way, CHUNK_BYTES_MAX, *buffers));

@@ -13,6 +13,7 @@ use crate::proto::chunks;
 use crate::proto::transfer::{
     Departure, Departures, Giver, Lanes, Pieces, Reader, Taken, Turns, Uplink as Turn, piece_span,
 };
+use crate::storage::Conduit;
 use crate::time::{Instant, Span};
 use crate::wire::{Choice, ContentLabel, Message, content_prefix};
 use parking_lot::{Condvar, Mutex, MutexGuard};
@@ -160,8 +161,9 @@ impl Uplink {
     }
 
     fn run(self: Arc<Self>) {
+        let mut conduit = Conduit::default();
         while let Some(work) = self.next_work() {
-            let ended = self.perform(&work);
+            let ended = self.perform(&work, &mut conduit);
             let mut state = self.state.lock();
             if work.piece.is_some() {
                 state.departures.end(work.reader);
@@ -211,7 +213,7 @@ impl Uplink {
         }
     }
 
-    fn perform(&self, work: &Work) -> io::Result<()> {
+    fn perform(&self, work: &Work, conduit: &mut Conduit) -> io::Result<()> {
         work.words.iter().try_for_each(|word| work.writer.send(word))?;
         let Some(piece) = work.piece else { return Ok(()) };
         let (mapped, writer) = (&work.mapped, &work.writer);
@@ -240,7 +242,9 @@ impl Uplink {
                 offset: chunk.offset,
             };
             content_prefix(label, chunk.bytes, &mut prefix);
-            writer.send_by(|socket, allow| mapped.send(socket, &prefix, chunk.offset, chunk.bytes, allow))?;
+            writer.send_by(|socket, allow| {
+                mapped.send(socket, Some(conduit), &prefix, chunk.offset, chunk.bytes, allow)
+            })?;
             self.chunk_sent(work.reader, chunk.bytes);
         }
         // Only then is this lane free: a piece that waits in a socket was chosen early, and blindly.

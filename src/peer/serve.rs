@@ -6,7 +6,7 @@ use crate::id::{PieceIndex, RequestNumber};
 use crate::limits::{CHUNK_BYTES_MAX, PEER_IDLE, SMALL_BYTES_MAX};
 use crate::net::{Conn, ConnError, Incoming};
 use crate::proto::{Asker, Chunk, chunks, refusal, resolve_range};
-use crate::storage::{Mapped, Stamp, read_small};
+use crate::storage::{Conduit, Mapped, Stamp, read_small};
 use crate::time::Span;
 use crate::wire::{
     Content, ContentInfo, ContentLabel, Download, Final, Message, Part, Refusal, Rest, Text, content_prefix,
@@ -243,7 +243,7 @@ fn send_file(
     mapped: &Mapped,
     range: core::ops::Range<u64>,
 ) -> io::Result<()> {
-    let mut prefix = Vec::new();
+    let (mut prefix, mut conduit) = (Vec::new(), Conduit::default());
     for chunk in chunks(mapped.bytes(), range, peer.up.step_bytes()) {
         pace(peer, &chunk)?;
         mapped.check()?;
@@ -253,8 +253,10 @@ fn send_file(
             chunk.bytes,
             &mut prefix,
         );
-        conn.writer()
-            .send_by(|socket, allow| mapped.send(socket, &prefix, chunk.offset, chunk.bytes, allow))?;
+        conn.writer().send_by(|socket, allow| {
+            let conduit = Some(&mut conduit);
+            mapped.send(socket, conduit, &prefix, chunk.offset, chunk.bytes, allow)
+        })?;
     }
     mapped.check()
 }

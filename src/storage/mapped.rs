@@ -1,19 +1,21 @@
 //! A shared file as a memory map, sent straight to a socket.
 //!
 //! The file may be truncated by others at any moment, and then a load from the map would kill the process
-//! (SIGBUS). Invariant: mapped bytes are only ever an argument of `sendmsg(2)`, which reports such a page
-//! as an error or a short count; no slice of the map is ever made. This file is the only `unsafe` for maps.
+//! (SIGBUS). Invariant: mapped bytes are only ever an argument of `sendmsg(2)` or `vmsplice(2)`, which report such
+//! a page as an error or a short count; no slice of the map is ever made. This file is the only `unsafe` for maps.
 #![allow(
     unsafe_code,
-    reason = "sendmsg(2) from a raw pointer; each block gives its reason"
+    reason = "system calls take raw pointers; each block gives its reason"
 )]
 
 use super::Stamp;
 use super::open::open_regular;
+use crate::limits::{CONDUIT_BYTES, SPLICE_BYTES_MIN};
 use memmap2::{MmapOptions, MmapRaw};
+use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd as _, BorrowedFd};
+use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -26,6 +28,28 @@ pub struct Mapped {
     bytes: u64,
     /// None yet for a file that we are still writing ourselves.
     stamp: OnceLock<Stamp>,
+}
+
+/// The pipe through which a thread hands mapped pages to sockets. It is made when it is first needed, and is empty
+/// between two uses: what fails takes it along.
+#[derive(Debug, Default)]
+pub struct Conduit(Option<Pipe>);
+
+#[derive(Debug)]
+struct Pipe {
+    out: OwnedFd,
+    into: OwnedFd,
+}
+
+impl Conduit {
+    /// The pipe; none where there are too many: then bytes are copied.
+    fn take(&mut self) -> Option<Pipe> {
+        self.0.take().or_else(|| {
+            let (out, into) = pipe_with(PipeFlags::CLOEXEC).ok()?;
+            fcntl_setpipe_size(&into, CONDUIT_BYTES).ok()?;
+            Some(Pipe { out, into })
+        })
+    }
 }
 
 fn lost() -> io::Error {
@@ -93,14 +117,15 @@ impl Mapped {
         }
     }
 
-    /// Sends `prefix`, then `bytes` of the file from `offset`, without copying them. Before every system call
-    /// `allow` may set the socket's time limit.
+    /// Sends `prefix`, then `bytes` of the file from `offset`: as pages where they are many and there is a conduit, which
+    /// copies nothing. Before every system call that may wait `allow` may set the socket's time limit.
     ///
     /// # Errors
     /// The network's, `allow`'s, or `InvalidData` if the range is not (or no longer) in the file.
     pub fn send(
         &self,
         socket: BorrowedFd<'_>,
+        conduit: Option<&mut Conduit>,
         prefix: &[u8],
         offset: u64,
         bytes: usize,
@@ -114,7 +139,34 @@ impl Mapped {
         if bytes > map_bytes - start {
             return Err(lost());
         }
+        let pipe = conduit
+            .filter(|_| bytes >= SPLICE_BYTES_MIN)
+            .and_then(|conduit| conduit.take().map(|pipe| (conduit, pipe)));
+        let Some((conduit, pipe)) = pipe else {
+            return self.send_copied(socket, prefix, start, bytes, libc::MSG_NOSIGNAL, &mut allow);
+        };
+        let flags = libc::MSG_NOSIGNAL | libc::MSG_MORE;
+        self.send_copied(socket, prefix, start, 0, flags, &mut allow)?;
+        self.send_pages(socket, &pipe, start, bytes, &mut allow)?;
+        conduit.0 = Some(pipe);
+        Ok(())
+    }
+
+    /// Where a byte of the map is. The caller has checked that it is within, or one past the end for no bytes.
+    fn address(&self, at: usize) -> *mut libc::c_void {
         let base = self.map.as_ref().map_or(core::ptr::null(), MmapRaw::as_ptr);
+        base.wrapping_add(at).cast_mut().cast()
+    }
+
+    fn send_copied(
+        &self,
+        socket: BorrowedFd<'_>,
+        prefix: &[u8],
+        start: usize,
+        bytes: usize,
+        flags: libc::c_int,
+        allow: &mut impl FnMut() -> io::Result<()>,
+    ) -> io::Result<()> {
         let total = prefix.len() + bytes;
         let mut sent = 0;
         while sent < total {
@@ -127,8 +179,7 @@ impl Mapped {
                     iov_len: prefix_left.len(),
                 },
                 libc::iovec {
-                    // Within the map (or one past its end, with length 0): checked above.
-                    iov_base: base.wrapping_add(start + body_sent).cast_mut().cast(),
+                    iov_base: self.address(start + body_sent),
                     iov_len: bytes - body_sent,
                 },
             ];
@@ -139,20 +190,61 @@ impl Mapped {
             // SAFETY: both parts are valid for reads of their lengths as far as the process's own memory goes:
             // the prefix is a live slice, the map lives as long as `self`. A page the file has lost is the
             // kernel's to find: it answers EFAULT or sends less, and raises no signal.
-            let result = unsafe { libc::sendmsg(socket.as_raw_fd(), &raw const message, libc::MSG_NOSIGNAL) };
-            match usize::try_from(result) {
-                Ok(0) => return Err(lost()),
+            let result = unsafe { libc::sendmsg(socket.as_raw_fd(), &raw const message, flags) };
+            sent += taken(result)?;
+        }
+        Ok(())
+    }
+
+    /// Sends pages of the map by reference, through an empty pipe.
+    fn send_pages(
+        &self,
+        socket: BorrowedFd<'_>,
+        pipe: &Pipe,
+        start: usize,
+        bytes: usize,
+        allow: &mut impl FnMut() -> io::Result<()>,
+    ) -> io::Result<()> {
+        let (mut piped, mut sent) = (0, 0);
+        while sent < bytes {
+            if piped == sent {
+                let part = libc::iovec {
+                    iov_base: self.address(start + piped),
+                    iov_len: bytes - piped,
+                };
+                // SAFETY: the part is within the map, which lives as long as `self`; the pages that the pipe takes
+                // are the file's own and outlive the map. One that the file has lost is answered with EFAULT.
+                let result = unsafe { libc::vmsplice(pipe.into.as_raw_fd(), &raw const part, 1, 0) };
+                piped += taken(result)?;
+                continue;
+            }
+            allow()?;
+            let flags = if piped < bytes {
+                SpliceFlags::MORE
+            } else {
+                SpliceFlags::empty()
+            };
+            match splice(&pipe.out, None, socket, None, piped - sent, flags) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(count) => sent += count,
-                Err(_) => match io::Error::last_os_error() {
-                    error if error.kind() == io::ErrorKind::Interrupted => {}
-                    error if matches!(error.raw_os_error(), Some(libc::EFAULT | libc::EIO)) => {
-                        return Err(lost());
-                    }
-                    error => return Err(error),
-                },
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
             }
         }
         Ok(())
+    }
+}
+
+/// What a system call says that it took of the map; nothing if it was interrupted.
+fn taken(result: isize) -> io::Result<usize> {
+    match usize::try_from(result) {
+        Ok(0) => Err(lost()),
+        Ok(count) => Ok(count),
+        Err(_) => match io::Error::last_os_error() {
+            error if error.kind() == io::ErrorKind::Interrupted => Ok(0),
+            error if matches!(error.raw_os_error(), Some(libc::EFAULT | libc::EIO)) => Err(lost()),
+            error => Err(error),
+        },
     }
 }
 
@@ -184,33 +276,76 @@ mod tests {
             .collect();
         let (_file, mapped) = mapped(&content);
         let (near, mut far) = pair();
+        let mut conduit = Conduit::default();
         let reader = std::thread::spawn(move || {
             let mut got = Vec::new();
             far.read_to_end(&mut got).map(|_| got)
         });
         mapped
-            .send(near.as_fd(), b"label", 5, 2_999_990, || Ok(()))
+            .send(
+                near.as_fd(),
+                Some(&mut conduit),
+                b"label",
+                5,
+                2_999_990,
+                || Ok(()),
+            )
             .expect("sent");
+        assert!(conduit.0.is_some(), "to be used again");
+        for (offset, bytes) in [(7, SPLICE_BYTES_MIN - 1), (1 << 20, SPLICE_BYTES_MIN)] {
+            let sent = mapped.send(
+                near.as_fd(),
+                Some(&mut conduit),
+                b"more",
+                offset,
+                bytes,
+                || Ok(()),
+            );
+            sent.expect("sent");
+        }
         drop(near);
         let got = reader.join().expect("joined").expect("read");
-        assert!(got.starts_with(b"label"));
-        assert!(got[5..] == content[5..2_999_995]);
+        let expected = [
+            &b"label"[..],
+            &content[5..2_999_995],
+            b"more",
+            &content[7..SPLICE_BYTES_MIN + 6],
+            b"more",
+            &content[1 << 20..(1 << 20) + SPLICE_BYTES_MIN],
+        ];
+        assert!(got == expected.concat());
+    }
+
+    #[test]
+    fn who_reads_nothing_costs_the_limit_and_the_pipe() {
+        let (_file, mapped) = mapped(&vec![7; 64 << 20]);
+        let (near, _far) = pair();
+        let limit = std::time::Duration::from_millis(50);
+        near.set_write_timeout(Some(limit)).expect("a limit");
+        let mut conduit = Conduit::default();
+        let sent = mapped.send(near.as_fd(), Some(&mut conduit), b"", 0, 64 << 20, || Ok(()));
+        assert_eq!(sent.map_err(|error| error.kind()), Err(io::ErrorKind::WouldBlock));
+        assert!(conduit.0.is_none(), "there are pages left in it");
     }
 
     #[test]
     fn a_truncated_file_is_lost_and_we_live() {
-        let (file, mapped) = mapped(&vec![7; 1 << 20]);
+        let (file, mapped) = mapped(&vec![7; 4 << 20]);
         file.as_file().set_len(4_096).expect("truncated");
         assert_eq!(
             mapped.check().map_err(|error| error.kind()),
             Err(io::ErrorKind::InvalidData)
         );
         let (near, _far) = pair();
-        let sent = mapped.send(near.as_fd(), b"", 8_192, 4_096, || Ok(()));
-        assert_eq!(
-            sent.map_err(|error| error.kind()),
-            Err(io::ErrorKind::InvalidData)
-        );
+        for bytes in [4_096, SPLICE_BYTES_MIN] {
+            let mut conduit = Conduit::default();
+            let sent = mapped.send(near.as_fd(), Some(&mut conduit), b"", 8_192, bytes, || Ok(()));
+            assert_eq!(
+                sent.map_err(|error| error.kind()),
+                Err(io::ErrorKind::InvalidData),
+                "{bytes}"
+            );
+        }
     }
 
     #[test]
@@ -218,7 +353,14 @@ mod tests {
         let (_file, mapped) = mapped(b"abc");
         let (near, _far) = pair();
         for (offset, bytes) in [(0, 4), (3, 1), (4, 0), (u64::MAX, 1)] {
-            let sent = mapped.send(near.as_fd(), b"", offset, bytes, || Ok(()));
+            let sent = mapped.send(
+                near.as_fd(),
+                Some(&mut Conduit::default()),
+                b"",
+                offset,
+                bytes,
+                || Ok(()),
+            );
             assert_eq!(
                 sent.map_err(|error| error.kind()),
                 Err(io::ErrorKind::InvalidData),

@@ -38,7 +38,7 @@ pub use hashing::{HashFault, hash_file};
 pub use heading::{Heading, read_heading};
 pub use journal::{journal_bytes, read_journal};
 pub use landing::Landing;
-pub use mapped::Mapped;
+pub use mapped::{Conduit, Mapped};
 pub use open::read_small;
 pub use room::{free_bytes, measure};
 pub use scan::{Scanned, describe, scan, tree_of};

@@ -302,6 +302,14 @@ pub(crate) const HITS: &[(&str, Hit)] = &[
         By("tests/shares.rs", "so_many_contents_stay_mapped_and_no_more"),
     ),
     (
+        "SPLICE_BYTES_MIN",
+        By("src/storage/mapped.rs", "prefix_and_bytes_arrive_in_order"),
+    ),
+    (
+        "CONDUIT_BYTES",
+        By("src/storage/mapped.rs", "prefix_and_bytes_arrive_in_order"),
+    ),
+    (
         "UNSENT_BYTES_MAX",
         By(LANES, "what_is_sent_in_one_go_is_taken_before_a_lane_looks_stuck"),
     ),
