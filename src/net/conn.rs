@@ -1,7 +1,7 @@
 //! A blocking connection between two peers, or a peer and an RS: frames in, frames out, each in bounded time.
 
 use super::socket::{connect, tune};
-use super::unacked::unacked_bytes;
+use super::unacked::{round_trip, unacked_bytes};
 use super::{Stop, StopGuard};
 use crate::id::RequestNumber;
 use crate::limits::{
@@ -262,6 +262,11 @@ impl ConnWriter {
     /// The system does not say.
     pub fn unacked_bytes(&self) -> io::Result<u64> {
         unacked_bytes(self.stream.as_fd())
+    }
+
+    /// How long the way there and back is while nothing is on it.
+    pub fn round_trip(&self) -> Span {
+        round_trip(self.stream.as_fd())
     }
 
     /// Ends the connection: whoever waits for it wakes.

@@ -131,7 +131,7 @@ impl Uplink {
         let now = self.clock.at();
         state.announce(now);
         // What may be done later needs a thread that waits for it.
-        let waits = state.threads == 0 && state.deadline(now) < Instant(u64::MAX);
+        let waits = state.parked == 0 && state.deadline(now) < Instant(u64::MAX);
         if !state.has_work(now) && !waits {
             return;
         }
@@ -254,21 +254,28 @@ impl Uplink {
         mapped.check()
     }
 
-    /// Waits until the network has taken most of this piece, as long as others wait for a lane.
+    /// Waits until the network has taken most of this piece, as long as others wait for a lane; says meanwhile what there
+    /// is to say.
     fn wait_until_taken(&self, work: &Work, piece_bytes: u64) -> io::Result<()> {
+        let path = work.writer.round_trip();
         // What a fast uplink has taken at once need not be asked for.
-        if self.state.lock().lanes.until_free(piece_bytes).is_none() {
+        if self.state.lock().lanes.until_free(piece_bytes, path).is_none() {
             return Ok(());
         }
         let begun = self.clock.at();
         loop {
             let bytes = work.writer.unacked_bytes()?;
-            let state = self.state.lock();
-            let wait = state.lanes.until_free(bytes);
-            let Some(wait) = wait.filter(|_| state.departures.has_others(work.reader)) else {
+            let mut state = self.state.lock();
+            let wait = state
+                .lanes
+                .until_free(bytes, path)
+                .filter(|_| state.departures.waits());
+            let (Some(wait), Some(getter)) = (wait, state.getters.get_mut(&work.reader)) else {
                 return Ok(());
             };
+            let words = core::mem::take(&mut getter.words);
             drop(state);
+            words.iter().try_for_each(|word| work.writer.send(word))?;
             let now = self.clock.at();
             if now.since(begun) >= SEND_DEADLINE {
                 return Err(io::ErrorKind::TimedOut.into());
@@ -299,15 +306,18 @@ impl Uplink {
         if let Some(lane) = state.sending.get_mut(&reader) {
             lane.since = now;
         }
+        let sending = state.sending.len() - state.stuck(now);
         let Some(getter) = state.getters.get_mut(&reader) else {
             return;
         };
         getter.told = now;
+        let (mapped_bytes, round_trip) = (getter.mapped.bytes(), getter.writer.round_trip());
         let taken = Taken {
             bytes: bytes as u64,
-            piece_bytes: piece_bytes(getter.mapped.bytes()),
-            sending: state.sending.len() - state.stuck(now),
-            contended: !state.departures.is_empty(),
+            piece_bytes: piece_bytes(mapped_bytes),
+            sending,
+            contended: state.departures.waits(),
+            round_trip,
         };
         let State { lanes, getters, .. } = &mut *state;
         let unacked = |getter: &Getter| getter.writer.unacked_bytes().unwrap_or(0);
@@ -480,21 +490,5 @@ impl State {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn there_are_so_many_threads_and_no_more() {
-        let mut state = State::default();
-        let width = state.lanes.width();
-        for (threads, stuck, may) in [
-            (width, 0, true),
-            (width + 1, 0, false),
-            (LANES_MAX - 1, LANES_MAX, true),
-            (LANES_MAX, LANES_MAX, false),
-        ] {
-            state.threads = threads;
-            assert_eq!(state.has_room_for_thread(stuck), may, "{threads} and {stuck}");
-        }
-    }
-}
+#[path = "uplink_tests.rs"]
+mod tests;

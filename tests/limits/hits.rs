@@ -18,7 +18,7 @@ const STUCK: &str = "tests/hostile/stuck.rs";
 const LIARS: &str = "tests/liars.rs";
 const CROWD: &str = "tests/hostile/crowd.rs";
 const CLI: &str = "tests/hostile/cli.rs";
-const LANES: &str = "src/proto/transfer/lanes.rs";
+const LANES: &str = "src/proto/transfer/lanes_tests.rs";
 const DEPARTURES: &str = "src/proto/transfer/departures.rs";
 const HEADWAY: &str = "src/proto/transfer/headway.rs";
 const HERE: &str = "tests/limits.rs";
@@ -283,7 +283,7 @@ pub(crate) const HITS: &[(&str, Hit)] = &[
     ),
     (
         "LANES_MAX",
-        By("src/net/uplink.rs", "there_are_so_many_threads_and_no_more"),
+        By("src/net/uplink_tests.rs", "there_are_so_many_threads_and_no_more"),
     ),
     (
         "SOURCES_MAX",

@@ -75,9 +75,10 @@ impl Departures {
         self.promised.iter().any(may)
     }
 
-    /// True if a piece is promised to another getter than this.
-    pub fn has_others(&self, reader: Reader) -> bool {
-        self.promised.iter().any(|departure| departure.reader != reader)
+    /// True if a getter that nothing is under way to was promised a piece: it waits for a lane.
+    pub fn waits(&self) -> bool {
+        let waits = |departure: &Departure| !self.under_way.contains(&departure.reader);
+        self.promised.iter().any(waits)
     }
 
     /// When the next of those that wait for their time may go.
@@ -148,6 +149,18 @@ mod tests {
         assert_eq!(departures.begin(Instant(8), |_| true), Some(to(2, 1)));
         assert_eq!(departures.begin(Instant(8), |_| true), None);
         assert!(departures.begin(not_before, |_| true).is_some());
+    }
+
+    #[test]
+    fn who_is_being_sent_to_waits_for_no_lane() {
+        let mut departures = Departures::default();
+        departures.promise(to(1, 0));
+        assert!(departures.waits());
+        departures.begin(Instant::ZERO, |_| true);
+        departures.promise(to(1, 1));
+        assert!(!departures.waits(), "its next piece waits for the one under way");
+        departures.promise(to(2, 1));
+        assert!(departures.waits());
     }
 
     #[test]

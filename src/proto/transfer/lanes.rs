@@ -2,8 +2,8 @@
 //!
 //! One after another is best for a swarm: whoever has a piece early passes it on early. But one slow getter does
 //! not fill a fast uplink, and nobody tells a sender what limits it. So it tries, and first with half as many: a full
-//! uplink moves as much, and nothing is lost. Only if that moves clearly less are twice as many tried, and kept if they
-//! move clearly more. What an uplink has queued is before every word of its peer, so a lane is not free before the network
+//! uplink moves as much, and nothing is lost. Only if that moves clearly less are half as many more tried, and kept if
+//! they move clearly more. What an uplink has queued is before every word of its peer, so a lane is not free before the network
 //! has most of its piece, and there are a few more where that is waited for. Belongs here: that search, when a lane is
 //! free, and the uplink's measured rate. Invariant: between trials the width is at least two, so that one goes out while
 //! another begins.
@@ -34,6 +34,8 @@ pub struct Taken {
     pub sending: usize,
     /// Others wait for a lane.
     pub contended: bool,
+    /// How long the way to this getter and back is when it is empty.
+    pub round_trip: Span,
 }
 
 /// The width of one uplink.
@@ -105,11 +107,16 @@ impl Lanes {
         u64::try_from(bytes).unwrap_or(u64::MAX)
     }
 
-    /// When to look again at a lane with so many bytes on the way; none if it is free.
-    pub fn until_free(&self, bytes: u64) -> Option<Span> {
+    /// What may be on the way of a lane that is free: what the path holds, and little more.
+    fn tail_bytes(&self, round_trip: Span) -> u64 {
+        self.bytes_in(Span(LANE_TAIL.0.saturating_add(round_trip.0)))
+    }
+
+    /// When to look again at a lane with so many bytes on a way that takes so long when it is empty; none if it is free.
+    pub fn until_free(&self, bytes: u64, round_trip: Span) -> Option<Span> {
         let rate = Some(self.bytes_per_sec).filter(|rate| *rate > 0)?;
         let over = bytes
-            .checked_sub(self.bytes_in(LANE_TAIL))
+            .checked_sub(self.tail_bytes(round_trip))
             .filter(|over| *over > 0)?;
         let (soon, late) = LOOK_SPANS;
         // The uplink is shared by all lanes.
@@ -119,8 +126,8 @@ impl Lanes {
     }
 
     /// How many pieces an uplink of this rate sends at once at least: more than two if each is waited for.
-    fn floor_of(&self, piece_bytes: u64) -> usize {
-        if piece_bytes <= self.bytes_in(LANE_TAIL) {
+    fn floor_of(&self, piece_bytes: u64, round_trip: Span) -> usize {
+        if piece_bytes <= self.tail_bytes(round_trip) {
             return WIDTH_MIN;
         }
         let pieces = self.bytes_in(LANES_SPAN).div_ceil(piece_bytes.max(1));
@@ -151,14 +158,18 @@ impl Lanes {
             piece_bytes,
             sending,
             contended,
+            round_trip,
         } = taken;
         let pause = now.since(core::mem::replace(&mut self.last, now)) >= PAUSE;
         if pause {
             // The time in which nothing was sent says nothing of the uplink.
             self.abandon(now);
         }
-        // What was begun before a trial of fewer goes to its end first.
+        // What was begun before a trial of fewer goes to its end first, if that is not long.
         if pause || matches!(self.trial, Some(Trial::Narrower(..))) && sending > self.width {
+            if now.since(self.next_trial) >= LANES_TRIAL_MAX {
+                self.abandon(now);
+            }
             self.watch(now, unacked());
             return;
         }
@@ -182,12 +193,13 @@ impl Lanes {
         let faded = if fades { before - before / 16 } else { before };
         self.bytes_per_sec = rate.max(faded);
         if contended {
-            self.judge(now, rate, enough, piece_bytes);
+            let floor = self.floor_of(piece_bytes, round_trip);
+            self.judge(now, rate, enough, piece_bytes, floor);
         } else {
             // A pause, or nobody to send more to: what was measured compares with nothing.
             self.abandon(now);
         }
-        let floor = self.floor_of(piece_bytes);
+        let floor = self.floor_of(piece_bytes, round_trip);
         if self.trial.is_none() && self.width < floor {
             self.width = floor;
             self.next_trial = self.next_trial.max(now.after(LANES_TRIAL));
@@ -212,14 +224,14 @@ impl Lanes {
         self.again = Span(self.again.0 * 2).min(LANES_TRIAL_AGAIN_MAX);
     }
 
-    /// True if what a trial of twice the lanes begins is sent before long.
+    /// True if what a trial of more lanes begins is sent before long.
     fn is_soon_over(&self, piece_bytes: u64) -> bool {
         let begun = u128::from(piece_bytes) * self.width as u128;
         begun * 1_000_000 <= u128::from(self.bytes_per_sec) * u128::from(LANES_TRIAL_MAX.0)
     }
 
     /// `enough` bytes were moved to tell what new lanes do from what they first take in.
-    fn judge(&mut self, now: Instant, rate: u64, enough: bool, piece_bytes: u64) {
+    fn judge(&mut self, now: Instant, rate: u64, enough: bool, piece_bytes: u64, floor: usize) {
         match self.trial.take() {
             Some(Trial::Wider(before, was)) if !enough || rate < was.saturating_add(was / 4) => {
                 self.width = before;
@@ -233,17 +245,18 @@ impl Lanes {
                 self.width = before;
                 self.try_wider(now, piece_bytes);
             }
+            // As much, or nearly: the others are not needed.
+            Some(Trial::Narrower(before, was)) if rate >= was - was / 8 && floor < before => {
+                self.width = self.width.max(floor);
+                (self.next_trial, self.again) = (now.after(LANES_TRIAL), LANES_TRIAL_AGAIN);
+            }
             Some(Trial::Narrower(before, _)) => {
-                self.width = self.width.max(self.floor_of(piece_bytes));
-                if self.width < before {
-                    (self.next_trial, self.again) = (now.after(LANES_TRIAL), LANES_TRIAL_AGAIN);
-                } else {
-                    self.put_off(now);
-                }
+                self.width = before;
+                self.put_off(now);
             }
             None if now >= self.next_trial => {
                 self.trial = Some(Trial::Narrower(self.width, rate));
-                self.width /= 2;
+                (self.width, self.next_trial) = (self.width / 2, now);
             }
             None => {}
         }
@@ -268,210 +281,5 @@ impl Lanes {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::limits::{PIECE_BYTES_MAX, PIECE_BYTES_MIN};
-
-    /// The greatest width within so many seconds at an uplink, when each getter takes so much of it at most.
-    fn width(uplink: u64, getter: u64, secs: u64) -> (usize, Lanes) {
-        width_of_pieces(PIECE_BYTES_MIN, uplink, getter, secs)
-    }
-
-    /// All lanes go on, and what they take is on the way no longer.
-    fn sent(lanes: &mut Lanes, now: Instant, piece_bytes: u64, contended: bool) {
-        let taken = Taken {
-            bytes: 65_536,
-            piece_bytes,
-            sending: lanes.width(),
-            contended,
-        };
-        lanes.sent(now, taken, || 0);
-    }
-
-    fn width_of_pieces(piece_bytes: u64, uplink: u64, getter: u64, secs: u64) -> (usize, Lanes) {
-        // It has been idle for a minute.
-        let (mut lanes, mut now) = (Lanes::default(), Instant(60_000_000));
-        let (mut widest, end) = (0, now.after(Span::from_secs(secs)));
-        while now < end {
-            let rate = uplink.min(getter * lanes.width() as u64);
-            now = now.after(Span(65_536 * 1_000_000 / rate));
-            sent(&mut lanes, now, piece_bytes, true);
-            widest = widest.max(lanes.width());
-        }
-        (widest, lanes)
-    }
-
-    #[test]
-    fn an_uplink_that_is_full_is_not_shared_by_more() {
-        let (widest, lanes) = width(12_500_000, 12_500_000, 20);
-        assert_eq!(widest, 5, "fewer move as much: no more are tried");
-        let tries = matches!(lanes.trial, Some(Trial::Narrower(5, _)));
-        assert!(lanes.width() == 5 || tries, "{lanes:?}");
-        assert_eq!(Lanes::default().lead_bytes(), LEAD_BYTES_FIRST);
-        let ahead = lanes.lead_bytes() / 1_000;
-        assert_eq!(ahead / 10, 50, "{ahead} kB: 40 ms of 12.5 MB/s");
-    }
-
-    #[test]
-    fn a_slow_uplink_that_was_idle_stays_narrow() {
-        let (widest, lanes) = width(1_200_000, 1_200_000, 60);
-        assert_eq!(widest, WIDTH_MIN, "{lanes:?}");
-    }
-
-    #[test]
-    fn large_pieces_on_a_slow_uplink_are_not_begun_for_a_trial() {
-        let widest = |getter| width_of_pieces(PIECE_BYTES_MAX, 1_000_000_000, getter, 60).0;
-        assert_eq!(widest(600_000), WIDTH_MIN, "one more would take half a minute");
-        assert!(widest(6_000_000) > WIDTH_MIN);
-    }
-
-    #[test]
-    fn what_is_sent_in_one_go_is_taken_before_a_lane_looks_stuck() {
-        let first = (STEP_BYTES_FIRST, UNSENT_BYTES_MIN);
-        assert_eq!(Lanes::default().step_and_unsent_bytes(), first);
-        for (uplink, step, unsent) in [
-            (100_000, STEP_BYTES_MIN, UNSENT_BYTES_MIN),
-            (2_000_000, 60_000, UNSENT_BYTES_MIN),
-            (100_000_000, CHUNK_BYTES_MAX, 128 * 1024),
-            (10_000_000_000, CHUNK_BYTES_MAX, UNSENT_BYTES_MAX),
-        ] {
-            let (_, lanes) = width(uplink, uplink, 20);
-            let found = lanes.step_and_unsent_bytes();
-            assert!(found.0.abs_diff(step) < step / 20, "{uplink}: {lanes:?}");
-            assert_eq!(found.1, unsent, "{uplink}: {lanes:?}");
-        }
-    }
-
-    #[test]
-    fn slow_getters_are_sent_to_together() {
-        let (_, lanes) = width(1_000_000_000, 20_000_000, 20);
-        assert!(lanes.width() >= 32, "{lanes:?}");
-    }
-
-    #[test]
-    fn what_was_wide_gets_narrow_again() {
-        let (_, mut lanes) = width(1_000_000_000, 20_000_000, 20);
-        let mut now = Instant(80_000_000);
-        for _ in 0..20_000 {
-            now = now.after(Span(5_000));
-            sent(&mut lanes, now, PIECE_BYTES_MIN, true);
-        }
-        let floor = lanes.floor_of(PIECE_BYTES_MIN);
-        let tries = matches!(lanes.trial, Some(Trial::Narrower(before, _)) if before == floor);
-        assert!(floor <= 6 && (lanes.width() == floor || tries), "{lanes:?}");
-    }
-
-    #[test]
-    fn what_waits_in_the_queue_keeps_its_lane() {
-        assert_eq!(Lanes::default().until_free(1_000_000), None, "no rate is known");
-        let (_, lanes) = width(12_500_000, 12_500_000, 20);
-        let tail = lanes.bytes_in(LANE_TAIL);
-        assert_eq!((tail / 1_000, lanes.until_free(tail)), (12, None));
-        let wait = lanes
-            .until_free(tail + 12_500)
-            .expect("a millisecond, if it were alone");
-        let shared = lanes.width() as u64 * 1_000;
-        assert!(wait.0.abs_diff(shared) < 100, "{wait:?}");
-        assert_eq!(lanes.until_free(tail + 1), Some(LOOK_SPANS.0));
-        assert_eq!(lanes.until_free(u64::MAX), Some(LOOK_SPANS.1));
-    }
-
-    #[test]
-    fn lanes_hold_together_what_a_small_queue_takes() {
-        let floor = |uplink, piece_bytes| {
-            let (_, lanes) = width_of_pieces(piece_bytes, uplink, uplink, 20);
-            lanes.floor_of(piece_bytes)
-        };
-        assert_eq!(floor(12_500_000, PIECE_BYTES_MIN), 5, "of 5 ms each");
-        assert_eq!(floor(12_500_000, PIECE_BYTES_MAX), WIDTH_MIN);
-        assert_eq!(floor(2_500_000, PIECE_BYTES_MIN), WIDTH_MIN);
-        assert_eq!(floor(50_000_000, PIECE_BYTES_MIN), LANES_FLOOR_MAX);
-        assert_eq!(
-            floor(500_000_000, PIECE_BYTES_MIN),
-            WIDTH_MIN,
-            "nothing is waited for"
-        );
-    }
-
-    #[test]
-    fn trials_that_do_not_help_become_rare() {
-        let uplink = 12_500_000;
-        let (mut lanes, mut now) = (Lanes::default(), Instant(60_000_000));
-        let mut trials = Vec::new();
-        while now < Instant(240_000_000) {
-            now = now.after(Span(65_536 * 1_000_000 / uplink));
-            let tried = lanes.trial.is_some();
-            sent(&mut lanes, now, PIECE_BYTES_MIN, true);
-            if lanes.trial.is_some() && !tried {
-                trials.push(now);
-            }
-        }
-        let between: Vec<u64> = trials
-            .windows(2)
-            .map(|pair| pair[1].since(pair[0]).as_secs())
-            .collect();
-        let first = LANES_TRIAL_AGAIN.as_secs();
-        assert!(
-            between.is_sorted() && between.first() <= Some(&first),
-            "{between:?}"
-        );
-        let most = LANES_TRIAL_AGAIN_MAX.as_secs();
-        assert!(
-            between.last().is_some_and(|last| (most..most + 2).contains(last)),
-            "{between:?}"
-        );
-    }
-
-    #[test]
-    fn an_uplink_nobody_waits_for_tries_nothing() {
-        let (mut lanes, mut now) = (Lanes::default(), Instant(1));
-        for _ in 0..10_000 {
-            now = now.after(Span(5_000));
-            sent(&mut lanes, now, PIECE_BYTES_MIN, false);
-        }
-        assert_eq!((lanes.width(), lanes.trial), (5, None));
-    }
-
-    #[test]
-    fn what_sockets_take_in_has_not_gone_out() {
-        let mut lanes = Lanes::default();
-        let (begun, mut taken_bytes) = (Instant(60_000_000), 0);
-        for millis in 0..2_000 {
-            // So much is taken, and a quarter of it acknowledged.
-            taken_bytes += 4_000;
-            let taken = Taken {
-                bytes: 4_000,
-                piece_bytes: PIECE_BYTES_MIN,
-                sending: WIDTH_MIN,
-                contended: true,
-            };
-            lanes.sent(begun.after(Span::from_millis(millis)), taken, || {
-                taken_bytes / 4 * 3
-            });
-        }
-        assert_eq!(lanes.bytes_per_sec / 10_000, 100, "{lanes:?}");
-    }
-
-    #[test]
-    fn what_was_begun_before_a_trial_of_fewer_is_not_counted() {
-        let (_, mut lanes) = width(12_500_000, 12_500_000, 2);
-        let mut now = Instant(70_000_000);
-        while lanes.trial.is_none() {
-            now = now.after(Span(5_000));
-            sent(&mut lanes, now, PIECE_BYTES_MIN, true);
-        }
-        let trial = lanes.trial;
-        assert!(matches!(trial, Some(Trial::Narrower(5, _))), "{lanes:?}");
-        for _ in 0..1_000 {
-            now = now.after(Span(5_000));
-            let taken = Taken {
-                bytes: 65_536,
-                piece_bytes: PIECE_BYTES_MIN,
-                sending: lanes.width() + 1,
-                contended: true,
-            };
-            lanes.sent(now, taken, || 0);
-        }
-        assert_eq!(lanes.trial, trial);
-    }
-}
+#[path = "lanes_tests.rs"]
+mod tests;
