@@ -48,6 +48,39 @@ fn a_download_outlives_the_rs() {
 }
 
 #[test]
+fn a_holder_without_room_is_tried_again() {
+    let place = tempfile::tempdir().expect("a directory");
+    let at = |name: &str| place.path().join(name);
+    let contents = [("small", 50_000), ("large", 500_000)]
+        .map(|(name, bytes)| (name, write_random(&at("shared").join(name), bytes, 1)));
+    let server = rs(&[]);
+    let holder = peer(
+        &server,
+        "holder",
+        &at("shared"),
+        &at("state"),
+        &["--max-conns", "1"],
+    );
+    until_listed(&server, contents.len());
+    for (name, content) in contents {
+        let taken = std::net::TcpStream::connect(&holder.address).expect("its only place");
+        let mut get = Words::get(name, at("out")).rs(&server).spawn();
+        let failed = loop {
+            let event: Value = serde_json::from_str(&get.line()).expect("JSON");
+            assert_ne!(event["event"], "done", "there was no room");
+            if event["event"] == "failed" {
+                break event;
+            }
+        };
+        let why = failed["why"].as_str().unwrap_or_default();
+        assert!(why.contains("503"), "{failed}");
+        drop(taken);
+        assert!(get.end().success(), "{}", get.stderr());
+        assert!(std::fs::read(at("out").join(name)).expect("read") == content);
+    }
+}
+
+#[test]
 fn a_holder_that_comes_back_is_tried_again() {
     let place = tempfile::tempdir().expect("a directory");
     let at = |name: &str| place.path().join(name);

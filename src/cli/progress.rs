@@ -8,6 +8,7 @@ use p2pdi::proto::transfer::piece_count;
 use p2pdi::time::Span;
 use p2pdi::wire::ContentInfo;
 use serde_json::json;
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 /// How a fetch is shown.
@@ -36,6 +37,8 @@ pub(super) struct Progress {
     found: Option<u64>,
     /// It was said that it hardly gets on.
     told_slow: bool,
+    /// Who failed, and how: said once.
+    failures: BTreeSet<(HostPort, String)>,
 }
 
 /// Letters of a name on the bar, as [`BAR`] says.
@@ -95,6 +98,7 @@ impl Progress {
             told: Instant::now(),
             found: None,
             told_slow: false,
+            failures: BTreeSet::new(),
         }
     }
 
@@ -175,6 +179,10 @@ impl Watcher for Progress {
     }
 
     fn failed(&mut self, holder: &HostPort, why: &str) {
+        // One that has no room says so at every try.
+        if !self.failures.insert((holder.clone(), why.to_owned())) {
+            return;
+        }
         match self.showing {
             Showing::Events => {
                 let event = json!({
@@ -189,7 +197,7 @@ impl Watcher for Progress {
             }
             _ => self
                 .bar
-                .suspend(|| say::note(&format!("{}: {holder} {why}; trying the next holder", self.name))),
+                .suspend(|| say::note(&format!("{}: {holder} {why}", self.name))),
         }
     }
 }

@@ -84,6 +84,11 @@ impl AttemptFault {
         matches!(self, Self::Conn(ConnError::Io(_)))
     }
 
+    /// True if the holder serves as many as it may: there may be room soon.
+    pub(super) const fn is_busy(&self) -> bool {
+        matches!(self, Self::Conn(ConnError::Refused(Refusal::Busy, _)))
+    }
+
     pub(super) const fn weight(&self) -> Weight {
         match self {
             // It no longer has it, or no place for us: gone, as far as this content goes.

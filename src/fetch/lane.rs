@@ -6,13 +6,17 @@
 use super::account::AttemptFault;
 use super::many::{Landed, State, Work};
 use crate::id::{PieceIndex, RequestNumber};
-use crate::limits::{ANSWER_TIMEOUT, SMALL_BYTES_MAX, SMALL_GROUP_FILES, SMALL_RATE_MIN, TREE_BYTES_MAX};
+use crate::limits::{
+    ANSWER_TIMEOUT, HOLDER_RETRY, SMALL_BYTES_MAX, SMALL_GROUP_FILES, SMALL_RATE_MIN, STALL_GIVE_UP,
+    TREE_BYTES_MAX,
+};
 use crate::net::{Conn, ConnError, Incoming};
 use crate::proto::transfer::{
     BatchHolder, BatchItem, Manifest, PieceHasher, Source, piece_count, piece_span,
 };
 use crate::time::Span;
 use crate::wire::{ByteRange, Download, Message, Part, Refusal, Wanted, features};
+use parking_lot::MutexGuard;
 use std::io;
 use std::sync::Arc;
 use std::time::Instant;
@@ -64,6 +68,9 @@ impl Work<'_> {
                     // connection that is refused says nothing about the first.
                     let broke_off = came > 0 && !matches!(fault, AttemptFault::Lie(_));
                     let spare = came == 0 && owed.is_empty() && state.lanes[holder] > 1;
+                    if !broke_off && !spare && fault.is_busy() && self.waits_for_room(&mut state) {
+                        continue;
+                    }
                     if !broke_off && !spare {
                         state.batch.give_up(holder);
                         state.gone.push((holder, fault));
@@ -78,6 +85,18 @@ impl Work<'_> {
                 return;
             }
         }
+    }
+
+    /// Waits until a holder that serves as many as it may is worth another try; false if it has been long enough.
+    fn waits_for_room(&self, state: &mut MutexGuard<'_, State>) -> bool {
+        let now = self.clock.at();
+        if now.since(crate::time::Instant::ZERO) >= STALL_GIVE_UP {
+            return false;
+        }
+        let until = self.clock.std_instant(now.after(HOLDER_RETRY));
+        let is_over = |state: &State| state.over || self.stop.is_set();
+        while !is_over(state) && !self.changed.wait_until(state, until).timed_out() {}
+        !is_over(state)
     }
 
     fn take_over(&self, holder: BatchHolder, source: Source, came: &mut u64) -> Result<End, AttemptFault> {

@@ -29,7 +29,7 @@ use crate::limits::SMALL_BYTES_MAX;
 use crate::name::HostPort;
 use crate::net::{Offer, Pacer, Stop, Uplink};
 use crate::proto::transfer::Manifest;
-use crate::storage::{Group, Landing};
+use crate::storage::{Found, Group, Landing};
 use crate::wire::ContentInfo;
 use account::Accounts;
 use core::fmt;
@@ -236,11 +236,9 @@ impl<'a> Fetcher<'a> {
     /// The content, if it lies under its name already. Only a regular file counts that no link leads to.
     fn already_here(&self, content: &ContentInfo) -> io::Result<Option<(PathBuf, Arc<Manifest>)>> {
         let group = Group::open(&self.out)?;
-        let Some(stamp) = group
-            .find(&content.name)?
-            .filter(|stamp| stamp.bytes == content.bytes)
-        else {
-            return Ok(None);
+        let stamp = match group.find(&content.name)? {
+            Found::File(stamp) if stamp.bytes == content.bytes => stamp,
+            _ => return Ok(None),
         };
         let mut here = None;
         self.hash_here(vec![(group.path(&content.name), stamp)], |hashed| {

@@ -177,6 +177,8 @@ fn oversee<'scope>(
         let over = state.over || swarm.stop.is_set();
         let tried_all = known.is_empty() && waiting.is_empty() && state.again.is_empty();
         let nobody = state.running == 0 && tried_all;
+        // Those that are tried again later may stay away.
+        let bereft = state.running == 0 && !failed.is_empty() && known.is_empty() && waiting.is_empty();
         let hopeless = hoped_before >= HOPE_LOST && tried_all && !state.over;
         // Whoever is found early is asked before the rest of hope is lost.
         let fading = hoped_before >= FADING;
@@ -192,7 +194,7 @@ fn oversee<'scope>(
             state.lines.values().for_each(|line| line.writer.shut());
             return;
         }
-        if nobody || hopeless || fades || slow || silent >= looked_after {
+        if nobody || bereft || hopeless || fades || slow || silent >= looked_after {
             looked_after = Span(looked_after.0 + STALL.0);
             known = more
                 .more()

@@ -7,8 +7,8 @@ use super::account::{Account, Accounts};
 use super::many::{Order, Receiving};
 use super::{FetchFault, Fetched, Fetcher, LOOK};
 use crate::proto::transfer::Manifest;
-use crate::storage::{Group, HashOrder, Hashed, Hashers, Stamp};
-use std::collections::{BTreeMap, BTreeSet};
+use crate::storage::{Found, Group, HashOrder, Hashed, Hashers, Stamp};
+use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -29,16 +29,16 @@ impl Presence<'_> {
         self.receiving.ended(order, ended);
     }
 
-    /// What lies there with the right size, and the orders whose content is not here.
-    fn of_the_size(&mut self) -> (BTreeMap<PathBuf, (usize, Stamp)>, BTreeSet<usize>) {
-        let (mut here, mut missing) = (BTreeMap::new(), BTreeSet::new());
+    /// What lies there with the right size, and the orders whose content is not here: is there something else?
+    fn of_the_size(&mut self) -> (BTreeMap<PathBuf, (usize, Stamp)>, BTreeMap<usize, bool>) {
+        let (mut here, mut missing) = (BTreeMap::new(), BTreeMap::new());
         for (order, wanted) in self.orders.iter().enumerate() {
             match self.group.find(&wanted.info.name) {
                 Err(error) => self.ended(order, Err(error)),
-                Ok(Some(stamp)) if stamp.bytes == wanted.info.bytes => {
+                Ok(Found::File(stamp)) if stamp.bytes == wanted.info.bytes => {
                     here.insert(self.group.path(&wanted.info.name), (order, stamp));
                 }
-                Ok(_) => drop(missing.insert(order)),
+                Ok(found) => drop(missing.insert(order, found != Found::Nothing)),
             }
         }
         (here, missing)
@@ -101,15 +101,17 @@ impl Fetcher<'_> {
                     presence.receiving.advanced(bytes.min(total));
                     presence.found(order, stamp, hashed.path, manifest);
                 }
-                None => drop(missing.insert(order)),
+                None => drop(missing.insert(order, true)),
             }
         });
         if let Err(error) = looked {
             log::warn!("what is here is not looked at: {error}");
         }
-        missing.extend(here.into_values().map(|(order, _)| order));
-        let missing = missing.into_iter();
-        missing.filter(|order| presence.has_place(*order)).collect()
+        missing.extend(here.into_values().map(|(order, _)| (order, true)));
+        let mut has_place = |(order, is_taken): &(usize, bool)| !is_taken || presence.has_place(*order);
+        let mut missing: Vec<_> = missing.into_iter().collect();
+        missing.retain(&mut has_place);
+        missing.into_iter().map(|(order, _)| order).collect()
     }
 
     /// Hashes files that are here, and hands each over when it is done; some are left out if we are stopped.

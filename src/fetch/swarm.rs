@@ -9,7 +9,7 @@ use super::account::{Accounts, AttemptFault};
 use super::source::take_from;
 use super::stopwatch::{self, Phase};
 use crate::id::{PieceIndex, RequestNumber};
-use crate::limits::{HOLDER_RETRY, HOPE_LOST, HOPE_WORD};
+use crate::limits::{HOLDER_RETRY, HOPE_LOST, HOPE_WORD, STALL_GIVE_UP};
 use crate::name::HostPort;
 use crate::net::{Clock, Conn, ConnWriter, Offer, Pacer, Stop};
 use crate::proto::transfer::{Headway, Manifest, Pieces, Source, Taker, piece_span};
@@ -46,7 +46,7 @@ pub(super) struct State {
     pub(super) taker: Option<Taker>,
     pub(super) lines: BTreeMap<Source, Line>,
     pub(super) next: u64,
-    /// Holders that were lost after they had brought something, and when each is tried again.
+    /// Holders that were lost after they had brought something, or have no room, and when each is tried again.
     pub(super) again: Vec<(Instant, HostPort)>,
     /// Addresses heard of and not yet tried.
     pub(super) heard: Vec<HostPort>,
@@ -466,10 +466,12 @@ impl<'a> Swarm<'a> {
             && !state.over
             && !self.stop.is_set()
         {
+            let now = self.clock.at();
             // Whoever brings a piece each time may break off as often as there are pieces.
-            if fault.is_loss() && state.accounts.of(holder).pieces > before {
-                let then = self.clock.at().after(HOLDER_RETRY);
-                state.again.push((then, holder.clone()));
+            let broke_off = fault.is_loss() && state.accounts.of(holder).pieces > before;
+            let full = fault.is_busy() && state.headway.silent(now) < STALL_GIVE_UP;
+            if broke_off || full {
+                state.again.push((now.after(HOLDER_RETRY), holder.clone()));
             }
             state.ended_badly(holder, fault);
         }

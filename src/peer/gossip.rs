@@ -4,7 +4,7 @@ use super::Peer;
 use crate::limits::GOSSIP_ROUND;
 use crate::name::HostPort;
 use crate::net::{Conn, ConnError, read_index};
-use crate::wire::features;
+use crate::wire::{Refusal, features};
 use std::collections::BTreeSet;
 
 impl Peer {
@@ -53,7 +53,13 @@ impl Peer {
                         }
                     }
                 }
-                Err(error) => log::info!("asking the RS for peers: {error}"),
+                Err(error) => {
+                    log::info!("asking the RS for peers: {error}");
+                    if let (ConnError::Refused(Refusal::BadCookie, _), Some(member)) = (&error, self.member())
+                    {
+                        member.doubt();
+                    }
+                }
             }
             self.index.lock().handle_timeout(self.clock.at());
             if self

@@ -112,6 +112,12 @@ impl RsMember {
         inner.machine.cookie().filter(|_| inner.machine.is_in())
     }
 
+    /// The RS has answered somebody else here that it does not know us.
+    pub(super) fn doubt(&self) {
+        self.inner.lock().machine.doubt();
+        self.changed.notify_all();
+    }
+
     pub(super) fn share(&self, info: ContentInfo, complete: bool) {
         self.inner.lock().machine.share(info, complete);
         self.changed.notify_all();

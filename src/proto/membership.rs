@@ -161,6 +161,11 @@ impl Membership {
         self.changed.push_back(key.clone());
     }
 
+    /// The RS has said elsewhere that it does not know our cookie: a KeepAlive finds out at once.
+    pub const fn doubt(&mut self) {
+        self.keep_alive_at = Instant::ZERO;
+    }
+
     /// True when the RS has been told everything, as far as it would hear it.
     pub fn is_settled(&self) -> bool {
         let told = self.changed.is_empty() || self.standing == Standing::Out && !self.wanted;

@@ -191,6 +191,16 @@ fn an_rs_that_forgot_us_is_joined_anew_and_told_everything() {
 }
 
 #[test]
+fn an_rs_that_says_elsewhere_that_it_forgot_us_is_joined_at_once() {
+    let mut stage = Stage::settled();
+    stage.rs = fresh_rs(3);
+    assert_eq!(stage.settle(), "", "nobody has asked it anything");
+    stage.peer.doubt();
+    assert_eq!(stage.settle(), "KJJR");
+    assert_eq!(stage.listed(), ["x"]);
+}
+
+#[test]
 fn a_lease_that_ran_out_is_revived() {
     let mut stage = Stage::settled();
     let before = stage.peer.cookie();

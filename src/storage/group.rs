@@ -12,7 +12,8 @@ use super::unfinished::{refuse_unfinished, unfinished};
 use crate::id::ContentId;
 use crate::name::ContentName;
 use parking_lot::Mutex;
-use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags};
+use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, RenameFlags};
+use rustix::io::Errno;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -48,6 +49,17 @@ pub struct Part {
     path: PathBuf,
     file: File,
     is_named: bool,
+}
+
+/// What lies where a file is to land.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// Nothing does.
+    Nothing,
+    /// A regular file.
+    File(Stamp),
+    /// A link, a socket, ….
+    Other,
 }
 
 /// Names the path an error is about.
@@ -113,13 +125,13 @@ impl Group {
         for component in directory.split('/').filter(|component| !component.is_empty()) {
             let open = || rustix::fs::openat(&here, component, DIRECTORY, Mode::empty());
             let opened: OwnedFd = match open() {
-                Err(rustix::io::Errno::NOENT) if create => {
+                Err(Errno::NOENT) if create => {
                     match rustix::fs::mkdirat(&here, component, Mode::from_raw_mode(0o777)) {
-                        Ok(()) | Err(rustix::io::Errno::EXIST) => open()?,
+                        Ok(()) | Err(Errno::EXIST) => open()?,
                         Err(error) => return Err(error.into()),
                     }
                 }
-                Err(rustix::io::Errno::NOTDIR | rustix::io::Errno::LOOP) => {
+                Err(Errno::NOTDIR | Errno::LOOP) => {
                     return Err(in_the_way(&format!("{component}, which is no directory,")));
                 }
                 other => other?,
@@ -129,28 +141,32 @@ impl Group {
         Ok(here)
     }
 
-    /// The regular file that has this name already, if there is one.
+    /// What has this name already.
     ///
     /// # Errors
     /// A directory has the name, or something that is none is where a directory should be.
-    pub fn find(&self, name: &ContentName) -> io::Result<Option<Stamp>> {
+    pub fn find(&self, name: &ContentName) -> io::Result<Found> {
         let path = self.path(name);
         at(&path, refuse_unfinished(name))?;
         let missing = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
         let (parent, file) = match self.parent_of(name, false) {
-            Err(error) if missing(&error) => return Ok(None),
+            Err(error) if missing(&error) => return Ok(Found::Nothing),
             other => at(&path, other)?,
         };
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file: File = match rustix::fs::openat(&parent.directory, file, flags, Mode::empty()) {
-            Err(rustix::io::Errno::NOENT) => return Ok(None),
+            Err(Errno::NOENT) => return Ok(Found::Nothing),
             other => at(&path, other.map_err(Into::into))?.into(),
         };
         let metadata = at(&path, file.metadata())?;
         if metadata.is_dir() {
             return at(&path, Err(in_the_way("a directory")));
         }
-        Ok(metadata.is_file().then(|| Stamp::of(&metadata)))
+        Ok(if metadata.is_file() {
+            Found::File(Stamp::of(&metadata))
+        } else {
+            Found::Other
+        })
     }
 
     /// Refuses a name that something has which is not to be replaced.
@@ -275,10 +291,17 @@ impl Group {
 
 impl Part {
     fn rename(&mut self) -> io::Result<()> {
-        let parent = &self.parent.directory;
-        refuse_to_replace(parent, &self.final_name)?;
-        match rustix::fs::renameat(parent, &self.part_name, parent, &self.final_name) {
-            Err(rustix::io::Errno::ISDIR) => Err(in_the_way("a directory")),
+        let (parent, part, name) = (&self.parent.directory, &self.part_name, &self.final_name);
+        let renamed = match rustix::fs::renameat_with(parent, part, parent, name, RenameFlags::NOREPLACE) {
+            // Something is there, or the file system knows no such rename.
+            Err(Errno::EXIST | Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+                refuse_to_replace(parent, name)?;
+                rustix::fs::renameat(parent, part, parent, name)
+            }
+            renamed => renamed,
+        };
+        match renamed {
+            Err(Errno::ISDIR) => Err(in_the_way("a directory")),
             Err(error) => Err(error.into()),
             Ok(()) => {
                 self.is_named = true;
@@ -303,8 +326,8 @@ fn open_alone(parent: &File, name: &str, executable: bool) -> io::Result<File> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     for _ in 0..8 {
         let (opened, is_new) = match rustix::fs::openat(parent, name, flags | OFlags::EXCL, mode) {
-            Err(rustix::io::Errno::EXIST) => match rustix::fs::openat(parent, name, flags, mode) {
-                Err(rustix::io::Errno::LOOP) => return Err(in_the_way(&format!("{name}, a link,"))),
+            Err(Errno::EXIST) => match rustix::fs::openat(parent, name, flags, mode) {
+                Err(Errno::LOOP) => return Err(in_the_way(&format!("{name}, a link,"))),
                 other => (other?, false),
             },
             other => (other?, true),
@@ -323,7 +346,7 @@ fn open_alone(parent: &File, name: &str, executable: bool) -> io::Result<File> {
                 rustix::fs::fchmod(&file, Mode::from_raw_mode(was | mode & ((was & 0o444) >> 2)))?;
                 return Ok(file);
             }
-            Ok(_) | Err(rustix::io::Errno::NOENT) => {}
+            Ok(_) | Err(Errno::NOENT) => {}
             Err(error) => return Err(error.into()),
         }
     }

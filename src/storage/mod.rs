@@ -31,7 +31,7 @@ mod unfinished;
 
 pub use commits::{ChangeCount, Commits};
 pub use disk::{DiskStore, store_bytes};
-pub use group::{Group, Part};
+pub use group::{Found, Group, Part};
 pub use hash_cache::HashCache;
 pub use hashers::{HashOrder, HashProgress, Hashed, Hashers};
 pub use hashing::{HashFault, hash_file};

@@ -7,6 +7,7 @@ use p2pdi::fetch::{FetchFault, HolderAccount, Unfetched, Weight};
 use p2pdi::locate::LocateFault;
 use p2pdi::name::printable;
 use p2pdi::wire::ContentInfo;
+use std::io::ErrorKind;
 
 /// What could not be located, and why.
 pub(in crate::cli) fn locate_failure(what: &str, fault: LocateFault) -> Failure {
@@ -48,22 +49,41 @@ pub(in crate::cli) fn fetch_failure(info: &ContentInfo, unfetched: &Unfetched) -
             Exit::Interrupted,
             format!("{name}: interrupted; what has come is kept"),
         ),
+        FetchFault::Disk(error) if error.kind() == ErrorKind::StorageFull => Failure::new(
+            Exit::Failed,
+            format!(
+                "{error}: make room, and the same command goes on{}",
+                kept(unfetched)
+            ),
+        ),
         FetchFault::Disk(error) => Failure::new(Exit::Failed, error.to_string()),
         FetchFault::NoHolderLeft(heaviest) => Failure::new(
             exit_of(*heaviest),
             format!(
-                "{name}: no holder is left; what has come is kept ({})",
-                tried(unfetched)
+                "{name}: no holder is left ({}); when one is back, the same command goes on{}",
+                tried(unfetched),
+                kept(unfetched)
             ),
         ),
         FetchFault::NobodyHas(missing, heaviest) => Failure::new(
             exit_of(*heaviest),
             format!(
-                "{} of {name}; what has come is kept ({})",
+                "{} of {name} ({}); when somebody has, the same command goes on{}",
                 nobody_has(missing),
-                tried(unfetched)
+                tried(unfetched),
+                kept(unfetched)
             ),
         ),
+    }
+}
+
+/// That what has come is kept, if anything has.
+fn kept(unfetched: &Unfetched) -> &'static str {
+    let came = unfetched.account.holders.iter().any(|account| account.bytes > 0);
+    if came {
+        " with what has come, which is kept"
+    } else {
+        ""
     }
 }
 
