@@ -25,6 +25,8 @@ pub struct Request {
 impl Request {
     /// Reads an id, a name, `name@id-prefix`, or an RFC's number. `None` if it can be none of them.
     pub fn parse(text: &str) -> Option<Self> {
+        // A directory may be written as one, as everywhere.
+        let text = text.strip_suffix('/').unwrap_or(text);
         if let Some(id) = ContentId::parse(text) {
             return Some(Self {
                 readings: vec![Wanted::Id(id)],
@@ -442,7 +444,10 @@ mod tests {
         );
         let mail = Request::parse("me@home.txt").expect("a request");
         assert_eq!(mail.id_prefix, "", "not every @ begins an id");
+        let directory = Request::parse("course/week-1/").expect("a request");
+        assert_eq!(directory.text(), "course/week-1");
         assert_eq!(Request::parse("../x"), None);
+        assert_eq!(Request::parse("/"), None);
         assert_eq!(Request::parse(""), None);
     }
 }

@@ -5,7 +5,9 @@ mod process;
 
 use p2pdi::id::PieceIndex;
 use p2pdi::proto::transfer::{piece_count, piece_span};
-use process::{Running, Words, eventually, holder_of_big, pieces_kept, pieces_kept_are_right};
+use process::{
+    Running, Words, eventually, holder_of_big, peer, pieces_kept, pieces_kept_are_right, rs, write_random,
+};
 use serde_json::Value;
 use std::path::Path;
 
@@ -105,6 +107,38 @@ fn why_names_what_bounded_it() {
         .run()
         .json();
     assert_eq!(done(&mine)["why"]["verdict"], "my_limit", "{mine:?}");
+}
+
+#[test]
+fn why_is_told_of_a_directory_as_a_whole() {
+    let place = tempfile::tempdir().expect("a directory");
+    let at = |name: &str| place.path().join(name);
+    let bytes = [300_000, 200_000, 9_000];
+    for (number, bytes) in bytes.iter().enumerate() {
+        write_random(&at("course").join(number.to_string()), *bytes, number as u64);
+    }
+    let server = rs(&[]);
+    let holder = peer(
+        &server,
+        "holder",
+        &at("course"),
+        &at("state"),
+        &["--up-limit", "1MB"],
+    );
+    let got = eventually("the directory", || {
+        let got = Words::get("course", at("out")).and(&["--why"]).rs(&server).run();
+        (got.code == 0).then(|| got.json())
+    });
+    let tree = got.last().expect("an event");
+    assert_eq!(tree["kind"], "tree", "{tree}");
+    let why = &tree["why"];
+    assert_eq!(why["verdict"], "their_limit", "{why}");
+    let account = &why["holders"][0];
+    assert_eq!(account["bytes"], bytes.iter().sum::<usize>(), "{why}");
+    assert!(
+        holder.address.ends_with(&format!(":{}", account["port"])),
+        "{why}"
+    );
 }
 
 /// All events that are still to come.

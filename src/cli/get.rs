@@ -14,7 +14,7 @@ use super::progress::{Progress, Showing};
 use super::query::transport;
 use super::show::{fetched_json, short_id, size};
 use super::signals::stop_on_signals;
-use super::why::{why_json, why_text};
+use super::why::{why_json, why_shown, why_text};
 use super::{ring, say};
 use core::cell::{Cell, RefCell};
 use crossbeam_channel::{Sender, unbounded};
@@ -400,12 +400,7 @@ impl<'a> Getting<'a> {
             }
         }
         if self.why && self.showing != Showing::Events {
-            let account = &fetched.account;
-            let text = match account.holders.is_empty() {
-                true => "why: it was here already".to_owned(),
-                false => why_text(account),
-            };
-            say::result(&text);
+            say::result(&why_shown(&fetched.account));
         }
     }
 }

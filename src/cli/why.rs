@@ -88,6 +88,15 @@ pub(super) fn why_json(account: &Account) -> Value {
     })
 }
 
+/// The account of what has come, for people.
+pub(super) fn why_shown(account: &Account) -> String {
+    if account.holders.is_empty() {
+        "why: it was here already".to_owned()
+    } else {
+        why_text(account)
+    }
+}
+
 /// The account for people.
 pub(super) fn why_text(account: &Account) -> String {
     let (all, secs) = (received(account), account.took.as_secs_f64());

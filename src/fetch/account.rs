@@ -125,7 +125,7 @@ impl fmt::Display for AttemptFault {
 }
 
 /// How a fetch went.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Account {
     /// How long it took.
     pub took: Duration,
@@ -136,6 +136,31 @@ pub struct Account {
 }
 
 impl Account {
+    /// Adds the account of another fetch. How long they took together is not known here: they may have been at once.
+    pub fn add(&mut self, other: &Self) {
+        match (&mut self.bound, &other.bound) {
+            (Some(mine), Some(theirs)) => mine.join(theirs),
+            (mine, theirs) => *mine = mine.take().or_else(|| theirs.clone()),
+        }
+        for theirs in &other.holders {
+            match self
+                .holders
+                .iter_mut()
+                .find(|mine| mine.address == theirs.address)
+            {
+                None => self.holders.push(theirs.clone()),
+                Some(mine) => {
+                    mine.bytes = mine.bytes.saturating_add(theirs.bytes);
+                    mine.spent.add(&theirs.spent);
+                    mine.threads = mine.threads.saturating_add(theirs.threads);
+                    let fresh = theirs.failures.iter().filter(|why| !mine.failures.contains(why));
+                    let fresh: Vec<String> = fresh.cloned().collect();
+                    mine.failures.extend(fresh);
+                }
+            }
+        }
+    }
+
     /// Of what came whole, of which nothing was measured.
     pub(super) const fn of(holders: Vec<HolderAccount>, took: Duration) -> Self {
         Self {

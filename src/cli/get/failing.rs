@@ -22,7 +22,7 @@ pub(in crate::cli) fn locate_failure(what: &str, fault: LocateFault) -> Failure 
     match fault {
         LocateFault::NotFound(said) => Failure::new(
             Exit::NotFound,
-            format!("{what}: nobody active has it{}", reasons(said)),
+            format!("{what}: nobody active has it{}{}", reasons(said), hint(&what)),
         ),
         LocateFault::Unreachable(said) => Failure::new(
             Exit::Failed,
@@ -38,6 +38,20 @@ pub(in crate::cli) fn locate_failure(what: &str, fault: LocateFault) -> Failure 
                 format!("{what} means several contents: ask for {}", choices.join(" or ")),
             )
         }
+    }
+}
+
+/// What to write instead, if it looks like the beginning of an id, or like no beginning of one.
+fn hint(what: &str) -> String {
+    let is_hex = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    match what.rsplit_once('@') {
+        None if (8..64).contains(&what.len()) && is_hex(what) => {
+            format!("; an id has 64 digits, and its first ones stand after a name: NAME@{what}")
+        }
+        Some((_, prefix)) if prefix.len() < 4 || !is_hex(prefix) => {
+            "; what stands after a name and an @ are at least 4 digits of its id".to_owned()
+        }
+        _ => String::new(),
     }
 }
 
@@ -134,6 +148,16 @@ fn nobody_has(missing: &[Range<u32>]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_writes_part_of_an_id_is_told_how() {
+        assert!(hint("af1349b9f5f9").ends_with("NAME@af1349b9f5f9"));
+        assert!(hint("zero@af").contains("at least 4 digits"));
+        assert!(hint("zero@xyzz").contains("at least 4 digits"));
+        for well_written in ["zero@af13", "zero", "cafe", "rfc793.txt"] {
+            assert_eq!(hint(well_written), "", "{well_written}");
+        }
+    }
 
     #[test]
     fn missing_pieces_are_named() {

@@ -5,8 +5,9 @@ use crate::cli::failure::{Exit, Failure};
 use crate::cli::progress::Showing;
 use crate::cli::say;
 use crate::cli::show::size;
+use crate::cli::why::{why_json, why_shown};
 use core::cell::RefCell;
-use p2pdi::fetch::{Fetched, Order};
+use p2pdi::fetch::{Account, Fetched, Order};
 use p2pdi::limits::SMALL_BYTES_MAX;
 use p2pdi::locate::Located;
 use p2pdi::name::ContentName;
@@ -19,13 +20,12 @@ use std::time::Instant;
 #[derive(Default)]
 pub(super) struct Come {
     files: Vec<Fetched>,
-    from: BTreeSet<String>,
+    account: Account,
 }
 
 impl Come {
     pub(super) fn add(&mut self, fetched: &Fetched) {
-        let gave = fetched.account.holders.iter().filter(|account| account.bytes > 0);
-        self.from.extend(gave.map(|account| account.address.to_string()));
+        self.account.add(&fetched.account);
         self.files.push(fetched.clone());
     }
 }
@@ -81,16 +81,20 @@ impl Getting<'_> {
         if *failures.borrow() > 0 {
             return;
         }
-        let come = come.into_inner();
+        let mut come = come.into_inner();
         if let Some(peer) = self.serving.peer() {
             let known = come.files.iter();
             let known = known.map(|fetched| (fetched.path.clone(), fetched.manifest.clone()));
             peer.add_directory(self.fetcher.path(&info.name), known.collect());
         }
-        let secs = begun.elapsed().as_secs_f64();
+        let account = &mut come.account;
+        account.took = begun.elapsed();
+        let gave = account.holders.iter().filter(|holder| holder.bytes > 0);
+        let from: BTreeSet<String> = gave.map(|holder| holder.address.to_string()).collect();
+        let secs = account.took.as_secs_f64();
         match self.showing {
-            Showing::Events => say::result(
-                &json!({
+            Showing::Events => {
+                let mut done = json!({
                     "event": "done",
                     "name": info.name.as_str(),
                     "kind": info.kind.word(),
@@ -99,17 +103,19 @@ impl Getting<'_> {
                     "bytes": bytes,
                     "secs": secs,
                     "path": self.fetcher.path(&info.name).display().to_string(),
-                    "from": come.from,
-                })
-                .to_string(),
-            ),
+                    "from": from,
+                });
+                if self.why {
+                    done["why"] = why_json(account);
+                }
+                say::result(&done.to_string());
+            }
             Showing::Quiet => {}
             Showing::Bar => {
-                let from: Vec<&str> = come.from.iter().map(String::as_str).collect();
                 let from = if from.is_empty() {
                     "what was here".to_owned()
                 } else {
-                    from.join(", ")
+                    Vec::from_iter(from).join(", ")
                 };
                 say::result(&format!(
                     "{}/  {files} files, {}  verified  from {from} in {secs:.2} s",
@@ -117,6 +123,9 @@ impl Getting<'_> {
                     size(bytes)
                 ));
             }
+        }
+        if self.why && self.showing != Showing::Events {
+            say::result(&why_shown(account));
         }
     }
 }

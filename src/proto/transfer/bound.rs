@@ -125,6 +125,14 @@ pub struct Bound {
 }
 
 impl Bound {
+    /// Takes in what bounded another transfer.
+    pub fn join(&mut self, other: &Self) {
+        self.took.0 = self.took.0.saturating_add(other.took.0);
+        for (here, there) in self.spans.iter_mut().zip(other.spans) {
+            here.0 = here.0.saturating_add(there.0);
+        }
+    }
+
     /// Divides the time of a transfer. While pieces were coming, each line speaks for as much of the time as it
     /// brought of the bytes: a slow holder beside a fast one bounds little. `None` if nothing was sent.
     pub fn of(measured: &Measured) -> Option<Self> {

@@ -8,14 +8,31 @@ fn width(uplink: u64, getter: u64, secs: u64) -> (usize, Lanes) {
     width_of_pieces(PIECE_BYTES_MIN, uplink, getter, secs)
 }
 
-/// All lanes go on, and what they take is on the way no longer.
-fn sent(lanes: &mut Lanes, now: Instant, piece_bytes: u64, contended: bool) {
-    let taken = Taken {
+/// All lanes go on.
+fn taken(lanes: &Lanes, piece_bytes: u64) -> Taken {
+    Taken {
         bytes: 65_536,
         piece_bytes,
         sending: lanes.width(),
-        contended,
+        contended: true,
         round_trip: Span::ZERO,
+    }
+}
+
+/// One lane more than there may be goes on.
+fn more_than_it_may(lanes: &mut Lanes, now: Instant) {
+    let taken = Taken {
+        sending: lanes.width() + 1,
+        ..taken(lanes, PIECE_BYTES_MIN)
+    };
+    lanes.sent(now, taken, || 0);
+}
+
+/// What they take is on the way no longer.
+fn sent(lanes: &mut Lanes, now: Instant, piece_bytes: u64, contended: bool) {
+    let taken = Taken {
+        contended,
+        ..taken(lanes, piece_bytes)
     };
     lanes.sent(now, taken, || 0);
 }
@@ -181,40 +198,13 @@ fn what_sockets_take_in_has_not_gone_out() {
         taken_bytes += 4_000;
         let taken = Taken {
             bytes: 4_000,
-            piece_bytes: PIECE_BYTES_MIN,
-            sending: WIDTH_MIN,
-            contended: true,
-            round_trip: Span::ZERO,
+            ..taken(&lanes, PIECE_BYTES_MIN)
         };
         lanes.sent(begun.after(Span::from_millis(millis)), taken, || {
             taken_bytes / 4 * 3
         });
     }
     assert_eq!(lanes.bytes_per_sec / 10_000, 100, "{lanes:?}");
-}
-
-#[test]
-fn what_was_begun_before_a_trial_of_fewer_is_not_counted() {
-    let (_, mut lanes) = width(12_500_000, 12_500_000, 2);
-    let mut now = Instant(70_000_000);
-    while lanes.trial.is_none() {
-        now = now.after(Span(5_000));
-        sent(&mut lanes, now, PIECE_BYTES_MIN, true);
-    }
-    let trial = lanes.trial;
-    assert!(matches!(trial, Some(Trial::Narrower(5, _))), "{lanes:?}");
-    for _ in 0..1_000 {
-        now = now.after(Span(5_000));
-        let taken = Taken {
-            bytes: 65_536,
-            piece_bytes: PIECE_BYTES_MIN,
-            sending: lanes.width() + 1,
-            contended: true,
-            round_trip: Span::ZERO,
-        };
-        lanes.sent(now, taken, || 0);
-    }
-    assert_eq!(lanes.trial, trial);
 }
 
 #[test]
@@ -226,24 +216,21 @@ fn fewer_are_kept_only_if_they_move_nearly_as_much() {
 }
 
 #[test]
-fn a_trial_of_fewer_that_does_not_begin_is_given_up() {
+fn what_was_begun_before_a_trial_of_fewer_is_not_counted_nor_waited_for_long() {
     let (_, mut lanes) = width(12_500_000, 12_500_000, 2);
     let mut now = Instant(70_000_000);
     while lanes.trial.is_none() {
         now = now.after(Span(5_000));
         sent(&mut lanes, now, PIECE_BYTES_MIN, true);
     }
+    let trial = lanes.trial;
+    assert!(matches!(trial, Some(Trial::Narrower(5, _))), "{lanes:?}");
     let end = now.after(LANES_TRIAL_MAX);
-    while now < end {
+    while now.after(Span(5_000)) < end {
         now = now.after(Span(5_000));
-        let taken = Taken {
-            bytes: 65_536,
-            piece_bytes: PIECE_BYTES_MIN,
-            sending: lanes.width() + 1,
-            contended: true,
-            round_trip: Span::ZERO,
-        };
-        lanes.sent(now, taken, || 0);
+        more_than_it_may(&mut lanes, now);
+        assert_eq!(lanes.trial, trial);
     }
+    more_than_it_may(&mut lanes, end);
     assert_eq!((lanes.trial, lanes.width()), (None, 5));
 }
