@@ -75,7 +75,9 @@ fn a_holder_without_room_is_tried_again() {
         let why = failed["why"].as_str().unwrap_or_default();
         assert!(why.contains("503"), "{failed}");
         drop(taken);
-        assert!(get.end().success(), "{}", get.stderr());
+        let done = last_event(&get);
+        assert_eq!(done["event"], "done", "{done}");
+        assert!(get.end().success());
         assert!(std::fs::read(at("out").join(name)).expect("read") == content);
     }
 }

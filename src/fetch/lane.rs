@@ -68,7 +68,7 @@ impl Work<'_> {
                     // connection that is refused says nothing about the first.
                     let broke_off = came > 0 && !matches!(fault, AttemptFault::Lie(_));
                     let spare = came == 0 && owed.is_empty() && state.lanes[holder] > 1;
-                    if !broke_off && !spare && fault.is_busy() && self.waits_for_room(&mut state) {
+                    if !broke_off && !spare && fault.is_busy() && self.waits_for_room(holder, &mut state) {
                         continue;
                     }
                     if !broke_off && !spare {
@@ -87,10 +87,13 @@ impl Work<'_> {
         }
     }
 
-    /// Waits until a holder that serves as many as it may is worth another try; false if it has been long enough.
-    fn waits_for_room(&self, state: &mut MutexGuard<'_, State>) -> bool {
+    /// Waits until a holder that serves as many as it may is worth another try; false if there are others, or it has been
+    /// long enough.
+    fn waits_for_room(&self, holder: BatchHolder, state: &mut MutexGuard<'_, State>) -> bool {
         let now = self.clock.at();
-        if now.since(crate::time::Instant::ZERO) >= STALL_GIVE_UP {
+        let is_gone = |other: BatchHolder| state.gone.iter().any(|(gone, _)| *gone == other);
+        let is_last = (0..self.holders.len()).all(|other| other == holder || is_gone(other));
+        if !is_last || now.since(crate::time::Instant::ZERO) >= STALL_GIVE_UP {
             return false;
         }
         let until = self.clock.std_instant(now.after(HOLDER_RETRY));

@@ -348,10 +348,10 @@ impl Work<'_> {
             failed
                 .iter()
                 .for_each(|(holder, why)| receiving.failed(holder, why));
+            receiving.advanced(bytes);
             ended.extend(give_names(landed, accounts, begun, receiving));
             self.state.lock().naming = 0;
             self.changed.notify_all();
-            receiving.advanced(bytes);
             if finished {
                 return ended;
             }
