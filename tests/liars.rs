@@ -12,7 +12,7 @@ use p2pdi::limits::{ANNOUNCED_MAX, HOPE_LOST, STALL, STALL_GIVE_UP};
 use p2pdi::time::Span;
 use p2pdi::wire::{Dry, HaveUpdate, List, Message, Settled};
 use pieces::script::{EXCHANGE, Scripted};
-use process::{Words, holder_of_big, write_random};
+use process::{Words, holder_of_big, pieces_kept, write_random};
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -192,11 +192,10 @@ fn who_takes_back_all_that_it_begins_is_given_up() {
 /// Each choice of what is here is refused and its credit given again; whoever never begins what it announces has no end.
 #[test]
 fn who_announces_without_end_what_is_here_is_a_liar() {
-    static HERE: AtomicBool = AtomicBool::new(false);
     static EXPOSED: AtomicBool = AtomicBool::new(false);
-    let wait_for = |flag: &AtomicBool| {
+    let wait_until = |holds: &dyn Fn() -> bool| {
         let begun = Instant::now();
-        while !flag.load(Ordering::Relaxed) && begun.elapsed() < STALL_GIVE_UP.to_std() {
+        while !holds() && begun.elapsed() < STALL_GIVE_UP.to_std() {
             std::thread::park_timeout(Duration::from_millis(2));
         }
     };
@@ -211,16 +210,18 @@ fn who_announces_without_end_what_is_here_is_a_liar() {
         Message::Credit(credit) => (0..credit.pieces).try_for_each(|_| {
             let piece = GIVEN.fetch_add(1, Ordering::Relaxed);
             if piece == pieces - 2 {
-                HERE.store(true, Ordering::Relaxed);
-                wait_for(&EXPOSED);
+                wait_until(&|| EXPOSED.load(Ordering::Relaxed));
             }
             if piece < pieces { stage.give(piece) } else { Ok(()) }
         }),
         _ => Ok(()),
     });
+    let out = place.path().join("out");
+    let kept_in = out.clone();
     let liar = Scripted::start(&content, move |stage, message, _| match message {
         Message::Credit(credit) => (0..credit.pieces).try_for_each(|_| {
-            wait_for(&HERE);
+            // Not only sent: what is chosen before it is here is no lie.
+            wait_until(&|| pieces_kept(&kept_in) > u64::from(most));
             let piece = CHOSEN.fetch_add(1, Ordering::Relaxed).min(most);
             let told = stage.choose(piece).and_then(|()| {
                 // The last one is heard, and the connection ends.
@@ -234,7 +235,6 @@ fn who_announces_without_end_what_is_here_is_a_liar() {
         }),
         _ => Ok(()),
     });
-    let out = place.path().join("out");
     let got = get(&out, &[&honest.address, &liar.address]).run();
     assert_eq!(got.code, 0, "{}", got.stderr);
     assert!(std::fs::read(out.join("big")).expect("read") == content);
