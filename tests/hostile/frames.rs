@@ -345,15 +345,17 @@ fn datagram_attack(rng: &mut Rng, number: u64) -> Vec<u8> {
     bytes
 }
 
-/// Takes the first attack off the list that this answer fits: no longer than its question, and of the right kind.
+/// Takes an attack off the list that this answer fits: no longer than its question, and of the right kind. The shortest
+/// such attack, for a longer one may yet be needed by a longer answer that is held up.
 fn answers_one_of(unanswered: &mut Vec<Vec<u8>>, answer: &Message, bytes: usize) {
     let well_formed = matches!(answer, Message::Challenge(_));
     let fits =
-        |attack: &Vec<u8>| bytes <= attack.len() && decode_datagram_request(attack).is_ok() == well_formed;
-    let Some(attack) = unanswered.iter().position(fits) else {
+        |attack: &[u8]| bytes <= attack.len() && decode_datagram_request(attack).is_ok() == well_formed;
+    let fitting = (0..unanswered.len()).filter(|&at| fits(&unanswered[at]));
+    let Some(shortest) = fitting.min_by_key(|&at| unanswered[at].len()) else {
         panic!("{bytes} bytes that answer no attack: {answer:?}")
     };
-    unanswered.remove(attack);
+    unanswered.remove(shortest);
 }
 
 #[test]
