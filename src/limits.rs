@@ -225,8 +225,13 @@ pub const RELAY_PATIENCE_MAX: Span = Span::from_millis(200);
 /// Pieces are announced so far ahead of their bytes: two holders that choose the same one hear of it in time. More
 /// would be choosing blindly.
 pub const ANNOUNCE_AHEAD: Span = Span::from_millis(40);
-/// And a relay's no later than this: the time in which a getter that expects the piece from another says so.
+/// And so much before the rate of the uplink is known: a relay waits before it sends what it has announced, and one piece
+/// after another would be slow.
+pub const ANNOUNCE_BYTES_FIRST: u64 = 256 * 1024;
+/// A relay announces a piece no later than this before its bytes: the time in which a getter that expects the piece from another says so.
 pub const ANNOUNCED_BEFORE: Span = Span::from_millis(15);
+/// Settled pieces of one holder that wait for no others to be told with them: until it knows, it may choose them.
+pub const SETTLED_TOGETHER_MAX: usize = 16;
 /// Words that wait for a getter that takes none: a whole window of choices and as many refusals, and it is stuck.
 pub const WORDS_WAITING_MAX: usize = 256;
 /// A getter that hears words and gets nothing waits so long: the turns of ten others, each with a large piece on a
@@ -248,6 +253,10 @@ pub const LANES_TRIAL_BYTES: u64 = 128 * 1024;
 /// Where others wait for a lane, it is free when what is left on the way takes the uplink no longer than this: what waits in
 /// an uplink's own queue holds up what others say against it.
 pub const LANE_TAIL: Span = Span::from_millis(1);
+/// Such a lane is looked at no more often than this,
+pub const LANE_LOOK_MIN: Span = Span::from_millis(1);
+/// and no less often, for the uplink may have become faster.
+pub const LANE_LOOK_MAX: Span = Span::from_millis(10);
 /// Lanes that are waited for hold together what the uplink takes in this time: less, and it is idle between two pieces;
 /// more, and small queues drop some of it.
 pub const LANES_SPAN: Span = Span::from_millis(25);
@@ -255,6 +264,14 @@ pub const LANES_SPAN: Span = Span::from_millis(25);
 pub const LANES_FLOOR_MAX: usize = 8;
 /// A lane whose getter takes nothing for so long does not count: another may be sent to.
 pub const LANE_STUCK: Span = Span::from_millis(250);
+/// An uplink that has sent nothing for so long had nothing to send: that time says nothing of its rate.
+pub const UPLINK_PAUSE: Span = Span::from_secs(1);
+/// What is sent in one go takes an uplink about so long: control is heard in between, and few calls are made.
+pub const STEP_SPAN: Span = Span::from_millis(30);
+/// Until its rate is known, so much.
+pub const STEP_BYTES_FIRST: usize = 64 * 1024;
+/// And no less: it would be more labels than bytes.
+pub const STEP_BYTES_MIN: usize = 16 * 1024;
 /// Lanes of one uplink: each is a thread while it sends.
 pub const LANES_MAX: usize = 256;
 /// Holders a getter takes one content from at once: a link is full long before, and each is a thread.
@@ -402,6 +419,8 @@ pub const HASH_STRETCH_BYTES: u64 = PIECE_BYTES_MAX;
 pub const HASH_CACHE_BYTES_MAX: u64 = 1 << 30;
 /// Bytes read from a document to find its number and title.
 pub const HEADING_BYTES: u64 = 8 * 1024;
+/// Digits of an id after a name and an `@`: few to write, and less would often be part of the name.
+pub const ID_PREFIX_DIGITS_MIN: usize = 4;
 /// The encoding of one directory tree: about a million entries.
 pub const TREE_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// One paced step of a limited link lasts about this long: smooth, and few system calls.

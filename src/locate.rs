@@ -6,6 +6,7 @@
 #![allow(clippy::disallowed_types, reason = "a process is made of sockets")]
 
 use crate::id::{ContentId, Incarnation, RfcNumber};
+use crate::limits::ID_PREFIX_DIGITS_MIN;
 use crate::name::{ContentName, HostPort, PeerName};
 use crate::net::{Clock, Conn, ConnError, RingClient, RsClient, Stop, read_index};
 use crate::proto::{FoundContent, Index};
@@ -60,8 +61,9 @@ impl Request {
     }
 }
 
-fn is_id_prefix(text: &str) -> bool {
-    (4..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_hexdigit())
+/// True if a name may be followed by an `@` and this: the first digits of an id.
+pub fn is_id_prefix(text: &str) -> bool {
+    (ID_PREFIX_DIGITS_MIN..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
 /// `793` and `rfc793` mean the RFC of that number, where no content has that name.
@@ -444,6 +446,14 @@ mod tests {
         );
         let mail = Request::parse("me@home.txt").expect("a request");
         assert_eq!(mail.id_prefix, "", "not every @ begins an id");
+        let digits = |count: usize| format!("a@{}", "5".repeat(count));
+        for (count, read) in [
+            (ID_PREFIX_DIGITS_MIN - 1, 0),
+            (ID_PREFIX_DIGITS_MIN, ID_PREFIX_DIGITS_MIN),
+        ] {
+            let request = Request::parse(&digits(count)).expect("a request");
+            assert_eq!(request.id_prefix.len(), read);
+        }
         let directory = Request::parse("course/week-1/").expect("a request");
         assert_eq!(directory.text(), "course/week-1");
         assert_eq!(Request::parse("../x"), None);

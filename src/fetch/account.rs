@@ -29,6 +29,34 @@ pub struct HolderAccount {
     pub(super) heard: Option<Instant>,
 }
 
+impl HolderAccount {
+    fn of(address: &HostPort) -> Self {
+        Self {
+            address: address.clone(),
+            bytes: 0,
+            failures: Vec::new(),
+            spent: Spent::default(),
+            threads: 0,
+            pieces: 0,
+            heard: None,
+        }
+    }
+
+    /// Adds what the same holder gave another time. A failure of the same kind is not told twice.
+    fn join(&mut self, other: &Self) {
+        self.bytes = self.bytes.saturating_add(other.bytes);
+        self.spent.add(&other.spent);
+        self.threads = self.threads.saturating_add(other.threads);
+        self.pieces = self.pieces.saturating_add(other.pieces);
+        self.heard = self.heard.max(other.heard);
+        for why in &other.failures {
+            if !self.failures.contains(why) {
+                self.failures.push(why.clone());
+            }
+        }
+    }
+}
+
 /// How a holder failed, in rising order of weight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Weight {
@@ -149,14 +177,7 @@ impl Account {
                 .find(|mine| mine.address == theirs.address)
             {
                 None => self.holders.push(theirs.clone()),
-                Some(mine) => {
-                    mine.bytes = mine.bytes.saturating_add(theirs.bytes);
-                    mine.spent.add(&theirs.spent);
-                    mine.threads = mine.threads.saturating_add(theirs.threads);
-                    let fresh = theirs.failures.iter().filter(|why| !mine.failures.contains(why));
-                    let fresh: Vec<String> = fresh.cloned().collect();
-                    mine.failures.extend(fresh);
-                }
+                Some(mine) => mine.join(theirs),
             }
         }
     }
@@ -192,15 +213,7 @@ impl Accounts {
     pub(super) fn of(&mut self, holder: &HostPort) -> &mut HolderAccount {
         let known = self.all.iter().position(|account| account.address == *holder);
         let place = known.unwrap_or_else(|| {
-            self.all.push(HolderAccount {
-                address: holder.clone(),
-                bytes: 0,
-                failures: Vec::new(),
-                spent: Spent::default(),
-                threads: 0,
-                pieces: 0,
-                heard: None,
-            });
+            self.all.push(HolderAccount::of(holder));
             self.all.len() - 1
         });
         &mut self.all[place]
@@ -225,9 +238,7 @@ impl Accounts {
     pub(super) fn merge(&mut self, others: &Self) {
         self.heaviest = self.heaviest.max(others.heaviest);
         for other in &others.all {
-            let mine = self.of(&other.address);
-            mine.bytes += other.bytes;
-            mine.failures.extend(other.failures.iter().cloned());
+            self.of(&other.address).join(other);
         }
     }
 

@@ -3,7 +3,6 @@
 use super::account::Accounts;
 use super::links::Links;
 use super::swarm::{State, Swarm};
-use super::tell::SETTLED_WAIT;
 use super::{FetchFault, Fetcher, HolderSource, Strategy, Watcher, parts};
 use crate::limits::{HEARD_HOLDERS_MAX, HOPE_LOST, SOURCES_MAX, STALL, STALL_GIVE_UP, TWO_STREAMS_BYTES};
 use crate::name::HostPort;
@@ -155,9 +154,8 @@ fn oversee<'scope>(
         }
         let mut state = swarm.state.lock();
         let idle = state.running == 0 && state.heard.is_empty() && state.again.is_empty();
-        if !state.over && !idle && state.heard.is_empty() && state.failed.is_empty() {
-            let wait = if state.untold { SETTLED_WAIT.to_std() } else { LOOK };
-            swarm.changed.wait_for(&mut state, wait);
+        if !state.over && !idle && !state.untold && state.heard.is_empty() && state.failed.is_empty() {
+            swarm.changed.wait_for(&mut state, LOOK);
         }
         state.untold = false;
         let now = swarm.clock.at();

@@ -28,8 +28,6 @@ pub(super) struct Line {
     pub(super) request: RequestNumber,
     /// Pieces it has yet to be told are settled: together they cost one frame.
     pub(super) settled: Vec<PieceIndex>,
-    /// When the first of them was.
-    pub(super) settled_at: Instant,
     /// It was given up because it sent nothing.
     pub(super) silent: bool,
     /// When it was last told anything.
@@ -230,7 +228,6 @@ impl<'a> Swarm<'a> {
                 writer: Arc::clone(conn.writer()),
                 request,
                 settled: Vec::new(),
-                settled_at: Instant::ZERO,
                 silent: false,
                 told: now,
             },

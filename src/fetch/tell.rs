@@ -4,25 +4,21 @@
 //! other. Does not: when that is. Invariant: what is said of one piece arrives in the order in which it was true.
 
 use super::swarm::{State, Swarm};
-use crate::limits::PEER_IDLE;
+use crate::limits::{PEER_IDLE, SETTLED_TOGETHER_MAX};
 use crate::proto::transfer::{Source, TakeOutput, Taker};
-use crate::time::{Instant, Span};
+use crate::time::Span;
 use crate::wire::{Credit, List, Message, Settled, Want};
 use std::collections::BTreeMap;
 
-/// A settled piece is told with others, but waits no longer for them than this: until a holder knows, it may choose it.
-/// One that has chosen it is told at once.
-pub(super) const SETTLED_WAIT: Span = Span::from_millis(20);
 /// A holder that has been told nothing for so long is told that we are here: after [`PEER_IDLE`] it would think that we are
 /// not.
 const STILL_HERE: Span = Span(PEER_IDLE.0 / 3);
-/// So many are told at once however early; fewer when the fetching thread next looks around.
-const SETTLED_TOGETHER: usize = 16;
 
 impl Swarm<'_> {
-    /// Does what the taker wants done.
+    /// Does what the taker wants done. Settled pieces are left to the fetching thread, which is woken: those of many frames
+    /// are told in one then. A holder that hears another word, or has chosen such a piece, is told at once.
     pub(super) fn pump(&self, state: &mut State) {
-        self.pump_with(state, SETTLED_TOGETHER);
+        self.pump_with(state, SETTLED_TOGETHER_MAX);
     }
 
     /// The same, telling of settled pieces where there are so many.
@@ -49,16 +45,13 @@ impl Swarm<'_> {
                 }
                 TakeOutput::Settled(source, piece) => {
                     if let Some(line) = state.lines.get_mut(&source) {
-                        if line.settled.is_empty() {
-                            line.settled_at = now;
-                        }
                         line.settled.push(piece);
                     }
                 }
                 TakeOutput::Refuse(source, piece) => {
                     if let Some(line) = state.lines.get_mut(&source) {
-                        line.settled_at = Instant::ZERO;
                         line.settled.push(piece);
+                        frames.entry(source).or_default();
                     }
                 }
                 TakeOutput::Want(source, piece) => {
@@ -79,10 +72,8 @@ impl Swarm<'_> {
         let mut untold = false;
         for (source, line) in &mut state.lines {
             // Beside another word it costs nothing.
-            let waited = now.since(line.settled_at) >= SETTLED_WAIT || frames.contains_key(source);
-            let due = !line.settled.is_empty() && waited;
-            untold |= !line.settled.is_empty();
-            if due || line.settled.len() >= settled_together.max(1) {
+            let due = frames.contains_key(source) || line.settled.len() >= settled_together;
+            if due && !line.settled.is_empty() {
                 let pieces = List::first_of(line.settled.drain(..));
                 let told = Settled {
                     request: line.request,
@@ -94,6 +85,7 @@ impl Swarm<'_> {
                 let place = frames.iter().rposition(wants).map_or(0, |last| last + 1);
                 frames.insert(place, told.into());
             }
+            untold |= !line.settled.is_empty();
         }
         for (source, line) in &state.lines {
             if !frames.contains_key(source) && now.since(line.told) >= STILL_HERE {

@@ -11,7 +11,7 @@ use crate::limits::{LANE_STUCK, LANES_MAX, SEND_DEADLINE, WORD_TO_WAITING};
 use crate::name::HostPort;
 use crate::proto::chunks;
 use crate::proto::transfer::{
-    Departure, Departures, Giver, Lanes, Pieces, Reader, Taken, Turns, Uplink as Turn, piece_span,
+    Departure, Departures, Giver, Lanes, OnTheWay, Pieces, Reader, Taken, Turns, Uplink as Turn, piece_span,
 };
 use crate::storage::Conduit;
 use crate::time::{Instant, Span};
@@ -219,7 +219,10 @@ impl Uplink {
         let (mapped, writer) = (&work.mapped, &work.writer);
         let bytes = mapped.bytes();
         let mut prefix = Vec::new();
-        let (step_bytes, unsent_bytes) = self.state.lock().lanes.step_and_unsent_bytes();
+        let (step_bytes, unsent_bytes) = {
+            let lanes = &self.state.lock().lanes;
+            (lanes.step_bytes(), lanes.unsent_bytes())
+        };
         let step_bytes = self.pacer.step_bytes().min(step_bytes);
         writer.keep_unsent_low(unsent_bytes);
         let span = piece_span(bytes, piece);
@@ -245,7 +248,7 @@ impl Uplink {
             writer.send_by(|socket, allow| {
                 mapped.send(socket, Some(conduit), &prefix, chunk.offset, chunk.bytes, allow)
             })?;
-            self.chunk_sent(work.reader, chunk.bytes);
+            self.chunk_sent(work, chunk.bytes);
         }
         // Only then is this lane free: a piece that waits in a socket was chosen early, and blindly.
         writer.wait_until_low()?;
@@ -300,28 +303,28 @@ impl Uplink {
         (go_on, core::mem::take(&mut getter.words))
     }
 
-    fn chunk_sent(&self, reader: Reader, bytes: usize) {
+    fn chunk_sent(&self, work: &Work, bytes: usize) {
         let mut state = self.state.lock();
         let now = self.clock.at();
-        if let Some(lane) = state.sending.get_mut(&reader) {
+        if let Some(lane) = state.sending.get_mut(&work.reader) {
             lane.since = now;
         }
-        let sending = state.sending.len() - state.stuck(now);
-        let Some(getter) = state.getters.get_mut(&reader) else {
+        let Some(getter) = state.getters.get_mut(&work.reader) else {
             return;
         };
         getter.told = now;
-        let (mapped_bytes, round_trip) = (getter.mapped.bytes(), getter.writer.round_trip());
         let taken = Taken {
             bytes: bytes as u64,
-            piece_bytes: piece_bytes(mapped_bytes),
-            sending,
+            piece_bytes: piece_bytes(work.mapped.bytes()),
+            sending: state.sending.len() - state.stuck(now),
             contended: state.departures.waits(),
-            round_trip,
         };
         let State { lanes, getters, .. } = &mut *state;
         let unacked = |getter: &Getter| getter.writer.unacked_bytes().unwrap_or(0);
-        lanes.sent(now, taken, || getters.values().map(unacked).sum());
+        lanes.sent(now, taken, || OnTheWay {
+            unacked_bytes: getters.values().map(unacked).sum(),
+            round_trip: work.writer.round_trip(),
+        });
     }
 }
 

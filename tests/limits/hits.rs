@@ -41,6 +41,10 @@ pub(crate) const HITS: &[(&str, Hit)] = &[
         By(HERE, "headings_are_read_and_cut_within_their_bounds"),
     ),
     ("MEDIA_TYPE_BYTES_MAX", By(WIRE, "texts_are_bounded")),
+    (
+        "ID_PREFIX_DIGITS_MIN",
+        By("src/locate.rs", "requests_read_as_users_mean_them"),
+    ),
     ("OS_BYTES_MAX", By(WIRE, "texts_are_bounded")),
     (
         "ERROR_TEXT_BYTES_MAX",
@@ -247,6 +251,14 @@ pub(crate) const HITS: &[(&str, Hit)] = &[
         By(LANES, "an_uplink_that_is_full_is_not_shared_by_more"),
     ),
     (
+        "ANNOUNCE_BYTES_FIRST",
+        By(LANES, "an_uplink_that_is_full_is_not_shared_by_more"),
+    ),
+    (
+        "SETTLED_TOGETHER_MAX",
+        Not("it changes only how soon holders know"),
+    ),
+    (
         "ANNOUNCED_BEFORE",
         By(DEPARTURES, "a_piece_does_not_go_before_its_time"),
     ),
@@ -259,6 +271,30 @@ pub(crate) const HITS: &[(&str, Hit)] = &[
     (
         "LANES_TRIAL_AGAIN_MAX",
         By(LANES, "trials_that_do_not_help_become_rare"),
+    ),
+    (
+        "LANE_LOOK_MAX",
+        By(LANES, "what_waits_in_the_queue_keeps_its_lane"),
+    ),
+    (
+        "LANE_LOOK_MIN",
+        By(LANES, "what_waits_in_the_queue_keeps_its_lane"),
+    ),
+    (
+        "UPLINK_PAUSE",
+        By(LANES, "a_slow_uplink_that_was_idle_stays_narrow"),
+    ),
+    (
+        "STEP_SPAN",
+        By(LANES, "what_is_sent_in_one_go_is_taken_before_a_lane_looks_stuck"),
+    ),
+    (
+        "STEP_BYTES_FIRST",
+        By(LANES, "what_is_sent_in_one_go_is_taken_before_a_lane_looks_stuck"),
+    ),
+    (
+        "STEP_BYTES_MIN",
+        By(LANES, "what_is_sent_in_one_go_is_taken_before_a_lane_looks_stuck"),
     ),
     ("LANE_TAIL", By(LANES, "what_waits_in_the_queue_keeps_its_lane")),
     (

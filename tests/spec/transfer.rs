@@ -11,7 +11,8 @@ use p2pdi::time::Span;
 /// The bounds and timers, with their reasons.
 pub(crate) fn timers() -> String {
     let millis = |span: Span| format!("{} ms", span.0 / 1_000);
-    let widths = &[20, 9, 36];
+    let kib = |bytes: u64| format!("{} KiB", bytes >> 10);
+    let widths = &[21, 9, 35];
     let mut out = row(widths, &["limit", "value", "reason"]);
     for (name, value) in [
         ("STALL", millis(STALL)),
@@ -25,11 +26,24 @@ pub(crate) fn timers() -> String {
         ("RELAY_PATIENCE_MAX", millis(RELAY_PATIENCE_MAX)),
         ("WINDOW_SPAN", millis(WINDOW_SPAN)),
         ("WINDOW_PIECES_MAX", WINDOW_PIECES_MAX.to_string()),
+        ("ANNOUNCE_AHEAD", millis(ANNOUNCE_AHEAD)),
+        ("ANNOUNCE_BYTES_FIRST", kib(ANNOUNCE_BYTES_FIRST)),
+        ("ANNOUNCED_BEFORE", millis(ANNOUNCED_BEFORE)),
+        ("TURN_WAIT_MAX", millis(TURN_WAIT_MAX)),
+        ("WORD_TO_WAITING", millis(WORD_TO_WAITING)),
+        ("LANES_TRIAL", millis(LANES_TRIAL)),
+        ("LANES_TRIAL_AGAIN", millis(LANES_TRIAL_AGAIN)),
+        ("LANES_TRIAL_AGAIN_MAX", millis(LANES_TRIAL_AGAIN_MAX)),
+        ("LANES_TRIAL_MAX", millis(LANES_TRIAL_MAX)),
+        ("LANE_TAIL", millis(LANE_TAIL)),
+        ("LANES_SPAN", millis(LANES_SPAN)),
+        ("LANES_FLOOR_MAX", LANES_FLOOR_MAX.to_string()),
+        ("LANE_STUCK", millis(LANE_STUCK)),
         ("TURN_FOR_ALL", TURN_FOR_ALL.to_string()),
         ("TURN_FOR_UNKNOWN", TURN_FOR_UNKNOWN.to_string()),
         ("PIECES_ON_TRUST", PIECES_ON_TRUST.to_string()),
         ("PIECES_PER_GIVEN", PIECES_PER_GIVEN.to_string()),
-        ("SMALL_BYTES_MAX", format!("{} KiB", SMALL_BYTES_MAX >> 10)),
+        ("SMALL_BYTES_MAX", kib(SMALL_BYTES_MAX)),
         ("SMALL_AHEAD_MAX", SMALL_AHEAD_MAX.to_string()),
         (
             "SMALL_AHEAD_BYTES_MAX",

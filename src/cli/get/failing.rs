@@ -4,7 +4,8 @@ use crate::cli::failure::{Exit, Failure};
 use crate::cli::show::{short_id, size};
 use core::ops::Range;
 use p2pdi::fetch::{FetchFault, HolderAccount, Unfetched, Weight};
-use p2pdi::locate::LocateFault;
+use p2pdi::limits::ID_PREFIX_DIGITS_MIN;
+use p2pdi::locate::{LocateFault, is_id_prefix};
 use p2pdi::name::printable;
 use p2pdi::wire::ContentInfo;
 use std::io::ErrorKind;
@@ -43,14 +44,14 @@ pub(in crate::cli) fn locate_failure(what: &str, fault: LocateFault) -> Failure 
 
 /// What to write instead, if it looks like the beginning of an id, or like no beginning of one.
 fn hint(what: &str) -> String {
-    let is_hex = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
     match what.rsplit_once('@') {
-        None if (8..64).contains(&what.len()) && is_hex(what) => {
+        // A short word of these letters is a word.
+        None if what.len() >= 2 * ID_PREFIX_DIGITS_MIN && is_id_prefix(what) => {
             format!("; an id has 64 digits, and its first ones stand after a name: NAME@{what}")
         }
-        Some((_, prefix)) if prefix.len() < 4 || !is_hex(prefix) => {
-            "; what stands after a name and an @ are at least 4 digits of its id".to_owned()
-        }
+        Some((_, prefix)) if !is_id_prefix(prefix) => format!(
+            "; what stands after a name and an @ are at least {ID_PREFIX_DIGITS_MIN} digits of its id"
+        ),
         _ => String::new(),
     }
 }

@@ -9,8 +9,10 @@
 //! another begins.
 
 use crate::limits::{
-    ANNOUNCE_AHEAD, CHUNK_BYTES_MAX, LANE_TAIL, LANES_FLOOR_MAX, LANES_SPAN, LANES_TRIAL, LANES_TRIAL_AGAIN,
-    LANES_TRIAL_AGAIN_MAX, LANES_TRIAL_BYTES, LANES_TRIAL_MAX, UNSENT_BYTES_MAX, UNSENT_BYTES_MIN,
+    ANNOUNCE_AHEAD, ANNOUNCE_BYTES_FIRST, CHUNK_BYTES_MAX, LANE_LOOK_MAX, LANE_LOOK_MIN, LANE_TAIL,
+    LANES_FLOOR_MAX, LANES_SPAN, LANES_TRIAL, LANES_TRIAL_AGAIN, LANES_TRIAL_AGAIN_MAX, LANES_TRIAL_BYTES,
+    LANES_TRIAL_MAX, STEP_BYTES_FIRST, STEP_BYTES_MIN, STEP_SPAN, UNSENT_BYTES_MAX, UNSENT_BYTES_MIN,
+    UPLINK_PAUSE,
 };
 use crate::time::{Instant, Span};
 
@@ -23,7 +25,7 @@ enum Trial {
     Narrower(usize, u64),
 }
 
-/// Bytes of a piece that the network took.
+/// Bytes of a piece that were sent.
 #[derive(Clone, Copy, Debug)]
 pub struct Taken {
     /// How many.
@@ -34,8 +36,25 @@ pub struct Taken {
     pub sending: usize,
     /// Others wait for a lane.
     pub contended: bool,
+}
+
+/// What the network holds, which costs a call to ask.
+#[derive(Clone, Copy, Debug)]
+pub struct OnTheWay {
+    /// Bytes that are not acknowledged, in all lanes together.
+    pub unacked_bytes: u64,
     /// How long the way to this getter and back is when it is empty.
     pub round_trip: Span,
+}
+
+/// What was seen of an uplink while lanes were waited for.
+struct Seen {
+    bytes_per_sec: u64,
+    /// It was enough to tell what new lanes do from what they first take in.
+    enough: bool,
+    piece_bytes: u64,
+    /// As many lanes as it needs at least.
+    floor: usize,
 }
 
 /// The width of one uplink.
@@ -57,19 +76,6 @@ pub struct Lanes {
 }
 
 const WIDTH_MIN: usize = 2;
-/// Nothing sent for so long is a pause.
-const PAUSE: Span = Span::from_secs(1);
-/// What is sent in one go takes an uplink about so long.
-const STEP_SPAN: Span = Span::from_millis(30);
-/// Until its rate is known, so much.
-const STEP_BYTES_FIRST: usize = 64 * 1024;
-/// And so much is announced ahead: a relay waits before it sends what it has announced, and one piece after another would be
-/// slow.
-const LEAD_BYTES_FIRST: u64 = 256 * 1024;
-/// Less would be more labels than bytes.
-const STEP_BYTES_MIN: usize = 16 * 1024;
-/// A lane is looked at no more and no less often than this.
-const LOOK_SPANS: (Span, Span) = (Span::from_millis(1), Span::from_millis(10));
 
 impl Default for Lanes {
     fn default() -> Self {
@@ -96,7 +102,7 @@ impl Lanes {
     /// How many bytes to announce ahead of those that are being sent.
     pub fn lead_bytes(&self) -> u64 {
         match self.bytes_in(ANNOUNCE_AHEAD) {
-            0 => LEAD_BYTES_FIRST,
+            0 => ANNOUNCE_BYTES_FIRST,
             lead => lead,
         }
     }
@@ -118,11 +124,10 @@ impl Lanes {
         let over = bytes
             .checked_sub(self.tail_bytes(round_trip))
             .filter(|over| *over > 0)?;
-        let (soon, late) = LOOK_SPANS;
         // The uplink is shared by all lanes.
         let micros = u128::from(over) * self.width as u128 * 1_000_000 / u128::from(rate);
         let wait = Span(u64::try_from(micros).unwrap_or(u64::MAX));
-        Some(wait.clamp(soon, late))
+        Some(wait.clamp(LANE_LOOK_MIN, LANE_LOOK_MAX))
     }
 
     /// How many pieces an uplink of this rate sends at once at least: more than two if each is waited for.
@@ -137,30 +142,32 @@ impl Lanes {
     }
 
     /// How many bytes to send in one go: few enough that the network takes them before the lane looks stuck, and
-    /// that control is heard in between. And how many may wait in a socket: it has sent them when the lane is free.
-    pub fn step_and_unsent_bytes(&self) -> (usize, u32) {
-        let step = match usize::try_from(self.bytes_in(STEP_SPAN)).unwrap_or(usize::MAX) {
+    /// that control is heard in between.
+    pub fn step_bytes(&self) -> usize {
+        match usize::try_from(self.bytes_in(STEP_SPAN)).unwrap_or(usize::MAX) {
             0 => STEP_BYTES_FIRST,
             step => step.clamp(STEP_BYTES_MIN, CHUNK_BYTES_MAX),
-        };
-        // In powers of two, so that it seldom changes.
-        let unsent = u32::try_from(self.bytes_in(LANE_TAIL)).unwrap_or(u32::MAX);
-        let unsent = unsent
-            .clamp(UNSENT_BYTES_MIN, UNSENT_BYTES_MAX)
-            .next_power_of_two();
-        (step, unsent)
+        }
     }
 
-    /// Bytes went out; `unacked` says how many are on the way now, in all lanes together.
-    pub fn sent(&mut self, now: Instant, taken: Taken, unacked: impl FnOnce() -> u64) {
+    /// How many bytes may wait in a socket: few enough that it has sent them when the lane is free.
+    pub fn unsent_bytes(&self) -> u32 {
+        // In powers of two, so that it seldom changes.
+        let unsent = u32::try_from(self.bytes_in(LANE_TAIL)).unwrap_or(u32::MAX);
+        unsent
+            .clamp(UNSENT_BYTES_MIN, UNSENT_BYTES_MAX)
+            .next_power_of_two()
+    }
+
+    /// Bytes went out; `on_the_way` is asked where it matters what the network holds.
+    pub fn sent(&mut self, now: Instant, taken: Taken, on_the_way: impl FnOnce() -> OnTheWay) {
         let Taken {
             bytes,
             piece_bytes,
             sending,
             contended,
-            round_trip,
         } = taken;
-        let pause = now.since(core::mem::replace(&mut self.last, now)) >= PAUSE;
+        let pause = now.since(core::mem::replace(&mut self.last, now)) >= UPLINK_PAUSE;
         if pause {
             // The time in which nothing was sent says nothing of the uplink.
             self.abandon(now);
@@ -170,7 +177,7 @@ impl Lanes {
             if now.since(self.next_trial) >= LANES_TRIAL_MAX {
                 self.abandon(now);
             }
-            self.watch(now, unacked());
+            self.watch(now, on_the_way().unacked_bytes);
             return;
         }
         self.bytes += bytes;
@@ -178,13 +185,16 @@ impl Lanes {
         if span < LANES_TRIAL {
             return;
         }
-        let unacked = unacked();
-        let acked = (self.bytes + self.unacked).saturating_sub(unacked);
+        let OnTheWay {
+            unacked_bytes,
+            round_trip,
+        } = on_the_way();
+        let acked = (self.bytes + self.unacked).saturating_sub(unacked_bytes);
         let enough = acked >= LANES_TRIAL_BYTES.saturating_mul(self.width as u64);
         if !enough && span < Span(LANES_TRIAL.0 * 10) {
             return;
         }
-        self.watch(now, unacked);
+        self.watch(now, unacked_bytes);
         let rate = u128::from(acked) * 1_000_000 / u128::from(span.0.max(1));
         let rate = u64::try_from(rate).unwrap_or(u64::MAX);
         // An uplink that had too little to send, or too few lanes, is no slower for that.
@@ -192,14 +202,19 @@ impl Lanes {
         let fades = contended && !matches!(self.trial, Some(Trial::Narrower(..)));
         let faded = if fades { before - before / 16 } else { before };
         self.bytes_per_sec = rate.max(faded);
+        let floor = self.floor_of(piece_bytes, round_trip);
         if contended {
-            let floor = self.floor_of(piece_bytes, round_trip);
-            self.judge(now, rate, enough, piece_bytes, floor);
+            let seen = Seen {
+                bytes_per_sec: rate,
+                enough,
+                piece_bytes,
+                floor,
+            };
+            self.judge(now, &seen);
         } else {
             // A pause, or nobody to send more to: what was measured compares with nothing.
             self.abandon(now);
         }
-        let floor = self.floor_of(piece_bytes, round_trip);
         if self.trial.is_none() && self.width < floor {
             self.width = floor;
             self.next_trial = self.next_trial.max(now.after(LANES_TRIAL));
@@ -230,24 +245,25 @@ impl Lanes {
         begun * 1_000_000 <= u128::from(self.bytes_per_sec) * u128::from(LANES_TRIAL_MAX.0)
     }
 
-    /// `enough` bytes were moved to tell what new lanes do from what they first take in.
-    fn judge(&mut self, now: Instant, rate: u64, enough: bool, piece_bytes: u64, floor: usize) {
+    /// Ends a trial, or begins one.
+    fn judge(&mut self, now: Instant, seen: &Seen) {
+        let rate = seen.bytes_per_sec;
         match self.trial.take() {
-            Some(Trial::Wider(before, was)) if !enough || rate < was.saturating_add(was / 4) => {
+            Some(Trial::Wider(before, was)) if !seen.enough || rate < was.saturating_add(was / 4) => {
                 self.width = before;
                 self.put_off(now);
             }
             Some(Trial::Wider(..)) => {
                 self.again = LANES_TRIAL_AGAIN;
-                self.try_wider(now, piece_bytes);
+                self.try_wider(now, seen.piece_bytes);
             }
             Some(Trial::Narrower(before, was)) if self.limit_themselves(rate, before, was) => {
                 self.width = before;
-                self.try_wider(now, piece_bytes);
+                self.try_wider(now, seen.piece_bytes);
             }
             // As much, or nearly: the others are not needed.
-            Some(Trial::Narrower(before, was)) if rate >= was - was / 8 && floor < before => {
-                self.width = self.width.max(floor);
+            Some(Trial::Narrower(before, was)) if rate >= was - was / 8 && seen.floor < before => {
+                self.width = self.width.max(seen.floor);
                 (self.next_trial, self.again) = (now.after(LANES_TRIAL), LANES_TRIAL_AGAIN);
             }
             Some(Trial::Narrower(before, _)) => {

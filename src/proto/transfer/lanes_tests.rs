@@ -15,6 +15,12 @@ fn taken(lanes: &Lanes, piece_bytes: u64) -> Taken {
         piece_bytes,
         sending: lanes.width(),
         contended: true,
+    }
+}
+
+fn all_arrived_but(unacked_bytes: u64) -> OnTheWay {
+    OnTheWay {
+        unacked_bytes,
         round_trip: Span::ZERO,
     }
 }
@@ -25,7 +31,7 @@ fn more_than_it_may(lanes: &mut Lanes, now: Instant) {
         sending: lanes.width() + 1,
         ..taken(lanes, PIECE_BYTES_MIN)
     };
-    lanes.sent(now, taken, || 0);
+    lanes.sent(now, taken, || all_arrived_but(0));
 }
 
 /// What they take is on the way no longer.
@@ -34,7 +40,7 @@ fn sent(lanes: &mut Lanes, now: Instant, piece_bytes: u64, contended: bool) {
         contended,
         ..taken(lanes, piece_bytes)
     };
-    lanes.sent(now, taken, || 0);
+    lanes.sent(now, taken, || all_arrived_but(0));
 }
 
 fn width_of_pieces(piece_bytes: u64, uplink: u64, getter: u64, secs: u64) -> (usize, Lanes) {
@@ -56,7 +62,7 @@ fn an_uplink_that_is_full_is_not_shared_by_more() {
     assert_eq!(widest, 5, "fewer move as much: no more are tried");
     let tries = matches!(lanes.trial, Some(Trial::Narrower(5, _)));
     assert!(lanes.width() == 5 || tries, "{lanes:?}");
-    assert_eq!(Lanes::default().lead_bytes(), LEAD_BYTES_FIRST);
+    assert_eq!(Lanes::default().lead_bytes(), ANNOUNCE_BYTES_FIRST);
     let ahead = lanes.lead_bytes() / 1_000;
     assert_eq!(ahead / 10, 50, "{ahead} kB: 40 ms of 12.5 MB/s");
 }
@@ -77,7 +83,8 @@ fn large_pieces_on_a_slow_uplink_are_not_begun_for_a_trial() {
 #[test]
 fn what_is_sent_in_one_go_is_taken_before_a_lane_looks_stuck() {
     let first = (STEP_BYTES_FIRST, UNSENT_BYTES_MIN);
-    assert_eq!(Lanes::default().step_and_unsent_bytes(), first);
+    let fresh = Lanes::default();
+    assert_eq!((fresh.step_bytes(), fresh.unsent_bytes()), first);
     for (uplink, step, unsent) in [
         (100_000, STEP_BYTES_MIN, UNSENT_BYTES_MIN),
         (2_000_000, 60_000, UNSENT_BYTES_MIN),
@@ -85,7 +92,7 @@ fn what_is_sent_in_one_go_is_taken_before_a_lane_looks_stuck() {
         (10_000_000_000, CHUNK_BYTES_MAX, UNSENT_BYTES_MAX),
     ] {
         let (_, lanes) = width(uplink, uplink, 20);
-        let found = lanes.step_and_unsent_bytes();
+        let found = (lanes.step_bytes(), lanes.unsent_bytes());
         assert!(found.0.abs_diff(step) < step / 20, "{uplink}: {lanes:?}");
         assert_eq!(found.1, unsent, "{uplink}: {lanes:?}");
     }
@@ -125,8 +132,8 @@ fn what_waits_in_the_queue_keeps_its_lane() {
         .expect("a millisecond, if it were alone");
     let shared = lanes.width() as u64 * 1_000;
     assert!(wait.0.abs_diff(shared) < 100, "{wait:?}");
-    assert_eq!(lanes.until_free(tail + 1, Span::ZERO), Some(LOOK_SPANS.0));
-    assert_eq!(lanes.until_free(u64::MAX, Span::ZERO), Some(LOOK_SPANS.1));
+    assert_eq!(lanes.until_free(tail + 1, Span::ZERO), Some(LANE_LOOK_MIN));
+    assert_eq!(lanes.until_free(u64::MAX, Span::ZERO), Some(LANE_LOOK_MAX));
     let far = Span::from_millis(10);
     let on_the_way = tail + lanes.bytes_in(far);
     assert_eq!(lanes.until_free(on_the_way, far), None, "the path holds as much");
@@ -201,7 +208,7 @@ fn what_sockets_take_in_has_not_gone_out() {
             ..taken(&lanes, PIECE_BYTES_MIN)
         };
         lanes.sent(begun.after(Span::from_millis(millis)), taken, || {
-            taken_bytes / 4 * 3
+            all_arrived_but(taken_bytes / 4 * 3)
         });
     }
     assert_eq!(lanes.bytes_per_sec / 10_000, 100, "{lanes:?}");

@@ -23,7 +23,7 @@ pub use bound::{Bound, Cause, Measured, Spent};
 pub use departures::{Departure, Departures};
 pub use give::{Chosen, Giver, Reader};
 pub use headway::Headway;
-pub use lanes::{Lanes, Taken};
+pub use lanes::{Lanes, OnTheWay, Taken};
 pub use lull::Lulls;
 pub use manifest::{Manifest, ManifestFault, PieceHasher, piece_count, piece_span};
 pub use pieces::Pieces;
