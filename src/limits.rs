@@ -294,6 +294,8 @@ pub const UNSENT_BYTES_MAX: u32 = 2 * 1024 * 1024;
 /// Contents up to this size come whole and in numbers, each verified in memory before it is written: two smallest
 /// pieces, so that a liar costs no more than elsewhere and nothing is worth resuming.
 pub const SMALL_BYTES_MAX: u64 = 2 * PIECE_BYTES_MIN;
+/// What a connection over which they come takes in at once: several of them, with one call and one acknowledgement.
+pub const SMALL_READ_BYTES: usize = 256 * 1024;
 /// Small contents asked ahead of one connection: enough that no holder waits for the next request.
 pub const SMALL_AHEAD_MAX: usize = 64;
 /// And their bytes: more than any LAN has under way, and little to ask again if the holder fails.
@@ -398,6 +400,14 @@ pub const RING_OFFERS_MAX: u32 = 20;
 
 /// Between two looks at the shared directories: with hashing, a change is registered within 5 s.
 pub const RESCAN: Span = Span::from_secs(1);
+/// Looks are so many times as long apart as the last one took, but no longer than [`RESCAN_MAX`]: with a million files they
+/// would be all we do.
+pub const RESCAN_SPARING: u64 = 4;
+/// The longest time between two looks.
+pub const RESCAN_MAX: Span = Span::from_secs(30);
+/// While a glance shows that nothing has changed a look is whole this often: what was hashed before it was surely on the
+/// disk is remembered for good then.
+pub const LOOK_WHOLE: Span = Span::from_secs(120);
 /// Waiting before the RS is tried again after it failed.
 pub const REJOIN_WAIT: Span = Span::from_secs(2);
 /// A getter that the RS did not answer asks it for more holders, and tells it of lost ones, no earlier than after this.

@@ -7,8 +7,8 @@ use super::account::AttemptFault;
 use super::many::{Landed, State, Work};
 use crate::id::{PieceIndex, RequestNumber};
 use crate::limits::{
-    ANSWER_TIMEOUT, HOLDER_RETRY, SMALL_BYTES_MAX, SMALL_GROUP_FILES, SMALL_RATE_MIN, STALL_GIVE_UP,
-    TREE_BYTES_MAX,
+    ANSWER_TIMEOUT, HOLDER_RETRY, SMALL_BYTES_MAX, SMALL_GROUP_FILES, SMALL_RATE_MIN, SMALL_READ_BYTES,
+    STALL_GIVE_UP, TREE_BYTES_MAX,
 };
 use crate::net::{Conn, ConnError, Incoming};
 use crate::proto::transfer::{
@@ -104,6 +104,7 @@ impl Work<'_> {
 
     fn take_over(&self, holder: BatchHolder, source: Source, came: &mut u64) -> Result<End, AttemptFault> {
         let mut conn = Conn::connect(&self.holders[holder], features::HOLDER, self.stop)?;
+        conn.read_together(SMALL_READ_BYTES);
         {
             let mut state = self.state.lock();
             state.lines.insert(source, Arc::clone(conn.writer()));

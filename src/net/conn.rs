@@ -115,6 +115,16 @@ fn left_until(deadline: Instant) -> io::Result<Duration> {
     }
 }
 
+impl DeadlineStream {
+    fn of(socket: Arc<TcpStream>) -> Self {
+        Self {
+            stream: Stream::Plain(socket),
+            deadline: Instant::now(),
+            limit: Duration::ZERO,
+        }
+    }
+}
+
 impl Read for DeadlineStream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
@@ -343,12 +353,7 @@ impl Conn {
             limit_millis: AtomicU64::new(0),
             unsent_bytes: AtomicU32::new(0),
         });
-        let stream = DeadlineStream {
-            stream: Stream::Plain(stream),
-            deadline: Instant::now(),
-            limit: Duration::ZERO,
-        };
-        let reader = BufReader::with_capacity(READ_BUFFER_BYTES, stream);
+        let reader = BufReader::with_capacity(READ_BUFFER_BYTES, DeadlineStream::of(stream));
         Ok(Self {
             reader,
             writer,
@@ -377,6 +382,14 @@ impl Conn {
     /// The feature bits the other side has announced.
     pub const fn features(&self) -> u64 {
         self.features
+    }
+
+    /// From now on takes in so much at once, if as much is there: for many small frames with content.
+    pub fn read_together(&mut self, bytes: usize) {
+        if self.reader.buffer().is_empty() {
+            let stream = DeadlineStream::of(Arc::clone(&self.writer.stream));
+            self.reader = BufReader::with_capacity(bytes, stream);
+        }
     }
 
     fn greet(&mut self) -> Result<(), ConnError> {

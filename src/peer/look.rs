@@ -4,13 +4,16 @@
 //! and the RS (`mod.rs`), hashing itself. Invariant: a look never waits for a file to be hashed, so what is gone
 //! or changed is noticed at the next look whatever else goes on, and each file is shared as soon as it is done.
 
-use super::shares::{Kept, Known, Listed, Pending, Table};
+use super::shares::{Kept, Known, Listed, Pending, Quiet, Table};
 use super::{Share, ShareBody, Shares};
 use crate::id::ContentId;
+use crate::limits::LOOK_WHOLE;
 use crate::name::ContentName;
 use crate::net::Stop;
 use crate::proto::transfer::Manifest;
-use crate::storage::{HashCache, HashFault, Hashed, Scanned, Stamp, describe, scan, tree_of};
+use crate::storage::{
+    HashCache, HashFault, Hashed, Scanned, Sight, Stamp, describe, glance, glance_at, scan, tree_of,
+};
 use crate::wire::{ContentInfo, ContentKey, ContentKind, Text};
 use crossbeam_channel::select;
 use std::collections::{BTreeMap, BTreeSet};
@@ -46,22 +49,36 @@ struct Look {
     skipped: Vec<String>,
     /// Files remembered that can now be remembered for good.
     to_keep: Vec<(Stamp, Arc<Manifest>)>,
+    /// Everything at a glance: each directory, and the files by themselves.
+    sights: Vec<Sight>,
+    /// What [`Table::changed`] was when it began.
+    changed: u64,
 }
 
 impl Shares {
     /// Looks through everything shared, gives what is new and settled to the hashing threads, and says what
     /// changed.
     pub(super) fn rescan(&self) -> Changes {
-        self.table.lock().added.clear();
-        let mut look = Look::default();
+        if self.is_unchanged() {
+            return Changes::default();
+        }
+        let mut table = self.table.lock();
+        table.added.clear();
+        let mut look = Look {
+            changed: table.changed,
+            ..Look::default()
+        };
+        drop(table);
         let mut scans: Vec<(Option<ContentName>, Scanned)> = Vec::new();
         let directories = self.directories.lock().clone();
         for directory in &directories {
             let mut scanned = scan(directory);
+            look.sights.push(scanned.sight);
             let hidden = self.table.lock().hidden.clone();
             scanned.files.retain(|_, (path, _)| !hidden.contains(path));
             scans.push((directory_name(directory), scanned));
         }
+        look.sights.push(self.glance_at_single_files());
         scans.extend(self.single_files().map(|scanned| (None, scanned)));
         for (tree_name, scanned) in scans {
             look.skipped.extend(scanned.skipped.iter().cloned());
@@ -102,6 +119,29 @@ impl Shares {
             }
         }
         None
+    }
+
+    /// True if the last look left nothing to do, and would find the same again: with many files that is far less work.
+    fn is_unchanged(&self) -> bool {
+        let table = self.table.lock();
+        let quiet = table.quiet.as_ref();
+        let Some(quiet) = quiet.filter(|quiet| quiet.changed == table.changed) else {
+            return false;
+        };
+        if Instant::now() >= quiet.until {
+            return false;
+        }
+        let (seen, changed) = (quiet.sights.clone(), quiet.changed);
+        drop(table);
+        let directories = self.directories.lock().clone();
+        let mut sights: Vec<Sight> = directories.iter().map(|directory| glance(directory)).collect();
+        sights.push(self.glance_at_single_files());
+        sights == seen && self.table.lock().changed == changed
+    }
+
+    fn glance_at_single_files(&self) -> Sight {
+        let single = self.table.lock().single.clone();
+        glance_at(single.keys().map(PathBuf::as_path))
     }
 
     /// Each by itself: two that differ may have one name.
@@ -231,6 +271,7 @@ impl Shares {
                 result,
             } = hashed;
             let mut table = self.table.lock();
+            table.changed += 1;
             let is_wanted = table
                 .pending
                 .get(&path)
@@ -286,6 +327,8 @@ impl Shares {
             shared: mut now_shared,
             seen,
             skipped,
+            sights,
+            changed,
             ..
         } = look;
         let mut kept = BTreeSet::new();
@@ -311,6 +354,12 @@ impl Shares {
             .retain(|path, _| seen.contains(path) || kept.contains(path));
         table.unsettled.retain(|path, _| seen.contains(path));
         table.unreadable.retain(|path, _| seen.contains(path));
+        let is_quiet = table.unsettled.is_empty() && table.pending.is_empty();
+        table.quiet = is_quiet.then(|| Quiet {
+            sights,
+            changed,
+            until: Instant::now() + LOOK_WHOLE.to_std(),
+        });
         let is_settled = table.unsettled.is_empty() && !table.is_waiting();
         if !core::mem::replace(&mut table.is_settled, is_settled) && is_settled {
             self.with_cache(HashCache::forget_unused);
@@ -368,4 +417,52 @@ fn tree_share(name: ContentName, scanned: &Scanned, ids: &BTreeMap<ContentName, 
         info,
         body: ShareBody::Tree(bytes),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Looks until nothing is left to do: a file must have rested before it is hashed.
+    fn until_quiet(shares: &Shares) {
+        let stop = Stop::default();
+        while shares.table.lock().quiet.is_none() {
+            shares.rescan();
+            let mut due = Instant::now() + SLICE;
+            while shares.hashed_before(&mut due, &stop).is_some() {}
+        }
+    }
+
+    #[test]
+    fn where_nothing_has_changed_a_glance_is_enough() {
+        let place = tempfile::tempdir().expect("a directory");
+        let (path, other) = (place.path().join("a"), place.path().join("b"));
+        std::fs::write(&path, b"a").expect("written");
+        let shares = Shares::new(vec![place.path().to_owned()]);
+        until_quiet(&shares);
+        assert!(shares.is_unchanged());
+        let all = shares.all();
+        let file = all.iter().find(|info| info.kind == ContentKind::File);
+        let key = file.expect("it is shared, beside the tree").key();
+
+        assert!(shares.withdraw(&key));
+        assert!(!shares.is_unchanged(), "it is to be found again");
+        until_quiet_again(&shares);
+        std::fs::write(&other, b"b").expect("written");
+        assert!(!shares.is_unchanged(), "a new file");
+        until_quiet_again(&shares);
+        assert!(shares.hide(&key.name));
+        assert!(!shares.is_unchanged(), "a file that is no longer shared");
+        until_quiet_again(&shares);
+        if let Some(quiet) = &mut shares.table.lock().quiet {
+            quiet.until = Instant::now();
+        }
+        assert!(!shares.is_unchanged(), "now and then a look is whole");
+    }
+
+    fn until_quiet_again(shares: &Shares) {
+        shares.rescan();
+        until_quiet(shares);
+        assert!(shares.is_unchanged());
+    }
 }

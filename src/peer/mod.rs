@@ -24,7 +24,7 @@ pub use shares::{Share, ShareBody, Shares};
 use look::Changes;
 
 use crate::id::ContentId;
-use crate::limits::RESCAN;
+use crate::limits::{RESCAN, RESCAN_MAX, RESCAN_SPARING};
 use crate::name::{Host, HostPort, PeerName};
 use crate::net::{Clock, LinkTransport, Offer, Pacer, Stop, Uplink, bind, connections_within, local_address};
 use crate::proto::transfer::Manifest;
@@ -32,14 +32,14 @@ use crate::proto::{Identity, Index};
 use crate::rate::Rate;
 use crate::rng::Rng;
 use crate::storage::{HashCache, State};
-use crate::time::Instant;
+use crate::time::{Instant, Span};
 use crate::wire::{ContentInfo, ContentKey};
 use parking_lot::{Condvar, Mutex};
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, LazyLock, Weak};
 use std::thread::JoinHandle;
 
 /// What a user may set.
@@ -124,7 +124,7 @@ impl Peer {
             name: settings.name.clone(),
             host: advertised_host(settings.advertise.as_ref(), address),
             port: advertised_port,
-            os: operating_system(),
+            os: operating_system().to_owned(),
             cookie: settings.rs.as_ref().and_then(|rs| state.cookie(rs)),
             incarnation,
         };
@@ -283,10 +283,14 @@ impl Peer {
     fn scan_until_stop(&self) {
         while !self.stop.is_set() {
             self.looks.lock().begun += 1;
+            let begun = self.clock.at();
             self.follow(self.shares.rescan());
             self.looks.lock().ended += 1;
             self.scanned.notify_all();
-            let mut due = self.clock.std_instant(self.clock.at().after(RESCAN));
+            let ended = self.clock.at();
+            let mut due = self
+                .clock
+                .std_instant(ended.after(pause_after(ended.since(begun))));
             while let Some(changes) = self.shares.hashed_before(&mut due, &self.stop) {
                 self.follow(changes);
             }
@@ -359,18 +363,33 @@ fn advertised_host(advertise: Option<&HostPort>, listening: SocketAddr) -> Optio
 }
 
 /// The operating system's name and release, as others are told.
-pub fn operating_system() -> String {
-    let uname = rustix::system::uname();
-    format!(
-        "{} {}",
-        uname.sysname().to_string_lossy(),
-        uname.release().to_string_lossy()
-    )
+pub fn operating_system() -> &'static str {
+    static SYSTEM: LazyLock<String> = LazyLock::new(|| {
+        let uname = rustix::system::uname();
+        format!(
+            "{} {}",
+            uname.sysname().to_string_lossy(),
+            uname.release().to_string_lossy()
+        )
+    });
+    &SYSTEM
+}
+
+/// How long to leave the directories alone after a look that took so long.
+fn pause_after(look: Span) -> Span {
+    Span(look.0.saturating_mul(RESCAN_SPARING)).clamp(RESCAN, RESCAN_MAX)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Looks;
+    use super::*;
+
+    #[test]
+    fn looks_that_take_long_are_rare() {
+        assert_eq!(pause_after(Span::from_millis(3)), RESCAN);
+        assert_eq!(pause_after(Span::from_secs(1)), Span::from_secs(RESCAN_SPARING));
+        assert_eq!(pause_after(Span(u64::MAX)), RESCAN_MAX);
+    }
 
     #[test]
     fn a_look_that_has_begun_already_is_not_waited_for() {

@@ -6,7 +6,7 @@ use crate::id::{PieceIndex, RequestNumber};
 use crate::limits::{CHUNK_BYTES_MAX, PEER_IDLE, SMALL_BYTES_MAX};
 use crate::net::{Conn, ConnError, Incoming};
 use crate::proto::{Asker, Chunk, chunks, refusal, resolve_range};
-use crate::storage::{Conduit, Mapped, Stamp, read_small};
+use crate::storage::{Conduit, Mapped, SmallFile, Stamp};
 use crate::time::Span;
 use crate::wire::{
     Content, ContentInfo, ContentLabel, Download, Final, Message, Part, Refusal, Rest, Text, content_prefix,
@@ -25,6 +25,9 @@ pub(super) const BUSY_THREADS_MAX: usize = 16;
 const BUSY_LINGER: Span = Span::from_secs(2);
 /// How long the acceptor rests after an error such as too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What comes around a small content, roughly: labels, and the end.
+const FRAMES_AROUND_BYTES: usize = 512;
 
 /// Counts a thread while it lives.
 struct Place(Arc<AtomicUsize>);
@@ -270,18 +273,20 @@ fn send_small(
     range: core::ops::Range<u64>,
     last: &Message,
 ) -> io::Result<()> {
-    let mut content = Vec::new();
-    read_small(path, stamp, &mut content)?;
-    let mut frames = Vec::with_capacity(content.len() + 512);
+    let file = SmallFile::open(path, stamp)?;
+    let content_bytes = usize::try_from(range.end - range.start).unwrap_or(0);
+    let mut frames = Vec::with_capacity(content_bytes + FRAMES_AROUND_BYTES);
     for chunk in chunks(stamp.bytes, range, CHUNK_BYTES_MAX) {
-        let start = usize::try_from(chunk.offset).unwrap_or(usize::MAX);
         content_prefix(
             label(request, chunk.piece, chunk.offset),
             chunk.bytes,
             &mut frames,
         );
-        frames.extend_from_slice(&content[start..start + chunk.bytes]);
+        let start = frames.len();
+        frames.resize(start + chunk.bytes, 0);
+        file.read(chunk.offset, &mut frames[start..])?;
     }
+    file.check()?;
     encode_frame(last, &mut frames);
     conn.writer().send_frames_of(&frames)
 }

@@ -6,13 +6,14 @@
 use crate::id::ContentId;
 use crate::name::ContentName;
 use crate::proto::transfer::Manifest;
-use crate::storage::{HashCache, HashOrder, HashProgress, Hashed, Hashers, Stamp};
+use crate::storage::{HashCache, HashOrder, HashProgress, Hashed, Hashers, Sight, Stamp};
 use crate::wire::{ContentInfo, ContentKey, Wanted};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 /// Where a shared content's bytes are.
 #[derive(Clone, Debug)]
@@ -130,6 +131,20 @@ pub(super) struct Table {
     pub(super) complained: BTreeSet<String>,
     /// Shares added while a look was under way, which cannot have seen them.
     pub(super) added: BTreeSet<ContentKey>,
+    /// How often any of this was changed but by a look.
+    pub(super) changed: u64,
+    /// What the last look saw, if nothing was left to do.
+    pub(super) quiet: Option<Quiet>,
+}
+
+/// What the shared directories were when nothing was left to do.
+#[derive(Debug)]
+pub(super) struct Quiet {
+    pub(super) sights: Vec<Sight>,
+    /// What [`Table::changed`] was when that look began.
+    pub(super) changed: u64,
+    /// Until when a glance is enough.
+    pub(super) until: Instant,
 }
 
 /// The shares of one peer.
@@ -166,6 +181,7 @@ impl Shares {
     /// Shares a directory that was fetched, from the next look on; what is known of its files is not hashed again.
     pub(super) fn add_directory(&self, directory: PathBuf, known: Vec<(PathBuf, Arc<Manifest>)>) {
         let mut table = self.table.lock();
+        table.changed += 1;
         for (path, manifest) in known {
             let Ok(metadata) = path.metadata() else { continue };
             let (stamp, kept) = (Stamp::of(&metadata), Kept::WhileRunning);
@@ -210,6 +226,7 @@ impl Shares {
     /// Shares one file under a name, from the next look on.
     pub fn add_file(&self, path: PathBuf, name: ContentName) {
         let mut table = self.table.lock();
+        table.changed += 1;
         table.hidden.remove(&path);
         if !self
             .directories
@@ -223,7 +240,10 @@ impl Shares {
 
     /// Shares a file that was shared by itself no longer, from the next look on, which begins now.
     pub fn remove_file(&self, path: &Path) {
-        self.table.lock().single.remove(path);
+        let mut table = self.table.lock();
+        table.changed += 1;
+        table.single.remove(path);
+        drop(table);
         self.wake();
     }
 
@@ -247,6 +267,7 @@ impl Shares {
             ..info.clone()
         };
         let mut table = self.table.lock();
+        table.changed += 1;
         let known = Known {
             stamp,
             manifest: Arc::clone(&manifest),
@@ -280,6 +301,7 @@ impl Shares {
                 ShareBody::Tree(_) => None,
             })
             .collect();
+        table.changed += 1;
         for path in &paths {
             table.single.remove(path);
             table.hidden.insert(path.clone());
@@ -290,6 +312,7 @@ impl Shares {
     /// Takes a share away until the next look; false if it was gone already.
     pub(super) fn withdraw(&self, key: &ContentKey) -> bool {
         let mut table = self.table.lock();
+        table.changed += 1;
         let share = table.shares.remove(key);
         if let Some(Share {
             body: ShareBody::File(path, _, _),

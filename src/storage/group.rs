@@ -12,7 +12,7 @@ use super::unfinished::{refuse_unfinished, unfinished};
 use crate::id::ContentId;
 use crate::name::ContentName;
 use parking_lot::Mutex;
-use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, RenameFlags};
+use rustix::fs::{AtFlags, Dir, FlockOperation, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -30,6 +30,8 @@ const ONE_BY_ONE: usize = 4;
 struct Parent {
     directory: File,
     device: u64,
+    /// Nothing was in it when it was opened.
+    was_empty: bool,
 }
 
 /// A directory that files land in, in numbers.
@@ -111,9 +113,11 @@ impl Group {
         }
         let opened = self.descend(directory, create)?;
         let device = opened.metadata()?.dev();
+        let was_empty = is_empty(&opened)?;
         let parent = Arc::new(Parent {
             directory: opened,
             device,
+            was_empty,
         });
         parents.insert(directory.to_owned(), Arc::clone(&parent));
         Ok((parent, file))
@@ -141,7 +145,7 @@ impl Group {
         Ok(here)
     }
 
-    /// What has this name already.
+    /// What has had this name since before anything was put here.
     ///
     /// # Errors
     /// A directory has the name, or something that is none is where a directory should be.
@@ -153,6 +157,9 @@ impl Group {
             Err(error) if missing(&error) => return Ok(Found::Nothing),
             other => at(&path, other)?,
         };
+        if parent.was_empty {
+            return Ok(Found::Nothing);
+        }
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file: File = match rustix::fs::openat(&parent.directory, file, flags, Mode::empty()) {
             Err(Errno::NOENT) => return Ok(Found::Nothing),
@@ -317,6 +324,15 @@ impl Drop for Part {
             let _ = rustix::fs::unlinkat(&self.parent.directory, &self.part_name, AtFlags::empty());
         }
     }
+}
+
+fn is_empty(directory: &File) -> io::Result<bool> {
+    for entry in Dir::read_from(directory)? {
+        if !matches!(entry?.file_name().to_bytes(), b"." | b"..") {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Opens a file that no other process writes, empty. What a killed one has left is taken over.

@@ -9,7 +9,7 @@
 )]
 
 use super::Stamp;
-use super::open::open_regular;
+use super::open::{lost, open_regular};
 use crate::limits::{CONDUIT_BYTES, SPLICE_BYTES_MIN};
 use memmap2::{MmapOptions, MmapRaw};
 use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
@@ -50,13 +50,6 @@ impl Conduit {
             Some(Pipe { out, into })
         })
     }
-}
-
-fn lost() -> io::Error {
-    io::Error::new(
-        io::ErrorKind::InvalidData,
-        "the shared file is no longer what was hashed",
-    )
 }
 
 impl Mapped {

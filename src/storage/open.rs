@@ -1,11 +1,23 @@
 //! Opening what is to be shared, whatever lies there by now.
 
 use super::Stamp;
-use core::ops::Range;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::Path;
+
+/// Opens what is there, without waiting for anybody.
+fn open_whatever(path: &Path) -> io::Result<File> {
+    let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
+    OpenOptions::new().read(true).custom_flags(flags).open(path)
+}
+
+pub(super) fn lost() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        "the shared file is no longer what was hashed",
+    )
+}
 
 /// Opens a regular file to read it. Nothing else: opening a pipe would wait for somebody to write into it.
 ///
@@ -13,9 +25,7 @@ use std::path::Path;
 /// The file system's; `InvalidData` if it is no regular file (any more).
 pub(super) fn open_regular(path: &Path) -> io::Result<File> {
     let no_file = || io::Error::new(io::ErrorKind::InvalidData, "not a regular file");
-    let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
-    let opened = OpenOptions::new().read(true).custom_flags(flags).open(path);
-    let file = opened.map_err(|error| {
+    let file = open_whatever(path).map_err(|error| {
         // A socket, or a device that is not there.
         if error.raw_os_error() == Some(libc::ENXIO) {
             no_file()
@@ -30,36 +40,47 @@ pub(super) fn open_regular(path: &Path) -> io::Result<File> {
     }
 }
 
-/// Appends a file that must be what `stamp` says, before it is read and after: for one so small that a map of it
-/// would cost more than a copy.
-///
-/// # Errors
-/// The file system's; `InvalidData` if it has changed.
-pub fn read_small(path: &Path, stamp: Stamp, into: &mut Vec<u8>) -> io::Result<Range<usize>> {
-    let lost = || io::Error::new(io::ErrorKind::InvalidData, "no longer what was hashed");
-    let opened = OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
-        .open(path)?;
-    let is_same = || {
-        opened
-            .metadata()
-            .map(|metadata| metadata.is_file() && Stamp::of(&metadata) == stamp)
-    };
-    if !is_same()? {
-        return Err(lost());
+/// A file so small that a map of it would cost more than a copy.
+#[derive(Debug)]
+pub struct SmallFile {
+    file: File,
+    stamp: Stamp,
+}
+
+impl SmallFile {
+    /// Opens a file that must be what `stamp` says.
+    ///
+    /// # Errors
+    /// The file system's; `InvalidData` if it has changed.
+    pub fn open(path: &Path, stamp: Stamp) -> io::Result<Self> {
+        let file = open_whatever(path)?;
+        let small = Self { file, stamp };
+        small.check()?;
+        Ok(small)
     }
-    let start = into.len();
-    into.resize(start + usize::try_from(stamp.bytes).map_err(|_| lost())?, 0);
-    (&opened)
-        .read_exact(&mut into[start..])
-        .map_err(|error| match error.kind() {
+
+    /// Reads from `offset` until `into` is full.
+    ///
+    /// # Errors
+    /// The file system's; `InvalidData` if there is not as much (any more).
+    pub fn read(&self, offset: u64, into: &mut [u8]) -> io::Result<()> {
+        let read = self.file.read_exact_at(into, offset);
+        read.map_err(|error| match error.kind() {
             io::ErrorKind::UnexpectedEof => lost(),
             _ => error,
-        })?;
-    if is_same()? {
-        Ok(start..into.len())
-    } else {
-        Err(lost())
+        })
+    }
+
+    /// What was read is of the state that was asked for if this says so afterwards.
+    ///
+    /// # Errors
+    /// `InvalidData` if it has changed.
+    pub fn check(&self) -> io::Result<()> {
+        let metadata = self.file.metadata()?;
+        if metadata.is_file() && Stamp::of(&metadata) == self.stamp {
+            Ok(())
+        } else {
+            Err(lost())
+        }
     }
 }

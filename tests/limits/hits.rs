@@ -357,6 +357,7 @@ pub(crate) const HITS: &[(&str, Hit)] = &[
         "SMALL_BYTES_MAX",
         By("tests/small.rs", "small_files_come_in_numbers"),
     ),
+    ("SMALL_READ_BYTES", Not("it changes only how fast they come")),
     ("SMALL_AHEAD_MAX", By(BATCH, "so_many_and_so_much_is_asked_ahead")),
     (
         "SMALL_AHEAD_BYTES_MAX",
@@ -370,6 +371,18 @@ pub(crate) const HITS: &[(&str, Hit)] = &[
     (
         "SMALL_GROUP_FILES",
         By("tests/small.rs", "small_files_come_in_numbers"),
+    ),
+    (
+        "RESCAN_SPARING",
+        By("src/peer/mod.rs", "looks_that_take_long_are_rare"),
+    ),
+    (
+        "RESCAN_MAX",
+        By("src/peer/mod.rs", "looks_that_take_long_are_rare"),
+    ),
+    (
+        "LOOK_WHOLE",
+        By("src/peer/look.rs", "where_nothing_has_changed_a_glance_is_enough"),
     ),
     (
         "RESCAN",
