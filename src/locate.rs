@@ -6,12 +6,15 @@
 #![allow(clippy::disallowed_types, reason = "a process is made of sockets")]
 
 use crate::id::{ContentId, Incarnation, RfcNumber};
-use crate::limits::ID_PREFIX_DIGITS_MIN;
+use crate::limits::{HOLDER_RETRY, ID_PREFIX_DIGITS_MIN, STALL_GIVE_UP};
 use crate::name::{ContentName, HostPort, PeerName};
 use crate::net::{Clock, Conn, ConnError, RingClient, RsClient, Stop, read_index};
 use crate::proto::{FoundContent, Index};
-use crate::wire::{ContentInfo, ContentKind, GossipRecord, RingRecord, Wanted, features};
+use crate::wire::{
+    ContentInfo, ContentKind, GossipRecord, IndexEntry, Refusal, RingRecord, Wanted, features,
+};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Instant;
 
 /// What a user asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -166,7 +169,7 @@ impl<'a> Locator<'a> {
                         merge(&mut found, listing.content, addresses(listing.holders.iter()));
                     }
                 }
-                Err(error) => self.said.push(format!("RS: {error}")),
+                Err(error) => self.note(format!("RS: {error}")),
             }
         }
         while self.ask_next_peer() {}
@@ -255,6 +258,13 @@ impl<'a> Locator<'a> {
         }
     }
 
+    /// Notes what somebody said instead of an answer, once.
+    fn note(&mut self, said: String) {
+        if !self.said.contains(&said) {
+            self.said.push(said);
+        }
+    }
+
     fn nothing(&mut self) -> LocateFault {
         let said = core::mem::take(&mut self.said);
         if self.answered {
@@ -277,10 +287,7 @@ impl<'a> Locator<'a> {
                 only_one(request, found)
             }
             Err(error) => {
-                let said = format!("RS: {error}");
-                if !self.said.contains(&said) {
-                    self.said.push(said);
-                }
+                self.note(format!("RS: {error}"));
                 Ok(None)
             }
         }
@@ -298,10 +305,7 @@ impl<'a> Locator<'a> {
                 only_one(request, found.filter(|(_, holders)| !holders.is_empty()))
             }
             Err(fault) => {
-                let said = format!("ring: {fault}");
-                if !self.said.contains(&said) {
-                    self.said.push(said);
-                }
+                self.note(format!("ring: {fault}"));
                 Ok(None)
             }
         }
@@ -337,7 +341,7 @@ impl<'a> Locator<'a> {
                         port: peer.port,
                     }));
                 }
-                Err(error) => self.said.push(format!("RS: {error}")),
+                Err(error) => self.note(format!("RS: {error}")),
             }
         }
         let Some(address) = self.unasked.pop_front() else {
@@ -346,9 +350,7 @@ impl<'a> Locator<'a> {
         if !self.asked.insert(address.clone()) || self.stop.is_set() {
             return !self.stop.is_set();
         }
-        let asked =
-            Conn::connect(&address, features::HOLDER, &self.stop).and_then(|mut conn| read_index(&mut conn));
-        match asked {
+        match self.index_of(&address) {
             Ok(entries) => {
                 self.answered = true;
                 for entry in &entries {
@@ -356,13 +358,34 @@ impl<'a> Locator<'a> {
                 }
             }
             Err(error) => {
-                self.said.push(format!("{address}: {error}"));
+                self.note(format!("{address}: {error}"));
                 if matches!(error, ConnError::Io(_)) {
                     self.report(&address);
                 }
             }
         }
         true
+    }
+
+    /// A peer's index. One that serves as many as it may is asked again for a while, if there is nobody else to ask.
+    fn index_of(&self, address: &HostPort) -> Result<Vec<IndexEntry>, ConnError> {
+        let is_last = self.rs.is_none() && self.ring.is_none() && self.unasked.is_empty() && !self.answered;
+        let until = Instant::now() + STALL_GIVE_UP.to_std();
+        loop {
+            let asked = Conn::connect(address, features::HOLDER, &self.stop)
+                .and_then(|mut conn| read_index(&mut conn));
+            let Err(busy @ ConnError::Refused(Refusal::Busy, _)) = &asked else {
+                return asked;
+            };
+            let again = Instant::now() + HOLDER_RETRY.to_std();
+            if !is_last || again > until {
+                return asked;
+            }
+            log::warn!("{address}: {busy}; trying again");
+            if self.stop.wait_until(again) {
+                return asked;
+            }
+        }
     }
 }
 

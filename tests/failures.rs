@@ -83,6 +83,27 @@ fn a_holder_without_room_is_tried_again() {
 }
 
 #[test]
+fn the_only_peer_that_was_named_is_asked_again_if_it_has_no_room() {
+    let place = tempfile::tempdir().expect("a directory");
+    let at = |name: &str| place.path().join(name);
+    let content = write_random(&at("shared/small"), 50_000, 1);
+    let server = rs(&[]);
+    let only_one = ["--max-conns", "1"];
+    let holder = peer(&server, "holder", &at("shared"), &at("state"), &only_one);
+    until_listed(&server, 1);
+    let taken = std::net::TcpStream::connect(&holder.address).expect("its only place");
+    let mut get = Words::get("small", at("out"))
+        .from([holder.address.as_str()])
+        .spawn();
+    let said = get.stderr_line();
+    assert!(said.contains(&holder.address) && said.contains("503"), "{said}");
+    drop(taken);
+    assert_eq!(last_event(&get)["event"], "done");
+    assert!(get.end().success());
+    assert!(std::fs::read(at("out/small")).expect("read") == content);
+}
+
+#[test]
 fn a_holder_that_comes_back_is_tried_again() {
     let place = tempfile::tempdir().expect("a directory");
     let at = |name: &str| place.path().join(name);

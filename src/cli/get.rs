@@ -115,6 +115,11 @@ pub(super) fn run(mut line: Line) -> Result<(), Failure> {
         ));
     }
     let modes = modes(&mut line)?;
+    if modes.ring.is_some() && node.is_none() {
+        return Err(Failure::usage(
+            "--mode chord and naive look in a ring: name a node of it with --ring",
+        ));
+    }
     let transport = transport(&mut line)?;
     let (up_limit, down_limit) = (line.rate("--up-limit")?, line.rate("--down-limit")?);
     let (name, state) = (line.peer_name()?, line.path("--state")?);

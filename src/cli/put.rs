@@ -120,7 +120,7 @@ fn put_shared(
 ) -> Result<(ContentInfo, Vec<Member>), Failure> {
     let share = peer.shares().find(&Wanted::Name(name.clone())).pop();
     let info = share
-        .map(|share| share.info)
+        .map(|share| share.info.clone())
         .ok_or_else(|| Failure::new(Exit::Failed, format!("{name}: could not be read")))?;
     let publisher = NodeAddress::from(peer.address());
     let claim = |withdrawn: bool| RingRecord {

@@ -1,6 +1,6 @@
 //! The exchange of pieces on one connection: what a getter says, handed to the offer it is about.
 
-use super::{Peer, Share, ShareBody};
+use super::{Peer, ShareBody};
 use crate::id::{ContentId, RequestNumber};
 use crate::limits::{MANIFEST_PAGE_PIECES_MAX, OFFERS_KEPT_MAX};
 use crate::name::{Host, HostPort};
@@ -117,14 +117,14 @@ impl Peer {
         }
         let not_found = || (Refusal::NotFound, "this peer does not hold it".to_owned());
         let mut shares = self.shares.find(&Wanted::Id(id)).into_iter();
-        let share: Share = shares.next().ok_or_else(not_found)?;
-        let ShareBody::File(path, stamp, manifest) = share.body else {
+        let share = shares.next().ok_or_else(not_found)?;
+        let ShareBody::File(path, stamp, manifest) = &share.body else {
             return Err((
                 Refusal::NotServed,
                 "a tree is served whole: download it".to_owned(),
             ));
         };
-        let mapped = Mapped::open(&path, stamp).map_err(|_| {
+        let mapped = Mapped::open(path, *stamp).map_err(|_| {
             self.lost(&share.info.key());
             (
                 Refusal::ContentLost,
@@ -139,7 +139,7 @@ impl Peer {
             .finalize_xof()
             .fill(&mut seed);
         let seed = Some(u64::from_be_bytes(seed));
-        let offer = Arc::new(Offer::new(&self.uplink, manifest, mapped, have, seed));
+        let offer = Arc::new(Offer::new(&self.uplink, Arc::clone(manifest), mapped, have, seed));
         offers.insert(id, Arc::downgrade(&offer));
         // Whoever comes next finds it mapped, and is sent what was not sent before.
         let mut kept = self.kept_offers.lock();

@@ -42,7 +42,7 @@ const BATCH_FILES: usize = 256;
 /// What one look has found.
 #[derive(Debug, Default)]
 struct Look {
-    shared: BTreeMap<ContentKey, Share>,
+    shared: BTreeMap<ContentKey, Arc<Share>>,
     seen: BTreeSet<PathBuf>,
     /// Files to hash, with the names they are shared under.
     to_hash: BTreeMap<PathBuf, Pending>,
@@ -90,10 +90,10 @@ impl Shares {
                 };
                 ids.insert(name.clone(), manifest.id());
                 let share = self.share_of(name, path, *stamp, manifest);
-                look.shared.insert(share.info.key(), share);
+                look.shared.insert(share.info.key(), Arc::new(share));
             }
             if let Some(share) = tree_name.and_then(|name| tree_share(name, &scanned, &ids)) {
-                look.shared.insert(share.info.key(), share);
+                look.shared.insert(share.info.key(), Arc::new(share));
             }
         }
         self.keep(look.to_keep.iter().map(|(stamp, manifest)| (*stamp, &**manifest)));
@@ -302,13 +302,16 @@ impl Shares {
                     for name in pending.names.iter().filter(|_| !is_hidden) {
                         let share = self.share_of(name, &path, stamp, Arc::clone(&manifest));
                         changes.new.push(share.info.clone());
-                        self.table.lock().shares.insert(share.info.key(), share);
+                        self.table.lock().shares.insert(share);
                     }
                 }
                 // The next look sees what it is now.
                 Err(HashFault::Changed) => {}
                 Err(HashFault::Io(error)) => {
-                    table.complain(format!("{}: {error}", path.display()));
+                    let path_shown = path.display();
+                    table.complain(format!(
+                        "{path_shown}: {error}; until it can be read, its directory is shared file by file"
+                    ));
                     table.unreadable.insert(path, stamp);
                 }
             }
@@ -337,7 +340,7 @@ impl Shares {
                 if let ShareBody::File(path, _, _) = &share.body {
                     kept.insert(path.clone());
                 }
-                now_shared.entry(key.clone()).or_insert_with(|| share.clone());
+                now_shared.entry(key.clone()).or_insert_with(|| Arc::clone(share));
             }
         }
         let new = now_shared

@@ -203,7 +203,7 @@ fn is_lost(error: &io::Error) -> bool {
 }
 
 /// The one share a request means, or why there is none.
-fn share_asked_for(peer: &Peer, download: &Download) -> Result<Share, (Refusal, String)> {
+fn share_asked_for(peer: &Peer, download: &Download) -> Result<Arc<Share>, (Refusal, String)> {
     let mut found = peer.shares.find(&download.wanted);
     // One file under two names is the same bytes.
     found.dedup_by_key(|share| share.info.id);

@@ -63,12 +63,12 @@ pub(super) struct Pending {
 /// Contents by name and id, found as quickly by the id alone: getters of many ask by it.
 #[derive(Debug, Default)]
 pub(super) struct Listed {
-    by_key: BTreeMap<ContentKey, Share>,
+    by_key: BTreeMap<ContentKey, Arc<Share>>,
     names: BTreeMap<ContentId, BTreeSet<ContentName>>,
 }
 
 impl Listed {
-    pub(super) fn of(shares: BTreeMap<ContentKey, Share>) -> Self {
+    pub(super) fn of(shares: BTreeMap<ContentKey, Arc<Share>>) -> Self {
         let mut names: BTreeMap<ContentId, BTreeSet<ContentName>> = BTreeMap::new();
         for key in shares.keys() {
             names.entry(key.id).or_default().insert(key.name.clone());
@@ -79,12 +79,13 @@ impl Listed {
         }
     }
 
-    pub(super) fn insert(&mut self, key: ContentKey, share: Share) {
+    pub(super) fn insert(&mut self, share: Share) {
+        let key = share.info.key();
         self.names.entry(key.id).or_default().insert(key.name.clone());
-        self.by_key.insert(key, share);
+        self.by_key.insert(key, Arc::new(share));
     }
 
-    fn remove(&mut self, key: &ContentKey) -> Option<Share> {
+    fn remove(&mut self, key: &ContentKey) -> Option<Arc<Share>> {
         if let Some(names) = self.names.get_mut(&key.id) {
             names.remove(&key.name);
             if names.is_empty() {
@@ -94,7 +95,7 @@ impl Listed {
         self.by_key.remove(key)
     }
 
-    fn of_id(&self, id: ContentId) -> impl Iterator<Item = &Share> {
+    fn of_id(&self, id: ContentId) -> impl Iterator<Item = &Arc<Share>> {
         let names = self.names.get(&id).into_iter().flatten();
         names.filter_map(move |name| {
             let name = name.clone();
@@ -104,7 +105,7 @@ impl Listed {
 }
 
 impl core::ops::Deref for Listed {
-    type Target = BTreeMap<ContentKey, Share>;
+    type Target = BTreeMap<ContentKey, Arc<Share>>;
 
     fn deref(&self) -> &Self::Target {
         &self.by_key
@@ -200,7 +201,7 @@ impl Shares {
     }
 
     /// The shares that match.
-    pub fn find(&self, wanted: &Wanted) -> Vec<Share> {
+    pub fn find(&self, wanted: &Wanted) -> Vec<Arc<Share>> {
         let table = self.table.lock();
         let all = table.shares.values();
         match wanted {
@@ -276,13 +277,10 @@ impl Shares {
         table.hashed.insert(path.to_owned(), known);
         let body = ShareBody::File(path.to_owned(), stamp, manifest);
         table.added.insert(info.key());
-        table.shares.insert(
-            info.key(),
-            Share {
-                info: info.clone(),
-                body,
-            },
-        );
+        table.shares.insert(Share {
+            info: info.clone(),
+            body,
+        });
         Some((info, stamp))
     }
 
@@ -314,11 +312,7 @@ impl Shares {
         let mut table = self.table.lock();
         table.changed += 1;
         let share = table.shares.remove(key);
-        if let Some(Share {
-            body: ShareBody::File(path, _, _),
-            ..
-        }) = &share
-        {
+        if let Some(ShareBody::File(path, _, _)) = share.as_ref().map(|share| &share.body) {
             table.hashed.remove(path);
         }
         share.is_some()

@@ -81,6 +81,20 @@ fn in_the_way(what: &str) -> io::Error {
     )
 }
 
+/// Makes the directory that files are to land in, if need be.
+///
+/// # Errors
+/// The file system's, or a file has the name; the error names it.
+pub(super) fn make_out(out: &Path) -> io::Result<()> {
+    let made = std::fs::create_dir_all(out).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
+            in_the_way("a file, and no directory,")
+        }
+        _ => error,
+    });
+    at(out, made)
+}
+
 const DIRECTORY: OFlags = OFlags::RDONLY
     .union(OFlags::DIRECTORY)
     .union(OFlags::NOFOLLOW)
@@ -92,7 +106,7 @@ impl Group {
     /// # Errors
     /// The file system's.
     pub fn open(out: &Path) -> io::Result<Self> {
-        at(out, std::fs::create_dir_all(out))?;
+        make_out(out)?;
         Ok(Self {
             out: out.to_owned(),
             root: at(out, File::open(out))?,

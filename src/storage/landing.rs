@@ -3,6 +3,7 @@
 //! Invariant: every path goes through the sandboxed directory handle, so no name and no symbolic link that
 //! lies in `--out` leads out of it; the final name is only ever given by a rename of a synced file.
 
+use super::group::make_out;
 use super::journal::{Journal, Told};
 use super::replacing::{mark, refuse_to_replace};
 use super::unfinished::{refuse_unfinished, unfinished};
@@ -45,7 +46,7 @@ impl Landing {
     /// # Errors
     /// The file system's, or `ResourceBusy` while another fetch writes the same content; the error names it.
     pub fn open(out: &Path, content: &ContentInfo) -> io::Result<Self> {
-        at(out, std::fs::create_dir_all(out))?;
+        make_out(out)?;
         let root = at(out, Dir::open_ambient_dir(out, ambient_authority()))?;
         let path = out.join(content.name.as_str());
         at(&path, Self::open_below(root, content, path.clone()))

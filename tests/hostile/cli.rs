@@ -255,13 +255,19 @@ fn the_environments_faults_are_named() {
     );
 
     std::fs::write(at("file"), b"x").expect("written");
-    for out in [at("file"), at("file/below"), "/proc/nothing/here".to_owned()] {
+    for (out, why) in [
+        (at("file"), "--out"),
+        (at("file/below"), "--out"),
+        ("/proc/nothing/here".to_owned(), ""),
+    ] {
         fails(
             1,
             &["get", "doc.bin", "--peer", &holder.address, "--out", &out],
-            &[&out],
+            &[&out, why],
         );
     }
+    let ring = ["get", "x", "--peer", &holder.address, "--mode", "chord"];
+    fails(2, &ring, &["--ring"]);
     std::fs::create_dir_all(at("taken/doc.bin")).expect("a directory");
     fails(
         1,

@@ -23,7 +23,11 @@ pub(in crate::cli) fn locate_failure(what: &str, fault: LocateFault) -> Failure 
     match fault {
         LocateFault::NotFound(said) => Failure::new(
             Exit::NotFound,
-            format!("{what}: nobody active has it{}{}", reasons(said), hint(&what)),
+            format!(
+                "{what}: nobody who was asked has it{}{}",
+                reasons(said),
+                hint(&what)
+            ),
         ),
         LocateFault::Unreachable(said) => Failure::new(
             Exit::Failed,

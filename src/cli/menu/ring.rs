@@ -58,10 +58,11 @@ impl Menu<'_> {
         self.peer.shares().add_file(path.clone(), name.clone());
         self.peer.wait_for_scan();
         let shares = self.peer.shares().find(&Wanted::Name(name.clone()));
-        let info =
-            shares.into_iter().next().map(|share| share.info).ok_or_else(|| {
-                Failure::new(Exit::Failed, format!("{text}: could not be read, or is no file"))
-            })?;
+        let info = shares
+            .into_iter()
+            .next()
+            .map(|share| share.info.clone())
+            .ok_or_else(|| Failure::new(Exit::Failed, format!("{text}: could not be read, or is no file")))?;
         let client = ring.client();
         let said_before = Said::of(&client, &info);
         ring.place(info.id);
