@@ -8,11 +8,12 @@ mod pieces {
 }
 
 use p2pdi::id::PieceIndex;
-use p2pdi::limits::{ANNOUNCED_MAX, HOPE_LOST, STALL, STALL_GIVE_UP};
+use p2pdi::limits::{ANNOUNCED_MAX, HEARD_HOLDERS_MAX, HOPE_LOST, STALL, STALL_GIVE_UP};
+use p2pdi::name::Host;
 use p2pdi::time::Span;
-use p2pdi::wire::{Dry, HaveUpdate, List, Message, Settled};
+use p2pdi::wire::{Dry, HaveUpdate, List, Message, PeerAddress, Settled};
 use pieces::script::{EXCHANGE, Scripted};
-use process::{Words, holder_of_big, pieces_kept, write_random};
+use process::{Words, holder_of_big, peer, pieces_kept, rs, write_random};
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -81,6 +82,45 @@ fn what_only_a_slow_holder_has_comes_from_it() {
     assert_eq!(got.code, 0, "{}", got.stderr);
     assert!(std::fs::read(out.join("big")).expect("read") == content);
     assert!(!got.stderr.contains(&slow.address), "{}", got.stderr);
+}
+
+/// Hearsay is bounded, and whom the index names is asked all the same.
+#[test]
+fn who_names_a_crowd_keeps_nobody_from_whom_the_index_names() {
+    let place = tempfile::tempdir().expect("a directory");
+    let content = write_random(&place.path().join("shared/big"), 250_000, 1);
+    let (said, all_said) = std::sync::mpsc::sync_channel(1);
+    let liar = Scripted::start(&content, move |stage, message, before| match message {
+        Message::Credit(_) if before == 0 => {
+            let nobody = |port: usize| PeerAddress {
+                host: Host::new("127.77.7.7").expect("a host"),
+                port: u16::try_from(port).expect("a port"),
+            };
+            for first in (1..=2 * HEARD_HOLDERS_MAX).step_by(32) {
+                stage.say(HaveUpdate {
+                    request: EXCHANGE,
+                    pieces: List::new(),
+                    holders: List::first_of((first..first + 32).map(nobody)),
+                })?;
+            }
+            let _ = said.try_send(());
+            Ok(())
+        }
+        _ => Ok(()),
+    });
+    let server = rs(&[]);
+    let get = get(&place.path().join("out"), &[&liar.address])
+        .rs(&server)
+        .spawn();
+    all_said
+        .recv_timeout(Duration::from_secs(20))
+        .expect("it is asked");
+    let (shared, state) = (place.path().join("shared"), place.path().join("state"));
+    let _honest = peer(&server, "honest", &shared, &state, &[]);
+    let rest = get.rest();
+    let last = rest.last().expect("an event");
+    assert!(last.contains(r#""event":"done""#), "{last}");
+    assert!(std::fs::read(place.path().join("out/big")).expect("read") == content);
 }
 
 /// A holder that serves many others for longer than a silent one is waited for.

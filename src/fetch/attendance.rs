@@ -6,6 +6,7 @@
 use super::Standing;
 use super::account::AttemptFault;
 use super::swarm::State;
+use crate::limits::HEARD_HOLDERS_MAX;
 use crate::name::HostPort;
 use crate::proto::transfer::{Pieces, Spent, Taker};
 use crate::time::Instant;
@@ -39,14 +40,17 @@ impl State {
         due.map(|(_, holder)| holder).collect()
     }
 
-    /// These take the content themselves, or did when others heard of them.
-    pub(super) fn are_partial(&mut self, now: Instant, holders: &[HostPort]) {
-        for holder in holders {
-            for _ in 0..self.whole.remove(holder).unwrap_or(0) {
-                self.accounts.lulls.go(now, true);
-            }
-            self.partial.insert(holder.clone());
+    /// Somebody names a holder, which takes the content itself or did then. Anybody can name anything: so many are
+    /// believed, and whom an index names is asked all the same.
+    pub(super) fn hear_of(&mut self, now: Instant, holder: HostPort) {
+        if self.partial.contains(&holder) || self.partial.len() >= HEARD_HOLDERS_MAX {
+            return;
         }
+        for _ in 0..self.whole.remove(&holder).unwrap_or(0) {
+            self.accounts.lulls.go(now, true);
+        }
+        self.heard.push(holder.clone());
+        self.partial.insert(holder);
     }
 
     /// A holder's thread ends, which spent its time like this.

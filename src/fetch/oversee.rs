@@ -4,7 +4,7 @@ use super::account::Accounts;
 use super::links::Links;
 use super::swarm::{State, Swarm};
 use super::{FetchFault, Fetcher, HolderSource, Strategy, Watcher, parts};
-use crate::limits::{HEARD_HOLDERS_MAX, HOPE_LOST, SOURCES_MAX, STALL, STALL_GIVE_UP, TWO_STREAMS_BYTES};
+use crate::limits::{HOPE_LOST, SOURCES_MAX, STALL, STALL_GIVE_UP, TWO_STREAMS_BYTES};
 use crate::name::HostPort;
 use crate::net::Clock;
 use crate::proto::transfer::{Headway, Manifest, Taker};
@@ -143,10 +143,7 @@ fn oversee<'scope>(
         start(swarm, scope, alone.clone());
     }
     loop {
-        let fresh = known
-            .drain(..)
-            .filter(|holder| tried.len() < HEARD_HOLDERS_MAX && tried.insert(holder.clone()));
-        waiting.extend(fresh);
+        waiting.extend(known.drain(..).filter(|holder| tried.insert(holder.clone())));
         while swarm.state.lock().running < SOURCES_MAX
             && let Some(holder) = waiting.pop_front()
         {

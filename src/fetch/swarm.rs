@@ -412,10 +412,8 @@ impl<'a> Swarm<'a> {
 
     /// Somebody named other holders.
     pub(super) fn hear_of(&self, addresses: impl Iterator<Item = HostPort>) {
-        let addresses: Vec<HostPort> = addresses.collect();
-        let mut state = self.state.lock();
-        state.are_partial(self.clock.at(), &addresses);
-        state.heard.extend(addresses);
+        let (mut state, now) = (self.state.lock(), self.clock.at());
+        addresses.for_each(|holder| state.hear_of(now, holder));
         self.changed.notify_all();
     }
 

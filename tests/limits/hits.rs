@@ -327,7 +327,7 @@ pub(crate) const HITS: &[(&str, Hit)] = &[
     ),
     (
         "HEARD_HOLDERS_MAX",
-        Not("hearsay beyond it is passed over unseen"),
+        By(LIARS, "who_names_a_crowd_keeps_nobody_from_whom_the_index_names"),
     ),
     (
         "TWO_STREAMS_BYTES",
