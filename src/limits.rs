@@ -228,7 +228,8 @@ pub const ANNOUNCE_AHEAD: Span = Span::from_millis(40);
 /// And so much before the rate of the uplink is known: a relay waits before it sends what it has announced, and one piece
 /// after another would be slow.
 pub const ANNOUNCE_BYTES_FIRST: u64 = 256 * 1024;
-/// A relay announces a piece no later than this before its bytes: the time in which a getter that expects the piece from another says so.
+/// A relay announces a piece no later than this before its bytes: the time in which a getter that expects the piece from
+/// another says so.
 pub const ANNOUNCED_BEFORE: Span = Span::from_millis(15);
 /// Settled pieces of one holder that wait for no others to be told with them: until it knows, it may choose them.
 pub const SETTLED_TOGETHER_MAX: usize = 16;
@@ -381,7 +382,7 @@ pub const RING_COMMAND_WAIT: Span = Span::from_secs(60);
 /// Between two words of a holder to the ring about one content: two may be lost before it expires.
 pub const RING_RENEW: Span = Span::from_secs(2_400);
 
-/// Files that a node keeps because the ring placed them there: each is looked at every second.
+/// Files that a node keeps because the ring placed them there: each is looked at again and again.
 pub const RING_PLACED_MAX: usize = 10_000;
 /// And their GiB: whoever puts files makes others keep them, so this is what strangers may cost a member.
 pub const RING_PLACED_GIB_MAX: u64 = 64;
@@ -398,7 +399,8 @@ pub const RING_OFFERS_MAX: u32 = 20;
 
 // --- a peer's own work ---
 
-/// Between two looks at the shared directories: with hashing, a change is registered within 5 s.
+/// Between two looks at the shared directories, at least: with hashing, a change among some 100,000 files is registered
+/// within 5 s.
 pub const RESCAN: Span = Span::from_secs(1);
 /// Looks are so many times as long apart as the last one took, but no longer than [`RESCAN_MAX`]: with a million files they
 /// would be all we do.

@@ -218,8 +218,9 @@ impl<'a> Locator<'a> {
         }
     }
 
-    /// The holders of a content as they are now: asks the RS again, and the peers not yet asked.
-    pub fn more_holders(&mut self, id: ContentId) -> Vec<HostPort> {
+    /// The holders of a content as they are now: asks the RS again, and if it names none but those known, the ring and the
+    /// peers not yet asked.
+    pub fn more_holders(&mut self, id: ContentId, known: &[HostPort]) -> Vec<HostPort> {
         let mut holders: Vec<HostPort> = Vec::new();
         // Thousands of contents may be asked for one by one: an RS that does not answer costs its time once.
         if let Some(rs) = self.rs.filter(|rs| self.central && !rs.is_silent())
@@ -231,6 +232,10 @@ impl<'a> Locator<'a> {
                     .iter()
                     .flat_map(|listing| addresses(listing.holders.iter())),
             );
+        }
+        // A peer may be slow to answer, and a getter waits.
+        if holders.iter().any(|holder| !known.contains(holder)) {
+            return holders;
         }
         if let Some(ring) = &self.ring {
             let records = ring.records(&Wanted::Id(id)).unwrap_or_default();
@@ -367,7 +372,8 @@ impl<'a> Locator<'a> {
         true
     }
 
-    /// A peer's index. One that serves as many as it may is asked again for a while, if there is nobody else to ask.
+    /// A peer's index. One that serves as many as it may is asked again for a while if it is the last one, and nobody has
+    /// answered.
     fn index_of(&self, address: &HostPort) -> Result<Vec<IndexEntry>, ConnError> {
         let is_last = self.rs.is_none() && self.ring.is_none() && self.unasked.is_empty() && !self.answered;
         let until = Instant::now() + STALL_GIVE_UP.to_std();

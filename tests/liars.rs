@@ -8,13 +8,14 @@ mod pieces {
 }
 
 use p2pdi::id::PieceIndex;
-use p2pdi::limits::{ANNOUNCED_MAX, HEARD_HOLDERS_MAX, HOPE_LOST, STALL, STALL_GIVE_UP};
+use p2pdi::limits::{ANNOUNCED_MAX, HEARD_HOLDERS_MAX, HELLO_DEADLINE, HOPE_LOST, STALL, STALL_GIVE_UP};
 use p2pdi::name::Host;
 use p2pdi::time::Span;
 use p2pdi::wire::{Dry, HaveUpdate, List, Message, PeerAddress, Settled};
 use pieces::script::{EXCHANGE, Scripted};
 use process::{Words, holder_of_big, peer, pieces_kept, rs, write_random};
-use std::io;
+use std::io::{self, Read as _};
+use std::net::TcpListener;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -82,6 +83,41 @@ fn what_only_a_slow_holder_has_comes_from_it() {
     assert_eq!(got.code, 0, "{}", got.stderr);
     assert!(std::fs::read(out.join("big")).expect("read") == content);
     assert!(!got.stderr.contains(&slow.address), "{}", got.stderr);
+}
+
+/// What is here is not kept waiting for one that only hangs.
+#[test]
+fn one_that_hangs_holds_up_no_end() {
+    let place = tempfile::tempdir().expect("a directory");
+    let content = write_random(&place.path().join("big"), 250_000, 1);
+    let hangs = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = hangs.local_addr().expect("an address").port();
+    let host = || Host::new("127.0.0.1").expect("a host");
+    let holder = Scripted::start(&content, move |stage, message, before| match message {
+        Message::Credit(_) if before == 0 => {
+            stage.say(HaveUpdate {
+                request: EXCHANGE,
+                pieces: List::new(),
+                holders: List::first_of([PeerAddress { host: host(), port }]),
+            })?;
+            // It is being reached, and nobody will answer.
+            let (mut reached, _) = hangs.accept()?;
+            (0..4).try_for_each(|piece| stage.give(piece))?;
+            let ended = reached
+                .read(&mut [0; 1_024])
+                .and_then(|_| reached.read(&mut [0; 1_024]));
+            ended.map(|bytes| assert_eq!(bytes, 0))
+        }
+        _ => Ok(()),
+    });
+    let begun = Instant::now();
+    let got = get(&place.path().join("out"), &[&holder.address]).run();
+    assert_eq!(got.code, 0, "{}", got.stderr);
+    assert!(
+        begun.elapsed() < HELLO_DEADLINE.to_std() / 2,
+        "{:?}",
+        begun.elapsed()
+    );
 }
 
 /// Hearsay is bounded, and whom the index names is asked all the same.

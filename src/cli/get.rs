@@ -455,7 +455,7 @@ impl HolderSource for Holders<'_, '_> {
     }
 
     fn more(&mut self) -> Vec<HostPort> {
-        let found = self.locator.borrow_mut().more_holders(self.id);
+        let found = self.locator.borrow_mut().more_holders(self.id, &self.known);
         let new: Vec<HostPort> = found
             .into_iter()
             .filter(|holder| !self.known.contains(holder))

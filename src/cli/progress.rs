@@ -160,9 +160,12 @@ impl Watcher for Progress {
         let found = *self.found.get_or_insert(standing.bytes);
         match self.showing {
             Showing::Quiet => {}
-            Showing::Events if self.told.elapsed() < EVENT_INTERVAL => {}
+            // That it is slow now, or no longer, is told at once.
+            Showing::Events
+                if self.told.elapsed() < EVENT_INTERVAL && self.told_slow == standing.slow.is_some() => {}
             Showing::Events => {
                 self.told = Instant::now();
+                self.told_slow = standing.slow.is_some();
                 say::result(&self.event(standing, found).to_string());
             }
             Showing::Bar => {

@@ -48,7 +48,6 @@ impl HolderAccount {
         self.spent.add(&other.spent);
         self.threads = self.threads.saturating_add(other.threads);
         self.pieces = self.pieces.saturating_add(other.pieces);
-        self.heard = self.heard.max(other.heard);
         for why in &other.failures {
             if !self.failures.contains(why) {
                 self.failures.push(why.clone());

@@ -110,6 +110,8 @@ pub(super) struct Work<'a> {
     pub(super) clock: Clock,
     pub(super) down: &'a Pacer,
     pub(super) stop: &'a Stop,
+    /// Ends the wait for those that are only being reached when all is over.
+    pub(super) reaching: Stop,
 }
 
 impl Fetcher<'_> {
@@ -274,6 +276,7 @@ impl Fetcher<'_> {
             clock: Clock::start(),
             down: self.down,
             stop: &self.stop,
+            reaching: self.stop.of_part(),
         }
     }
 }
@@ -320,6 +323,7 @@ impl Work<'_> {
             {
                 state.over = true;
                 state.lines.values().for_each(|line| line.shut());
+                self.reaching.trigger();
                 self.changed.notify_all();
             }
             // Whoever is writing what has just come says so yet.

@@ -59,6 +59,7 @@ impl Fetcher<'_> {
             hopeless: false,
             hope_told: Instant::ZERO,
             untold: false,
+            away: false,
             asking: false,
             true_bytes: None,
         };
@@ -75,7 +76,7 @@ impl Fetcher<'_> {
             turns: [const { Mutex::new(()) }; 64],
             down: self.down,
             clock: Clock::start(),
-            stop: &self.stop,
+            stop: self.stop.of_part(),
         };
         let links = Links::read();
         match self.strategy {
@@ -187,15 +188,17 @@ fn oversee<'scope>(
         if over {
             let state = swarm.state.lock();
             state.lines.values().for_each(|line| line.writer.shut());
+            drop(state);
+            // Nobody waits for one that is only being reached.
+            swarm.stop.trigger();
             return;
         }
         if nobody || bereft || hopeless || fades || slow || silent >= looked_after {
             looked_after = Span(looked_after.0 + STALL.0);
-            known = more
-                .more()
-                .into_iter()
-                .filter(|holder| !tried.contains(holder))
-                .collect();
+            swarm.state.lock().away = true;
+            known = more.more();
+            swarm.state.lock().away = false;
+            known.retain(|holder| !tried.contains(holder));
             if known.is_empty() && nobody {
                 return;
             }

@@ -71,6 +71,8 @@ pub(super) struct State {
     pub(super) true_bytes: Option<u64>,
     /// Some holder has not been told of all that is settled, and the fetching thread knows.
     pub(super) untold: bool,
+    /// The fetching thread asks an index, which may take long.
+    pub(super) away: bool,
 }
 
 impl State {
@@ -101,7 +103,8 @@ pub(super) struct Swarm<'a> {
     pub(super) turns: [Mutex<()>; 64],
     pub(super) down: &'a Pacer,
     pub(super) clock: Clock,
-    pub(super) stop: &'a Stop,
+    /// Comes with the user's, and when all is over.
+    pub(super) stop: Stop,
 }
 
 impl<'a> Swarm<'a> {
@@ -115,7 +118,7 @@ impl<'a> Swarm<'a> {
     }
 
     pub(super) const fn stop(&self) -> &Stop {
-        self.stop
+        &self.stop
     }
 
     /// True if a holder that an index named is the one that shares what comes here.
@@ -312,7 +315,7 @@ impl<'a> Swarm<'a> {
             return Ok(());
         }
         stopwatch::lap(Phase::Receiving);
-        let stopped = self.down.wait(bytes, self.stop);
+        let stopped = self.down.wait(bytes, &self.stop);
         stopwatch::lap(Phase::Limited);
         if stopped {
             Err(AttemptFault::Interrupted)

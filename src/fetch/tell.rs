@@ -18,7 +18,8 @@ impl Swarm<'_> {
     /// Does what the taker wants done. Settled pieces are left to the fetching thread, which is woken: those of many frames
     /// are told in one then. A holder that hears another word, or has chosen such a piece, is told at once.
     pub(super) fn pump(&self, state: &mut State) {
-        self.pump_with(state, SETTLED_TOGETHER_MAX);
+        let settled_together = if state.away { 1 } else { SETTLED_TOGETHER_MAX };
+        self.pump_with(state, settled_together);
     }
 
     /// The same, telling of settled pieces where there are so many.

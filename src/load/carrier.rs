@@ -4,7 +4,7 @@ use super::plan::Answer;
 use crate::id::{AddressToken, RequestNumber};
 use crate::limits::{DATAGRAM_BYTES_MAX, HELLO_DEADLINE};
 use crate::name::HostPort;
-use crate::net::{ConnError, LinkTransport, connect, connect_udp};
+use crate::net::{ConnError, LinkTransport, Stop, connect, connect_udp};
 use crate::proto::{Exchange, ExchangeStep};
 use crate::time::Instant;
 use crate::wire::{DecodeError, Fault, FrameHeader, HEADER_BYTES, Message, encode_frame, features, hello};
@@ -135,7 +135,7 @@ impl Carrier {
 
 impl Stream {
     fn open(rs: &HostPort) -> Result<Self, ConnError> {
-        let mut stream = connect(rs)?;
+        let mut stream = connect(rs, &Stop::new())?;
         let mut greeting = Vec::new();
         encode_frame(&hello(features::HOLDER), &mut greeting);
         stream.write_all(&greeting)?;

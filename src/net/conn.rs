@@ -306,7 +306,7 @@ impl Conn {
     /// # Errors
     /// Not reached, not p2pdi, no common version, or refused at once (BUSY).
     pub fn connect(address: &HostPort, features: u64, stop: &Stop) -> Result<Self, ConnError> {
-        let mut conn = Self::new(connect(address)?, stop)?;
+        let mut conn = Self::new(connect(address, stop)?, stop)?;
         conn.send(&hello(features))?;
         conn.greet()?;
         Ok(conn)

@@ -1,10 +1,12 @@
 //! Sockets as we want them: backlog, reuse, no delay, keep-alive, both address families.
 
+use super::Stop;
 use crate::limits::{CONNECT_TIMEOUT, LISTEN_BACKLOG};
 use crate::name::HostPort;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs as _, UdpSocket};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Names the address an error is about.
@@ -91,21 +93,32 @@ pub fn local_address(listener: &TcpListener) -> io::Result<SocketAddr> {
     listener.local_addr()
 }
 
-/// Connects to the first address of a host that answers, each within the limit.
+/// Connects to the first address of a host that answers, each within the limit, unless we are to stop.
 ///
 /// # Errors
 /// The last address's error, with the host's name.
-pub fn connect(address: &HostPort) -> io::Result<TcpStream> {
+pub fn connect(address: &HostPort, stop: &Stop) -> io::Result<TcpStream> {
     let mut last = Err(io::ErrorKind::NotFound.into());
     for candidate in resolve(address)? {
-        last = TcpStream::connect_timeout(&candidate, CONNECT_TIMEOUT.to_std());
-        if last.is_ok() {
+        last = connect_to(candidate, stop);
+        if last.is_ok() || stop.is_set() {
             break;
         }
     }
     let stream = at(address, last)?;
     tune(&stream);
     Ok(stream)
+}
+
+fn connect_to(address: SocketAddr, stop: &Stop) -> io::Result<TcpStream> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = Arc::new(socket);
+    let guard = stop.watch(&socket);
+    socket.connect_timeout(&address.into(), CONNECT_TIMEOUT.to_std())?;
+    drop(guard);
+    // Otherwise whoever stops us has it too.
+    let alone = Arc::into_inner(socket).map(TcpStream::from);
+    alone.ok_or_else(|| io::ErrorKind::Interrupted.into())
 }
 
 /// Sets what every stream of ours has. A socket that refuses an option works without it.

@@ -13,6 +13,7 @@ struct State {
     stopped: bool,
     next: u64,
     sockets: BTreeMap<u64, Weak<Socket>>,
+    parts: Vec<Weak<Shared>>,
 }
 
 #[derive(Default)]
@@ -38,13 +39,32 @@ impl Stop {
 
     /// Stops: every wait ends and every watched socket is shut down.
     pub fn trigger(&self) {
-        let sockets = {
+        let (sockets, parts) = {
             let mut state = self.0.state.lock();
             state.stopped = true;
-            core::mem::take(&mut state.sockets)
+            (
+                core::mem::take(&mut state.sockets),
+                core::mem::take(&mut state.parts),
+            )
         };
         self.0.changed.notify_all();
         sockets.into_values().for_each(|socket| shut(&socket));
+        let parts = parts.iter().filter_map(Weak::upgrade);
+        parts.for_each(|part| Self(part).trigger());
+    }
+
+    /// The stop of a part of the work: it comes with this one, and may come before.
+    pub fn of_part(&self) -> Self {
+        let part = Self::new();
+        let mut state = self.0.state.lock();
+        if state.stopped {
+            part.trigger();
+        } else {
+            state.parts.retain(|part| part.strong_count() > 0);
+            state.parts.push(Arc::downgrade(&part.0));
+        }
+        drop(state);
+        part
     }
 
     /// Waits until `deadline` or the stop; true if stopped.
@@ -109,5 +129,64 @@ impl core::fmt::Debug for Stop {
 impl core::fmt::Debug for StopGuard {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         write!(f, "StopGuard({})", self.number)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::CONNECT_TIMEOUT;
+    use crate::name::HostPort;
+    use crate::net::connect;
+    use std::time::Duration;
+
+    #[test]
+    fn a_part_stops_with_the_whole_or_before() {
+        let whole = Stop::new();
+        let (first, second) = (whole.of_part(), whole.of_part());
+        first.trigger();
+        assert!(first.is_set() && !second.is_set() && !whole.is_set());
+        whole.trigger();
+        assert!(second.is_set());
+        assert!(whole.of_part().is_set(), "one that begins afterwards");
+    }
+
+    /// True if somebody waits for this port to take a connection (`man 5 proc`).
+    fn is_being_reached(port: u16) -> bool {
+        let table = std::fs::read_to_string("/proc/net/tcp").expect("the sockets");
+        table.contains(&format!(":{port:04X} 02 "))
+    }
+
+    #[test]
+    fn a_connection_that_is_only_begun_ends_with_the_stop() {
+        let socket = |kind| socket2::Socket::new(socket2::Domain::IPV4, kind, None).expect("a socket");
+        let listener = socket(socket2::Type::STREAM);
+        let any = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+        listener.bind(&any.into()).expect("a port");
+        listener.listen(0).expect("listening");
+        let address = listener
+            .local_addr()
+            .expect("an address")
+            .as_socket()
+            .expect("of a socket");
+        // Its queue is full with these, and who comes next hears nothing.
+        let connect_soon = || std::net::TcpStream::connect_timeout(&address, Duration::from_millis(50));
+        let _queue: Vec<_> = std::iter::from_fn(|| connect_soon().ok()).collect();
+        let stop = Stop::new();
+        let target = HostPort::parse(&address.to_string()).expect("an address");
+        let begun = Instant::now();
+        std::thread::scope(|scope| {
+            let ends = scope.spawn(|| connect(&target, &stop));
+            while !is_being_reached(address.port()) {
+                std::thread::yield_now();
+            }
+            stop.trigger();
+            assert!(ends.join().expect("no panic").is_err());
+        });
+        assert!(
+            begun.elapsed() < CONNECT_TIMEOUT.to_std(),
+            "{:?}",
+            begun.elapsed()
+        );
     }
 }

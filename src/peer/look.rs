@@ -49,8 +49,8 @@ struct Look {
     skipped: Vec<String>,
     /// Files remembered that can now be remembered for good.
     to_keep: Vec<(Stamp, Arc<Manifest>)>,
-    /// Everything at a glance: each directory, and the files by themselves.
-    sights: Vec<Sight>,
+    /// Everything at a glance: each directory with its name, and the files by themselves.
+    sights: Vec<(Option<ContentName>, Sight)>,
     /// What [`Table::changed`] was when it began.
     changed: u64,
 }
@@ -73,12 +73,12 @@ impl Shares {
         let directories = self.directories.lock().clone();
         for directory in &directories {
             let mut scanned = scan(directory);
-            look.sights.push(scanned.sight);
+            look.sights.push((directory_name(directory), scanned.sight));
             let hidden = self.table.lock().hidden.clone();
             scanned.files.retain(|_, (path, _)| !hidden.contains(path));
             scans.push((directory_name(directory), scanned));
         }
-        look.sights.push(self.glance_at_single_files());
+        look.sights.push((None, self.glance_at_single_files()));
         scans.extend(self.single_files().map(|scanned| (None, scanned)));
         for (tree_name, scanned) in scans {
             look.skipped.extend(scanned.skipped.iter().cloned());
@@ -131,12 +131,13 @@ impl Shares {
         if Instant::now() >= quiet.until {
             return false;
         }
-        let (seen, changed) = (quiet.sights.clone(), quiet.changed);
+        let seen = quiet.sights.clone();
         drop(table);
         let directories = self.directories.lock().clone();
-        let mut sights: Vec<Sight> = directories.iter().map(|directory| glance(directory)).collect();
-        sights.push(self.glance_at_single_files());
-        sights == seen && self.table.lock().changed == changed
+        let look_at = |directory: &PathBuf| (directory_name(directory), glance(directory));
+        let mut sights: Vec<_> = directories.iter().map(look_at).collect();
+        sights.push((None, self.glance_at_single_files()));
+        sights == seen
     }
 
     fn glance_at_single_files(&self) -> Sight {
@@ -257,6 +258,8 @@ impl Shares {
             look.skipped.push(format!("hashing: {error}; trying again"));
             table.pending.keys().for_each(|path| self.hashers.forget(path));
             table.pending.clear();
+            // The next look does not pass over them.
+            table.changed += 1;
         }
     }
 
@@ -271,7 +274,6 @@ impl Shares {
                 result,
             } = hashed;
             let mut table = self.table.lock();
-            table.changed += 1;
             let is_wanted = table
                 .pending
                 .get(&path)
@@ -310,7 +312,7 @@ impl Shares {
                 Err(HashFault::Io(error)) => {
                     let path_shown = path.display();
                     table.complain(format!(
-                        "{path_shown}: {error}; until it can be read, its directory is shared file by file"
+                        "{path_shown}: {error}; until it can be read, no directory is shared as a whole that it lies in"
                     ));
                     table.unreadable.insert(path, stamp);
                 }
@@ -423,49 +425,5 @@ fn tree_share(name: ContentName, scanned: &Scanned, ids: &BTreeMap<ContentName, 
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Looks until nothing is left to do: a file must have rested before it is hashed.
-    fn until_quiet(shares: &Shares) {
-        let stop = Stop::default();
-        while shares.table.lock().quiet.is_none() {
-            shares.rescan();
-            let mut due = Instant::now() + SLICE;
-            while shares.hashed_before(&mut due, &stop).is_some() {}
-        }
-    }
-
-    #[test]
-    fn where_nothing_has_changed_a_glance_is_enough() {
-        let place = tempfile::tempdir().expect("a directory");
-        let (path, other) = (place.path().join("a"), place.path().join("b"));
-        std::fs::write(&path, b"a").expect("written");
-        let shares = Shares::new(vec![place.path().to_owned()]);
-        until_quiet(&shares);
-        assert!(shares.is_unchanged());
-        let all = shares.all();
-        let file = all.iter().find(|info| info.kind == ContentKind::File);
-        let key = file.expect("it is shared, beside the tree").key();
-
-        assert!(shares.withdraw(&key));
-        assert!(!shares.is_unchanged(), "it is to be found again");
-        until_quiet_again(&shares);
-        std::fs::write(&other, b"b").expect("written");
-        assert!(!shares.is_unchanged(), "a new file");
-        until_quiet_again(&shares);
-        assert!(shares.hide(&key.name));
-        assert!(!shares.is_unchanged(), "a file that is no longer shared");
-        until_quiet_again(&shares);
-        if let Some(quiet) = &mut shares.table.lock().quiet {
-            quiet.until = Instant::now();
-        }
-        assert!(!shares.is_unchanged(), "now and then a look is whole");
-    }
-
-    fn until_quiet_again(shares: &Shares) {
-        shares.rescan();
-        until_quiet(shares);
-        assert!(shares.is_unchanged());
-    }
-}
+#[path = "look_tests.rs"]
+mod tests;

@@ -254,7 +254,10 @@ impl Peer {
         let enough = looks.enough();
         self.shares.wake();
         while (looks.ended < enough || !self.shares.is_settled()) && !self.stop.is_set() {
-            self.scanned.wait_for(&mut looks, RESCAN.to_std());
+            if self.scanned.wait_for(&mut looks, RESCAN.to_std()).timed_out() {
+                // What was not settled at that look is at the next, which may be long in coming.
+                self.shares.wake();
+            }
         }
     }
 

@@ -141,7 +141,7 @@ pub(super) struct Table {
 /// What the shared directories were when nothing was left to do.
 #[derive(Debug)]
 pub(super) struct Quiet {
-    pub(super) sights: Vec<Sight>,
+    pub(super) sights: Vec<(Option<ContentName>, Sight)>,
     /// What [`Table::changed`] was when that look began.
     pub(super) changed: u64,
     /// Until when a glance is enough.

@@ -159,7 +159,7 @@ impl Group {
         Ok(here)
     }
 
-    /// What has had this name since before anything was put here.
+    /// What has this name already: to be asked before anything is put here.
     ///
     /// # Errors
     /// A directory has the name, or something that is none is where a directory should be.
@@ -381,4 +381,41 @@ fn open_alone(parent: &File, name: &str, executable: bool) -> io::Result<File> {
         }
     }
     Err(busy())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> ContentName {
+        ContentName::new(text).expect("a name")
+    }
+
+    #[test]
+    fn what_was_there_is_found_and_what_came_since_is_not_replaced() {
+        let place = tempfile::tempdir().expect("a directory");
+        std::fs::create_dir(place.path().join("full")).expect("made");
+        std::fs::write(place.path().join("full/a"), b"the user's").expect("written");
+        std::fs::create_dir(place.path().join("empty")).expect("made");
+        let group = Group::open(place.path()).expect("opened");
+        let found = |text: &str| group.find(&name(text)).expect("looked");
+        assert!(matches!(found("full/a"), Found::File(stamp) if stamp.bytes == 10));
+        assert_eq!(found("full/b"), Found::Nothing);
+        assert_eq!(found("empty/a"), Found::Nothing);
+        assert_eq!(found("none/a"), Found::Nothing);
+
+        let put = |text: &str| {
+            group
+                .put(&name(text), ContentId([0; 32]), false, b"fetched")
+                .expect("written")
+        };
+        let parts = vec![put("empty/a"), put("empty/b"), put("full/a")];
+        std::fs::write(place.path().join("empty/a"), b"the user's").expect("written");
+        let named: Vec<bool> = Group::name(parts).iter().map(Result::is_ok).collect();
+        assert_eq!(named, [false, true, false]);
+        let read = |text: &str| std::fs::read(place.path().join(text)).expect("read");
+        assert_eq!(read("empty/a"), b"the user's");
+        assert_eq!(read("empty/b"), b"fetched");
+        assert_eq!(read("full/a"), b"the user's");
+    }
 }

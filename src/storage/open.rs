@@ -9,7 +9,12 @@ use std::path::Path;
 /// Opens what is there, without waiting for anybody.
 fn open_whatever(path: &Path) -> io::Result<File> {
     let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
-    OpenOptions::new().read(true).custom_flags(flags).open(path)
+    let opened = OpenOptions::new().read(true).custom_flags(flags).open(path);
+    opened.map_err(|error| match error.raw_os_error() {
+        // A socket, or a device that is not there.
+        Some(libc::ENXIO) => lost(),
+        _ => error,
+    })
 }
 
 pub(super) fn lost() -> io::Error {
@@ -24,19 +29,11 @@ pub(super) fn lost() -> io::Error {
 /// # Errors
 /// The file system's; `InvalidData` if it is no regular file (any more).
 pub(super) fn open_regular(path: &Path) -> io::Result<File> {
-    let no_file = || io::Error::new(io::ErrorKind::InvalidData, "not a regular file");
-    let file = open_whatever(path).map_err(|error| {
-        // A socket, or a device that is not there.
-        if error.raw_os_error() == Some(libc::ENXIO) {
-            no_file()
-        } else {
-            error
-        }
-    })?;
+    let file = open_whatever(path)?;
     if file.metadata()?.is_file() {
         Ok(file)
     } else {
-        Err(no_file())
+        Err(io::Error::new(io::ErrorKind::InvalidData, "not a regular file"))
     }
 }
 

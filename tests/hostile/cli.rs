@@ -258,7 +258,7 @@ fn the_environments_faults_are_named() {
     for (out, why) in [
         (at("file"), "--out"),
         (at("file/below"), "--out"),
-        ("/proc/nothing/here".to_owned(), ""),
+        ("/proc/nothing/here".to_owned(), "No such file"),
     ] {
         fails(
             1,

