@@ -188,6 +188,8 @@ impl RsMember {
 
     /// After the stop: waits for the Leave, and cuts off an RS that does not answer in time.
     pub(super) fn end_in_time(&self) {
+        // The stop does not wake the thread that leaves.
+        self.want(false);
         self.link_stop.wait_until(Instant::now() + LEAVE_PATIENCE);
         self.link_stop.trigger();
     }

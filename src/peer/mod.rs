@@ -348,6 +348,8 @@ impl Peer {
         if let Some(member) = &self.member {
             member.end_in_time();
         }
+        // The stop does not wake it.
+        self.shares.wake();
         let threads = core::mem::take(&mut *self.threads.lock());
         for thread in threads {
             let _ = thread.join();
