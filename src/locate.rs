@@ -218,23 +218,21 @@ impl<'a> Locator<'a> {
         }
     }
 
-    /// The holders of a content as they are now: asks the RS again, and if it names none but those known, the ring and the
-    /// peers not yet asked.
-    pub fn more_holders(&mut self, id: ContentId, known: &[HostPort]) -> Vec<HostPort> {
+    /// Holders of a content as they are now, but for those tried: asks the RS again, and if it names nobody else, the ring
+    /// and the peers not yet asked.
+    pub fn more_holders(&mut self, id: ContentId, tried: &BTreeSet<HostPort>) -> Vec<HostPort> {
         let mut holders: Vec<HostPort> = Vec::new();
         // Thousands of contents may be asked for one by one: an RS that does not answer costs its time once.
         if let Some(rs) = self.rs.filter(|rs| self.central && !rs.is_silent())
             && let Ok(listings) = rs.search(&Wanted::Id(id))
         {
             // Somebody may have come since.
-            holders.extend(
-                listings
-                    .iter()
-                    .flat_map(|listing| addresses(listing.holders.iter())),
-            );
+            let all = listings.iter().flat_map(|listing| listing.holders.iter());
+            holders.extend(addresses(all));
         }
+        holders.retain(|holder| !tried.contains(holder));
         // A peer may be slow to answer, and a getter waits.
-        if holders.iter().any(|holder| !known.contains(holder)) {
+        if !holders.is_empty() {
             return holders;
         }
         if let Some(ring) = &self.ring {
@@ -245,6 +243,7 @@ impl<'a> Locator<'a> {
         for content in self.index.find(self.clock.at(), &Wanted::Id(id)) {
             holders.extend(addresses(content.holders.iter().map(|(holder, _)| holder)));
         }
+        holders.retain(|holder| !tried.contains(holder));
         holders
     }
 

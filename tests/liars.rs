@@ -156,6 +156,11 @@ fn who_names_a_crowd_keeps_nobody_from_whom_the_index_names() {
     let rest = get.rest();
     let last = rest.last().expect("an event");
     assert!(last.contains(r#""event":"done""#), "{last}");
+    let tried = rest
+        .iter()
+        .filter(|event| event.contains(r#""host":"127.77.7.7","#) && event.contains("failed"));
+    // The last event accounts for all of them once more.
+    assert_eq!(tried.filter(|event| *event != last).count(), HEARD_HOLDERS_MAX);
     assert!(std::fs::read(place.path().join("out/big")).expect("read") == content);
 }
 

@@ -27,7 +27,7 @@ use p2pdi::peer::RingWish;
 use p2pdi::wire::{ContentInfo, Tree};
 use serde_json::json;
 use serving::Serving;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
@@ -454,13 +454,7 @@ impl HolderSource for Holders<'_, '_> {
         self.known.clone()
     }
 
-    fn more(&mut self) -> Vec<HostPort> {
-        let found = self.locator.borrow_mut().more_holders(self.id, &self.known);
-        let new: Vec<HostPort> = found
-            .into_iter()
-            .filter(|holder| !self.known.contains(holder))
-            .collect();
-        self.known.extend(new.iter().cloned());
-        new
+    fn more(&mut self, tried: &BTreeSet<HostPort>) -> Vec<HostPort> {
+        self.locator.borrow_mut().more_holders(self.id, tried)
     }
 }

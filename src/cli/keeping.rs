@@ -15,6 +15,7 @@ use p2pdi::proto::chord::Member;
 use p2pdi::proto::{Placed, PlacedAttempt, PlacedBounds, PlacedStep};
 use p2pdi::storage::{free_bytes, measure, scan};
 use p2pdi::wire::{ContentInfo, ContentKey, RingRecord, Wanted};
+use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -206,7 +207,6 @@ impl Keeping {
             own: SocketAddr::from(ring.driver().address()).into(),
             wanted: Wanted::Name(info.name.clone()),
             id: info.id,
-            named: Vec::new(),
         };
         let fetcher = Fetcher::new(self.place_of(info.id), &self.down, self.stop.clone());
         let fetched = fetcher
@@ -242,8 +242,6 @@ struct RingHolders {
     own: HostPort,
     wanted: Wanted,
     id: ContentId,
-    /// Those named already in this fetch.
-    named: Vec<HostPort>,
 }
 
 impl RingHolders {
@@ -257,14 +255,12 @@ impl RingHolders {
 
 impl HolderSource for RingHolders {
     fn known(&mut self) -> Vec<HostPort> {
-        self.named = self.found();
-        self.named.clone()
+        self.found()
     }
 
-    fn more(&mut self) -> Vec<HostPort> {
+    fn more(&mut self, tried: &BTreeSet<HostPort>) -> Vec<HostPort> {
         let mut more = self.found();
-        more.retain(|holder| !self.named.contains(holder));
-        self.named.extend(more.iter().cloned());
+        more.retain(|holder| !tried.contains(holder));
         more
     }
 }

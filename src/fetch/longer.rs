@@ -6,6 +6,7 @@ use super::many::{Order, Receiving};
 use super::{FetchFault, Fetcher, HolderSource, Standing, Unfetched, Watcher};
 use crate::name::HostPort;
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 
 /// One order, as the fetching by pieces sees it.
 struct Alone<'r, 'o> {
@@ -18,8 +19,8 @@ impl HolderSource for Alone<'_, '_> {
         Vec::new()
     }
 
-    fn more(&mut self) -> Vec<HostPort> {
-        self.receiving.borrow_mut().more(self.order)
+    fn more(&mut self, tried: &BTreeSet<HostPort>) -> Vec<HostPort> {
+        self.receiving.borrow_mut().more(self.order, tried)
     }
 }
 

@@ -34,8 +34,8 @@ pub struct Order {
 
 /// Told what becomes of many contents; an order is meant by its place.
 pub trait Receiving {
-    /// Others who may hold a content, after everybody known has failed.
-    fn more(&mut self, order: usize) -> Vec<HostPort>;
+    /// Others than those tried who may hold a content, after everybody known has failed.
+    fn more(&mut self, order: usize, tried: &BTreeSet<HostPort>) -> Vec<HostPort>;
     /// This holder failed; others are tried.
     fn failed(&mut self, holder: &HostPort, why: &str);
     /// So many bytes of all have come.
@@ -110,7 +110,7 @@ pub(super) struct Work<'a> {
     pub(super) clock: Clock,
     pub(super) down: &'a Pacer,
     pub(super) stop: &'a Stop,
-    /// Ends the wait for those that are only being reached when all is over.
+    /// What connections are watched by: it ends them all when all is over, those too that are only being reached.
     pub(super) reaching: Stop,
 }
 
@@ -132,7 +132,7 @@ impl Fetcher<'_> {
         for order in self.missing(orders, &group, begun, receiving) {
             left.push((order, orders[order].holders.clone()));
         }
-        let mut asked: Vec<Vec<HostPort>> = vec![Vec::new(); orders.len()];
+        let mut asked: Vec<BTreeSet<HostPort>> = vec![BTreeSet::new(); orders.len()];
         let mut accounts: BTreeMap<usize, Accounts> = BTreeMap::new();
         while !left.is_empty() {
             for (order, holders) in &left {
@@ -150,11 +150,10 @@ impl Fetcher<'_> {
                     Unhad::Fault(fault) => fault,
                     Unhad::Failed(failed) => {
                         all.merge(&failed);
-                        let mut more = match self.stop.is_set() {
+                        let more = match self.stop.is_set() {
                             true => Vec::new(),
-                            false => receiving.more(order),
+                            false => receiving.more(order, &asked[order]),
                         };
-                        more.retain(|holder| !asked[order].contains(holder));
                         if !more.is_empty() {
                             left.push((order, more));
                             continue;

@@ -35,6 +35,7 @@ use account::Accounts;
 use core::fmt;
 use core::ops::Range;
 use oversee::Brought;
+use std::collections::BTreeSet;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -88,8 +89,8 @@ pub enum Strategy {
 pub trait HolderSource {
     /// Those known so far, the best first.
     fn known(&mut self) -> Vec<HostPort>;
-    /// Others, after everybody known has failed; empty if there is nobody left to ask.
-    fn more(&mut self) -> Vec<HostPort>;
+    /// Others than those tried, after everybody known has failed; empty if there is nobody left to ask.
+    fn more(&mut self, tried: &BTreeSet<HostPort>) -> Vec<HostPort>;
 }
 
 /// A fixed list of holders.
@@ -98,7 +99,7 @@ impl HolderSource for Vec<HostPort> {
         core::mem::take(self)
     }
 
-    fn more(&mut self) -> Vec<HostPort> {
+    fn more(&mut self, _tried: &BTreeSet<HostPort>) -> Vec<HostPort> {
         Vec::new()
     }
 }
@@ -280,8 +281,8 @@ struct One<'o> {
 }
 
 impl Receiving for One<'_> {
-    fn more(&mut self, _order: usize) -> Vec<HostPort> {
-        self.holders.more()
+    fn more(&mut self, _order: usize, tried: &BTreeSet<HostPort>) -> Vec<HostPort> {
+        self.holders.more(tried)
     }
 
     fn failed(&mut self, holder: &HostPort, why: &str) {

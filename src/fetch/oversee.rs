@@ -128,11 +128,12 @@ impl Fetcher<'_> {
 fn oversee<'scope>(
     swarm: &'scope Swarm<'_>,
     scope: &'scope std::thread::Scope<'scope, '_>,
-    mut known: Vec<HostPort>,
+    known: Vec<HostPort>,
     more: &mut dyn HolderSource,
     watcher: &mut dyn Watcher,
 ) {
     let mut tried: BTreeSet<HostPort> = BTreeSet::new();
+    // The index's come before those heard of: anybody can name anything.
     let mut waiting: VecDeque<HostPort> = VecDeque::new();
     // Silence after which others are looked for, though some are connected.
     let mut looked_after = Span(STALL.0 * 2);
@@ -143,8 +144,8 @@ fn oversee<'scope>(
         // A second connection to a lone holder; it is tried once more below, by its own name.
         start(swarm, scope, alone.clone());
     }
+    waiting.extend(known.into_iter().filter(|holder| tried.insert(holder.clone())));
     loop {
-        waiting.extend(known.drain(..).filter(|holder| tried.insert(holder.clone())));
         while swarm.state.lock().running < SOURCES_MAX
             && let Some(holder) = waiting.pop_front()
         {
@@ -161,7 +162,8 @@ fn oversee<'scope>(
             taker.handle_timeout(now);
         }
         swarm.pump_with(&mut state, 1);
-        known = core::mem::take(&mut state.heard);
+        let heard = core::mem::take(&mut state.heard);
+        waiting.extend(heard.into_iter().filter(|holder| tried.insert(holder.clone())));
         waiting.extend(state.due_again(now));
         let (failed, standing) = (core::mem::take(&mut state.failed), state.standing(now));
         let (silent, slow) = (state.headway.silent(now), state.headway.is_to_look(now));
@@ -171,10 +173,10 @@ fn oversee<'scope>(
             state.give_up_silent();
         }
         let over = state.over || swarm.stop.is_set();
-        let tried_all = known.is_empty() && waiting.is_empty() && state.again.is_empty();
+        let tried_all = waiting.is_empty() && state.again.is_empty();
         let nobody = state.running == 0 && tried_all;
         // Those that are tried again later may stay away.
-        let bereft = state.running == 0 && !failed.is_empty() && known.is_empty() && waiting.is_empty();
+        let bereft = state.running == 0 && !failed.is_empty() && waiting.is_empty();
         let hopeless = hoped_before >= HOPE_LOST && tried_all && !state.over;
         // Whoever is found early is asked before the rest of hope is lost.
         let fading = hoped_before >= FADING;
@@ -195,16 +197,19 @@ fn oversee<'scope>(
         }
         if nobody || bereft || hopeless || fades || slow || silent >= looked_after {
             looked_after = Span(looked_after.0 + STALL.0);
-            swarm.state.lock().away = true;
-            known = more.more();
-            swarm.state.lock().away = false;
-            known.retain(|holder| !tried.contains(holder));
-            if known.is_empty() && nobody {
+            swarm.go_away(true);
+            let found = more.more(&tried);
+            swarm.go_away(false);
+            if found.is_empty() && nobody {
                 return;
             }
-            if known.is_empty() && hopeless {
+            if found.is_empty() && hopeless {
                 swarm.give_up_hope();
             }
+            let fresh = found.into_iter().rev();
+            fresh
+                .filter(|holder| tried.insert(holder.clone()))
+                .for_each(|holder| waiting.push_front(holder));
         } else if silent < STALL {
             looked_after = Span(STALL.0 * 2);
         }

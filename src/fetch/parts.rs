@@ -76,8 +76,11 @@ pub(super) fn oversee(
         if swarm.is_over() || swarm.stop().is_set() {
             return;
         }
-        known = if later.is_empty() { more.more() } else { later };
-        known.retain(|holder| !tried.contains(holder));
+        known = if later.is_empty() {
+            more.more(&tried)
+        } else {
+            later
+        };
         if known.is_empty() {
             return;
         }

@@ -15,6 +15,13 @@ use std::collections::BTreeMap;
 const STILL_HERE: Span = Span(PEER_IDLE.0 / 3);
 
 impl Swarm<'_> {
+    /// The fetching thread goes to ask an index, or is back: nothing waits for it meanwhile.
+    pub(super) fn go_away(&self, away: bool) {
+        let mut state = self.state.lock();
+        state.away = away;
+        self.pump(&mut state);
+    }
+
     /// Does what the taker wants done. Settled pieces are left to the fetching thread, which is woken: those of many frames
     /// are told in one then. A holder that hears another word, or has chosen such a piece, is told at once.
     pub(super) fn pump(&self, state: &mut State) {

@@ -5,6 +5,7 @@ use super::{FetchFault, Fetched, Fetcher, HolderSource, Order, Receiving, Standi
 use crate::name::{ContentName, HostPort};
 use crate::storage::Group;
 use crate::wire::{ContentInfo, Tree};
+use std::collections::BTreeSet;
 use std::io;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -13,7 +14,7 @@ use std::time::Instant;
 struct Encoding<'w>(&'w mut dyn Watcher);
 
 impl Receiving for Encoding<'_> {
-    fn more(&mut self, _order: usize) -> Vec<HostPort> {
+    fn more(&mut self, _order: usize, _tried: &BTreeSet<HostPort>) -> Vec<HostPort> {
         Vec::new()
     }
 
@@ -41,7 +42,7 @@ impl Fetcher<'_> {
     ) -> Result<Tree, Unfetched> {
         let begun = Instant::now();
         let mut accounts = Accounts::default();
-        let mut asked: Vec<HostPort> = Vec::new();
+        let mut asked: BTreeSet<HostPort> = BTreeSet::new();
         let mut next = holders.known();
         while !next.is_empty() {
             asked.extend(next.iter().cloned());
@@ -70,8 +71,7 @@ impl Fetcher<'_> {
             for (holder, fault) in &state.gone {
                 accounts.failed(&work.holders[*holder], fault);
             }
-            next = holders.more();
-            next.retain(|holder| !asked.contains(holder));
+            next = holders.more(&asked);
         }
         Err(accounts.no_holder_left(begun.elapsed()))
     }

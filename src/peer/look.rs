@@ -378,7 +378,7 @@ impl Shares {
 
 impl Table {
     /// True if files are to be hashed that may well be readable.
-    fn is_waiting(&self) -> bool {
+    pub(super) fn is_waiting(&self) -> bool {
         let mut pending = self.pending.iter();
         pending.any(|(path, pending)| self.unreadable.get(path) != Some(&pending.stamp))
     }

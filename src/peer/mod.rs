@@ -254,8 +254,9 @@ impl Peer {
         let enough = looks.enough();
         self.shares.wake();
         while (looks.ended < enough || !self.shares.is_settled()) && !self.stop.is_set() {
-            if self.scanned.wait_for(&mut looks, RESCAN.to_std()).timed_out() {
-                // What was not settled at that look is at the next, which may be long in coming.
+            let is_late = self.scanned.wait_for(&mut looks, RESCAN.to_std()).timed_out();
+            // What was not settled at that look is at the next, which may be long in coming. The end of hashing brings one.
+            if is_late && !self.shares.is_hashing() {
                 self.shares.wake();
             }
         }
@@ -345,11 +346,11 @@ impl Peer {
 
     /// Waits for every thread to end, after the stop: registrations are withdrawn on the way.
     pub fn join(&self) {
+        // The stop does not wake the thread that looks at shares.
+        self.shares.wake();
         if let Some(member) = &self.member {
             member.end_in_time();
         }
-        // The stop does not wake it.
-        self.shares.wake();
         let threads = core::mem::take(&mut *self.threads.lock());
         for thread in threads {
             let _ = thread.join();

@@ -289,6 +289,11 @@ impl Shares {
         self.table.lock().is_settled
     }
 
+    /// True while files are hashed, or wait to be.
+    pub(super) fn is_hashing(&self) -> bool {
+        self.table.lock().is_waiting()
+    }
+
     /// Shares the files of this name no longer; false if there is none.
     pub fn hide(&self, name: &ContentName) -> bool {
         let mut table = self.table.lock();

@@ -76,9 +76,11 @@ struct Several<'s, 'g> {
 }
 
 impl Receiving for Several<'_, '_> {
-    fn more(&mut self, order: usize) -> Vec<HostPort> {
+    fn more(&mut self, order: usize, tried: &BTreeSet<HostPort>) -> Vec<HostPort> {
         let order = &self.orders[order];
-        self.getting.holders(order.info.id, order.holders.clone()).more()
+        self.getting
+            .holders(order.info.id, order.holders.clone())
+            .more(tried)
     }
 
     fn failed(&mut self, holder: &HostPort, why: &str) {
