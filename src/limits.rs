@@ -231,6 +231,8 @@ pub const ANNOUNCE_BYTES_FIRST: u64 = 256 * 1024;
 /// A relay announces a piece no later than this before its bytes: the time in which a getter that expects the piece from
 /// another says so.
 pub const ANNOUNCED_BEFORE: Span = Span::from_millis(15);
+/// A settled piece is told with those that settle within this: each frame costs a wakeup at both ends.
+pub const SETTLED_WAIT: Span = Span::from_millis(20);
 /// Settled pieces of one holder that wait for no others to be told with them: until it knows, it may choose them.
 pub const SETTLED_TOGETHER_MAX: usize = 16;
 /// Words that wait for a getter that takes none: a whole window of choices and as many refusals, and it is stuck.

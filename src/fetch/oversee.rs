@@ -4,7 +4,7 @@ use super::account::Accounts;
 use super::links::Links;
 use super::swarm::{State, Swarm};
 use super::{FetchFault, Fetcher, HolderSource, Strategy, Watcher, parts};
-use crate::limits::{HOPE_LOST, SOURCES_MAX, STALL, STALL_GIVE_UP, TWO_STREAMS_BYTES};
+use crate::limits::{HOPE_LOST, SETTLED_WAIT, SOURCES_MAX, STALL, STALL_GIVE_UP, TWO_STREAMS_BYTES};
 use crate::name::HostPort;
 use crate::net::Clock;
 use crate::proto::transfer::{Headway, Manifest, Taker};
@@ -155,6 +155,10 @@ fn oversee<'scope>(
         let idle = state.running == 0 && state.heard.is_empty() && state.again.is_empty();
         if !state.over && !idle && !state.untold && state.heard.is_empty() && state.failed.is_empty() {
             swarm.changed.wait_for(&mut state, LOOK);
+        }
+        if state.untold && !state.over {
+            // What settles meanwhile is told with it.
+            swarm.changed.wait_for(&mut state, SETTLED_WAIT.to_std());
         }
         state.untold = false;
         let now = swarm.clock.at();

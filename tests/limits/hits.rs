@@ -254,6 +254,7 @@ pub(crate) const HITS: &[(&str, Hit)] = &[
         "ANNOUNCE_BYTES_FIRST",
         By(LANES, "an_uplink_that_is_full_is_not_shared_by_more"),
     ),
+    ("SETTLED_WAIT", Not("it changes only how soon holders know")),
     (
         "SETTLED_TOGETHER_MAX",
         Not("it changes only how soon holders know"),
