@@ -170,8 +170,9 @@ impl<'a> Swarm<'a> {
         let landing = Landing::open(self.out, self.content)?;
         let present = landing.present(&manifest, || !self.stop.is_set())?;
         let _ = self.landing.set(landing);
-        let manifest = Arc::clone(self.manifest.get_or_init(|| Arc::new(manifest)));
         let mut state = self.state.lock();
+        // Whoever sees it finds the taker: a holder that is reached in between would be one that serves no pieces.
+        let manifest = Arc::clone(self.manifest.get_or_init(|| Arc::new(manifest)));
         state.bytes_here = present.iter().map(|piece| self.piece_bytes(piece)).sum();
         state.over |= present.is_all();
         state.taker = Some(Taker::new(present.clone()));
