@@ -22,8 +22,8 @@ impl Swarm<'_> {
         self.pump(&mut state);
     }
 
-    /// Does what the taker wants done. Settled pieces are left to the fetching thread, which is woken: those of many frames
-    /// are told in one then. A holder that hears another word, or has chosen such a piece, is told at once.
+    /// Does what the taker wants done. Settled pieces are left to the fetching thread, which is woken and tells those of
+    /// [`SETTLED_WAIT`](crate::limits::SETTLED_WAIT) in one frame. A holder that hears another word, or has chosen such a piece, is told at once.
     pub(super) fn pump(&self, state: &mut State) {
         let settled_together = if state.away { 1 } else { SETTLED_TOGETHER_MAX };
         self.pump_with(state, settled_together);

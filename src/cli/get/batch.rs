@@ -4,7 +4,7 @@ use super::Getting;
 use super::tree::Come;
 use crate::cli::failure::Failure;
 use crate::cli::progress::Progress;
-use p2pdi::fetch::{Fetched, HolderSource as _, Order, Receiving, Standing, Unfetched, Watcher as _};
+use p2pdi::fetch::{Fetched, Order, Receiving, Standing, Unfetched, Watcher as _};
 use p2pdi::limits::SMALL_BYTES_MAX;
 use p2pdi::locate::Located;
 use p2pdi::name::HostPort;
@@ -77,10 +77,8 @@ struct Several<'s, 'g> {
 
 impl Receiving for Several<'_, '_> {
     fn more(&mut self, order: usize, tried: &BTreeSet<HostPort>) -> Vec<HostPort> {
-        let order = &self.orders[order];
-        self.getting
-            .holders(order.info.id, order.holders.clone())
-            .more(tried)
+        let id = self.orders[order].info.id;
+        self.getting.locator.borrow_mut().more_holders(id, tried)
     }
 
     fn failed(&mut self, holder: &HostPort, why: &str) {
